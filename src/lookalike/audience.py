@@ -1,0 +1,102 @@
+"""An audience definition: who the seed is and what list is wanted. The flags of `expand` and a TOML file make the same one."""
+
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from lookalike.errors import SettingsError
+from lookalike.settings import checked, read_toml
+from lookalike.workspace import checked_name
+
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+
+
+@dataclass(config=_STRICT)
+class Size:
+    """How many prospects: a count, a share of the candidates, or `auto` (both None)."""
+
+    count: int | None = None
+    share: float | None = None
+
+    @property
+    def is_auto(self) -> bool:
+        return self.count is None and self.share is None
+
+    def among(self, candidates: int) -> int:
+        """Prospects out of so many candidates; at least one. Not for `auto`."""
+        if self.share is not None:
+            return max(1, round(self.share * candidates))
+        assert self.count is not None
+        return self.count
+
+    def __str__(self) -> str:
+        if self.share is not None:
+            return f"{self.share * 100:g}%"
+        return "auto" if self.count is None else str(self.count)
+
+
+def parse_size(text: str | int) -> Size:
+    """`500000`, `500_000`, `5%` or `auto`. Raises SettingsError on anything else."""
+    words = str(text).strip().lower()
+    if words == "auto":
+        return Size()
+    share = _SHARE.fullmatch(words)
+    if share and 0 < float(share[1]) <= 100:
+        return Size(share=float(share[1]) / 100)
+    digits = words.replace("_", "").replace(",", "")
+    if digits.isdecimal() and int(digits) > 0:
+        return Size(count=int(digits))
+    raise SettingsError(f"size {str(text)[:40]!r} is neither a count above 0, a share such as 5%, nor auto", "--size 500000")
+
+
+@dataclass(config=_STRICT)
+class Audience:
+    """One definition. Paths are as given; those of a file are taken from the file's folder."""
+
+    name: str
+    seed: Path
+    size: Size
+    scorer: str = "auto"
+    suppress: tuple[Path, ...] = ()
+    format: Literal["csv", "parquet"] = "csv"
+
+
+@dataclass(config=_STRICT)
+class _Definition:
+    seed: str
+    size: int | str
+    name: str | None = None
+    scorer: str = "auto"
+    suppress: tuple[str, ...] = ()
+    format: Literal["csv", "parquet"] = "csv"
+
+
+def load(path: Path) -> Audience:
+    """The audience that a TOML file defines; its name is the file's unless given. Raises SettingsError."""
+    values: dict[str, Any] = read_toml(path)
+    definition = checked(_Definition, values, str(path))
+    folder = path.parent
+    return Audience(
+        name=checked_name(definition.name or path.stem),
+        seed=folder / definition.seed,
+        size=parse_size(definition.size),
+        scorer=definition.scorer,
+        suppress=tuple(folder / file for file in definition.suppress),
+        format=definition.format,
+    )
+
+
+def changed(audience: Audience, **flags: Any) -> Audience:
+    """The audience with each flag that was typed (is not None) in place of the file's value."""
+    return replace(audience, **{name: value for name, value in flags.items() if value is not None})
+
+
+def described(audience: Audience) -> dict[str, Any]:
+    """The definition as plain values for a manifest; file names without folders, which would tell of the machine."""
+    values = asdict(audience) | {"seed": audience.seed.name, "size": str(audience.size)}
+    return values | {"suppress": [file.name for file in audience.suppress]}

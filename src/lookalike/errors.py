@@ -1,0 +1,45 @@
+"""Every error a user can meet, with the exit code the program ends with.
+
+    LookalikeError          1
+    ├── SettingsError       2   a flag, a settings file or an audience definition is wrong (as Typer's usage errors)
+    ├── DataError           3   a file that was given cannot be used
+    ├── StateError          4   the workspace is not ready: nothing ingested, nothing trained, damaged, in use
+    ├── ExpansionError      5   the seed cannot, or by the verdict should not, be expanded
+    └── ExportError         6   a platform's file cannot be written
+
+An interrupt ends with 130. Anything else is a bug and ends with 1.
+"""
+
+
+class LookalikeError(Exception):
+    """Says what is wrong, where and how often; `hint` names the flag or the command that helps."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class SettingsError(LookalikeError):
+    exit_code = 2
+
+
+class DataError(LookalikeError):
+    exit_code = 3
+
+
+class StateError(LookalikeError):
+    exit_code = 4
+
+
+class ExpansionError(LookalikeError):
+    exit_code = 5
+
+
+class ExportError(LookalikeError):
+    exit_code = 6
+
+
+INTERRUPTED = 130
