@@ -5,16 +5,22 @@ SQL stands here and in `ingest/`, nowhere else. Values reach a statement as para
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
+from pyarrow import RecordBatchReader
 
 from lookalike.errors import LookalikeError, StateError
-from lookalike.events import EVENT_FIELDS
+from lookalike.events import CONTEXT_FIELDS, EVENT_FIELDS
 
 SCHEMA_VERSION = 1
+ROWS_PER_BATCH = 262_144
+CODED_FIELDS = ("event_type", *CONTEXT_FIELDS)
+MAX_CODES = 1_000  # values of one coded field; rarer ones count as missing
 
 _EVENT_COLUMNS = ", ".join(
     f"{name} {kind}{' NOT NULL' if name in ('user_id', 'ts', 'event_type') else ''}" for name, kind in EVENT_FIELDS.items()
@@ -63,9 +69,13 @@ class Store:
         return self.connection.execute(query, list(values)).fetchall()
 
     def frame(self, query: str, *values: Any) -> pl.DataFrame:
-        frame = pl.from_arrow(self.connection.execute(query, list(values)).to_arrow_table())
+        frame = pl.from_arrow(self.connection.sql(query, params=list(values)).to_arrow_table())
         assert isinstance(frame, pl.DataFrame)
         return frame
+
+    def reader(self, query: str, *values: Any) -> RecordBatchReader:
+        """The result in batches, so that memory does not grow with it."""
+        return self.connection.sql(query, params=list(values)).to_arrow_reader(ROWS_PER_BATCH)
 
 
 def quoted(identifier: str) -> str:
@@ -105,3 +115,113 @@ def _check_version(store: Store, path: Path) -> None:
         store.connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
     elif known[0][0] != str(SCHEMA_VERSION):
         raise StateError(f"{path}: made by another version of lookalike", "ingest into a new --workspace")
+
+
+# --- what the later steps read ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Which events count: those strictly before `as_of`, of users with at least `min_events` of them."""
+
+    as_of: datetime
+    min_events: int = 1
+
+
+def last_moment(store: Store) -> datetime:
+    """The moment just after the last event. Raises StateError when nothing was ingested."""
+    ((last,),) = store.rows("SELECT max(ts) FROM events")
+    if last is None:
+        raise StateError("nothing was ingested into this workspace", "lookalike ingest FILES")
+    moment: datetime = last + timedelta(microseconds=1)
+    return moment
+
+
+def prepare(store: Store, cut: Cut) -> None:
+    """Makes the temporary tables that number users, items and codes; everything below reads them.
+
+    Numbers follow from the content alone: users by id, items and values by count and then by name.
+    """
+    store.connection.execute(
+        """CREATE OR REPLACE TEMP TABLE user_rows AS
+           SELECT (row_number() OVER (ORDER BY user_id) - 1)::INTEGER AS row, user_id, n, first_ts, last_ts
+           FROM (SELECT user_id, count(*) AS n, min(ts) AS first_ts, max(ts) AS last_ts
+                 FROM events WHERE ts < ? GROUP BY user_id HAVING count(*) >= ?)""",
+        [cut.as_of, cut.min_events],
+    )
+    store.connection.execute(
+        """CREATE OR REPLACE TEMP TABLE item_rows AS
+           SELECT (row_number() OVER (ORDER BY n DESC, item_id) - 1)::INTEGER AS row, item_id, n
+           FROM (SELECT item_id, count(*) AS n FROM events WHERE ts < ? AND item_id IS NOT NULL GROUP BY item_id)""",
+        [cut.as_of],
+    )
+    for field in CODED_FIELDS:
+        store.connection.execute(
+            f"""CREATE OR REPLACE TEMP TABLE {field}_codes AS
+                SELECT (row_number() OVER (ORDER BY n DESC, {field}))::SMALLINT AS code, {field} AS value
+                FROM (SELECT {field}, count(*) AS n FROM events WHERE ts < ? AND {field} IS NOT NULL GROUP BY ALL)
+                ORDER BY code LIMIT {MAX_CODES}""",
+            [cut.as_of],
+        )
+
+
+def user_rows(store: Store) -> RecordBatchReader:
+    """`row`, `user_id`, `tie` (the hash that orders equal scores), `events`, in the order of `row`."""
+    return store.reader("SELECT row, user_id, md5_number_lower(user_id) AS tie, n AS events FROM user_rows ORDER BY row")
+
+
+def event_stream(store: Store, cut: Cut) -> RecordBatchReader:
+    """The events of the numbered users in the order of user and time, as codes: 0 is missing, -1 no item."""
+    codes = ", ".join(f"coalesce({f}_codes.code, 0)::SMALLINT AS {f}" for f in CODED_FIELDS)
+    joins = " ".join(f"LEFT JOIN {f}_codes ON {f}_codes.value = e.{f}" for f in CODED_FIELDS)
+    return store.reader(
+        f"""SELECT epoch(e.ts)::BIGINT AS time, coalesce(i.row, -1)::INTEGER AS item, e.value::FLOAT AS value,
+                   e.quantity::FLOAT AS quantity, {codes}
+            FROM events e JOIN user_rows u USING (user_id) LEFT JOIN item_rows i USING (item_id) {joins}
+            WHERE e.ts < ? ORDER BY u.row, e.ts, item, event_type, value, quantity, country, device, source""",
+        cut.as_of,
+    )
+
+
+def code_values(store: Store, field: str) -> list[str]:
+    """What the codes of one field mean: code 1 is the first."""
+    assert field in CODED_FIELDS
+    return [value for (value,) in store.rows(f"SELECT value FROM {field}_codes ORDER BY code")]
+
+
+def item_list(store: Store) -> list[str]:
+    return [item for (item,) in store.rows("SELECT item_id FROM item_rows ORDER BY row")]
+
+
+def item_attribute_codes(store: Store, most: int) -> tuple[list[tuple[str, str]], pl.DataFrame]:
+    """The most common (attribute, value) pairs among the numbered items, and which item (`row`) has which (`code`)."""
+    store.connection.execute(
+        """CREATE OR REPLACE TEMP TABLE attribute_codes AS
+           SELECT (row_number() OVER (ORDER BY n DESC, attribute, value) - 1)::INTEGER AS code, attribute, value
+           FROM (SELECT attribute, value, sum(r.n) AS n FROM item_attributes a JOIN item_rows r USING (item_id)
+                 GROUP BY attribute, value HAVING count(*) > 1) ORDER BY code LIMIT ?""",
+        [most],
+    )
+    names = store.rows("SELECT attribute, value FROM attribute_codes ORDER BY code")
+    pairs = store.frame(
+        """SELECT DISTINCT r.row, c.code FROM item_attributes a JOIN item_rows r USING (item_id)
+           JOIN attribute_codes c USING (attribute, value) ORDER BY r.row, c.code"""
+    )
+    return [(attribute, value) for attribute, value in names], pairs
+
+
+def user_attribute_codes(store: Store, most: int) -> tuple[list[tuple[str, str]], pl.DataFrame]:
+    """The most common (attribute, value) pairs among the numbered users, and which user (`row`) has which (`code`)."""
+    store.connection.execute(
+        """CREATE OR REPLACE TEMP TABLE profile_codes AS
+           SELECT (row_number() OVER (ORDER BY n DESC, attribute, value) - 1)::INTEGER AS code, attribute, value
+           FROM (SELECT attribute, value, count(*) AS n FROM user_attributes a JOIN user_rows USING (user_id)
+                 GROUP BY attribute, value) ORDER BY code LIMIT ?""",
+        [most],
+    )
+    names = store.rows("SELECT attribute, value FROM profile_codes ORDER BY code")
+    pairs = store.frame(
+        """SELECT DISTINCT r.row, c.code FROM user_attributes a JOIN user_rows r USING (user_id)
+           JOIN profile_codes c USING (attribute, value) ORDER BY r.row, c.code"""
+    )
+    return [(attribute, value) for attribute, value in names], pairs
