@@ -1,0 +1,117 @@
+"""The shipped sample is what its README says, can be built anew from its source, and can be judged."""
+
+import hashlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import polars as pl
+import pytest
+
+from lookalike import audience
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE = ROOT / "sample_data"
+SOURCE = ROOT.parent / "shared" / "bench" / "tasks" / "online_retail"
+
+
+def script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"sample_{name}", SAMPLE / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def ids(name: str) -> set[str]:
+    return set(pl.read_csv(SAMPLE / f"{name}.csv", schema_overrides={"user_id": pl.String})["user_id"])
+
+
+@pytest.fixture(scope="module")
+def events() -> pl.DataFrame:
+    return pl.read_parquet(SAMPLE / "events.parquet")
+
+
+def test_seed_suppressed_and_truth_are_apart_and_all_are_known_customers() -> None:
+    users = set(pl.read_parquet(SAMPLE / "users.parquet")["user_id"])
+    seed, suppressed, truth = ids("seed"), ids("suppress"), ids("truth")
+    assert len(seed | suppressed | truth) == len(seed) + len(suppressed) + len(truth)
+    assert seed | suppressed | truth <= users
+
+
+def test_log_ends_before_the_first_seed_became_one(events: pl.DataFrame) -> None:
+    seed = pl.read_csv(SAMPLE / "seed.csv", try_parse_dates=True)
+    assert events["ts"].max() < seed["ts"].dt.replace_time_zone("UTC").min()  # type: ignore[operator]
+
+
+def test_guests_are_kept_and_tables_name_the_customers_of_the_log(events: pl.DataFrame) -> None:
+    assert events["user_id"].null_count() > 50_000
+    known = events["user_id"].drop_nulls().unique().sort().to_list()
+    assert pl.read_parquet(SAMPLE / "users.parquet")["user_id"].sort().to_list() == known
+
+
+def test_row_counts_stand_in_the_readme() -> None:
+    text = (SAMPLE / "README.md").read_text(encoding="utf-8")
+    for file in ("events.parquet", "items.parquet", "users.parquet", "seed.csv", "suppress.csv", "truth.csv"):
+        read = pl.read_parquet if file.endswith("parquet") else pl.read_csv
+        assert f"| `{file}` | {read(SAMPLE / file).height:,} |" in text
+
+
+def test_sample_stays_under_three_megabytes() -> None:
+    assert sum(file.stat().st_size for file in SAMPLE.iterdir() if file.is_file()) < 3_000_000
+
+
+def test_attribution_is_there() -> None:
+    text = (SAMPLE / "README.md").read_text(encoding="utf-8")
+    assert all(words in text for words in ("Chen, D. (2015)", "10.24432/C5BW33", "CC BY 4.0", "Changes made"))
+
+
+@pytest.mark.parametrize("definition", sorted((ROOT / "audiences").glob("*.toml")), ids=lambda path: path.stem)
+def test_definition_is_valid_and_its_files_are_there(definition: Path) -> None:
+    loaded = audience.load(definition)
+    assert loaded.name == definition.stem
+    assert loaded.seed.is_file()
+    assert all(file.is_file() for file in loaded.suppress)
+
+
+@pytest.mark.real
+def test_sample_is_what_its_script_builds_from_the_source(tmp_path: Path) -> None:
+    if not SOURCE.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail(f"{SOURCE}: the real logs must be there in CI")
+        pytest.skip("the benchmark's logs are not here")
+    families = script("build").build(SOURCE, tmp_path)
+    assert max(families, key=lambda family: family[2])[0] == "DOILY"
+    for made in sorted(tmp_path.iterdir()):
+        read = pl.read_parquet if made.suffix == ".parquet" else pl.read_csv
+        assert read(made).equals(read(SAMPLE / made.name)), made.name
+
+
+def test_judge_gives_a_perfect_list_the_best_lift_and_a_random_list_none(tmp_path: Path) -> None:
+    judge = script("judge").judge
+    users = set(pl.read_parquet(SAMPLE / "users.parquet")["user_id"]) - ids("seed") - ids("suppress")
+    best, any_ = tmp_path / "best.csv", tmp_path / "any.csv"
+    pl.DataFrame({"user_id": sorted(ids("truth"))}).write_csv(best)
+    by_hash = sorted(users, key=lambda user: hashlib.md5(user.encode()).digest())
+    pl.DataFrame({"user_id": by_hash[:500]}).write_csv(any_)
+    perfect, random = judge(best), judge(any_)
+    assert perfect["hits"] == perfect["buyers"] == 103
+    assert perfect["lift"] == pytest.approx(len(users) / 103)
+    assert random["low"] < 1 < random["high"]
+
+
+def test_judge_refuses_a_list_that_holds_a_suppressed_customer(tmp_path: Path) -> None:
+    listed = tmp_path / "listed.csv"
+    pl.DataFrame({"user_id": sorted(ids("suppress"))[:1]}).write_csv(listed)
+    with pytest.raises(SystemExit, match="1 of 1 are seed, suppressed or unknown"):
+        script("judge").judge(listed)
+
+
+def test_wilson_interval_matches_a_published_value() -> None:
+    # Newcombe (1998), table I: 81 of 263, score method without continuity correction.
+    low, high = script("judge").wilson(81, 263, 1.959964)
+    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
