@@ -144,7 +144,7 @@ def figures(evaluation: Evaluation) -> list[Figure]:
         Figure(
             "Seed match rate",
             percent(seed.get("match_rate")),
-            f"{count(seed.get('matched'))} of {plural(seed.get('distinct'), 'id', 'ids')}, {count(seed.get('used'))} used",
+            f"{count(seed.get('matched'))} of {count(seed.get('distinct'))} ids; {count(seed.get('used'))} used",
         ),
         Figure(
             "Suppressed",
@@ -309,9 +309,11 @@ def tier_rows(evaluation: Evaluation) -> list[list[str]]:
 
 
 def clear(group: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows whose ratio is above 1 beyond doubt, strongest lower bound first."""
+    """The rows whose whole interval is above 1, strongest lower bound first."""
     rows = [row for row in group.get("rows") or [] if (number(row.get("ratio_low")) or 0) > 1]
-    return sorted(rows, key=lambda row: (-float(row["ratio_low"]), -(number(row.get("ratio")) or 0), str(row["label"])))
+    return sorted(
+        rows, key=lambda row: (-float(row["ratio_low"]), -(number(row.get("ratio")) or 0), str(row.get("label")))
+    )
 
 
 def groups(evaluation: Evaluation) -> list[Group]:
@@ -333,9 +335,9 @@ def group_row(row: dict[str, Any], top: float) -> GroupRow:
     return GroupRow(
         label=label(row.get("label")),
         audience=count(row.get("audience_count")),
-        audience_share=percent(row.get("audience_rate")),
+        audience_share=percent(row.get("audience_rate"), trim=False),
         base=count(row.get("base_count")),
-        base_share=percent(row.get("base_rate")),
+        base_share=percent(row.get("base_rate"), trim=False),
         ratio=times(row.get("ratio")),
         band=band(row.get("ratio_low"), row.get("ratio_high")),
         bar=along(number(row.get("ratio")) or 1, top),

@@ -62,8 +62,8 @@ def times(value: Any) -> str:
     return made if made == MISSING else f"{made}{NBSP}×"
 
 
-def percent(share: Any) -> str:
-    """`5 %`; never rounded to 0 or to 100 unless it is exactly that."""
+def percent(share: Any, trim: bool = True) -> str:
+    """`5 %`, or `5.0 %` for a column; never rounded to 0 or to 100 unless it is exactly that."""
     made = number(share)
     if made is None:
         return MISSING
@@ -73,7 +73,9 @@ def percent(share: Any) -> str:
     if 99.95 <= value < 100:
         return f">{NBSP}99.9{NBSP}%"
     digits = 2 if abs(value) < 1 else 1
-    text = f"{value:,.{digits}f}".rstrip("0").rstrip(".") if abs(value) < 1e9 else f"{value:.2g}"
+    text = f"{value:,.{digits}f}" if abs(value) < 1e9 else f"{value:.2g}"
+    if trim and "." in text:
+        text = text.rstrip("0").rstrip(".")
     return f"{text}{NBSP}%"
 
 
@@ -92,7 +94,7 @@ def percent_band(low: Any, high: Any) -> str:
     """`12 % to 26 %`."""
     if number(low) is None or number(high) is None:
         return MISSING
-    return f"{percent(low)} to {percent(high)}"
+    return f"{percent(low, trim=False)} to {percent(high, trim=False)}"
 
 
 def score(value: Any) -> str:
