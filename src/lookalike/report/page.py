@@ -10,6 +10,7 @@ from typing import Any
 from lookalike.report import content
 from lookalike.report.charts import Spec, charts
 from lookalike.report.content import Evaluation
+from lookalike.report.overindex import groups
 from lookalike.report.words import clean, count, label, moment, percent
 
 VEGA_LITE = "6.1"
@@ -62,14 +63,14 @@ def view(evaluation: Evaluation) -> dict[str, Any]:
         "scorers": content.scorer_rows(evaluation),
         "tie": content.tie(evaluation),
         "tiers": content.tier_rows(evaluation),
-        "groups": content.groups(evaluation),
+        "groups": groups(evaluation),
         "audience_users": content.people(insights.get("audience_users")) if insights else "",
         "base_users": content.people(insights.get("base_users")) if insights else "",
         "folds": count(evaluation.get("folds")),
         "repeats": count(evaluation.get("repeats")),
         "asked": percent(content.asked_share(evaluation)),
         "about": content.about(evaluation),
-        "counts": content.flat(content.part(evaluation, "counts")),
+        "counts": content.counts(evaluation),
         "settings": content.flat(content.part(evaluation, "settings")),
         "warnings": content.warnings(evaluation),
         "title": clean(evaluation.get("name"), 80),

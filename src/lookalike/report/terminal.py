@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from lookalike import console
 from lookalike.report import content
-from lookalike.report.content import Evaluation, Group
+from lookalike.report.content import Evaluation
+from lookalike.report.overindex import Group, groups
 from lookalike.report.words import clean, percent
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def tables(evaluation: Evaluation) -> "list[Table | str]":
             "",
             console.table("Tiers", ["Tier", "Ranks", "People", "Scores"], content.tier_rows(evaluation), (1, 2, 3)),
         ]
-    for group in content.groups(evaluation):
+    for group in groups(evaluation):
         made += more(group)
     if content.warnings(evaluation):
         made += ["", text("\n".join(f"warning: {warning}" for warning in content.warnings(evaluation)))]
