@@ -64,9 +64,11 @@ def main() -> None:
     parser.add_argument("prospects", type=Path)
     found = judge(parser.parse_args().prospects)
     print(
-        f"Of {found['listed']:,} prospects, {found['hits']:,} first bought the range in the eleven weeks after the log.\n"
+        f"Of {found['listed']:,} prospects, {found['hits']:,} first bought the range within eleven weeks of the log.",
         f"A random list of that length finds {found['expected']:.1f}: "
-        f"{found['buyers']:,} buyers among {found['candidates']:,} candidates.\nLift {found['lift']:.2f}, 95 % interval {found['low']:.2f} to {found['high']:.2f}."
+        f"{found['buyers']:,} buyers among {found['candidates']:,} candidates.",
+        f"Lift {found['lift']:.2f}, 95 % interval {found['low']:.2f} to {found['high']:.2f}.",
+        sep="\n",
     )
 
 
