@@ -1,0 +1,18 @@
+"""Reads a client's files into the store: found, understood, checked, and loaded one file at a time or not at all."""
+
+from lookalike.ingest.options import IngestOptions, parse_mapping
+from lookalike.ingest.report import Check, Explanation, FileReport, IngestReport, Preview, Totals
+from lookalike.ingest.run import explain, ingest
+
+__all__ = [
+    "Check",
+    "Explanation",
+    "FileReport",
+    "IngestOptions",
+    "IngestReport",
+    "Preview",
+    "Totals",
+    "explain",
+    "ingest",
+    "parse_mapping",
+]

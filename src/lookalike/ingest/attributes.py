@@ -1,0 +1,231 @@
+"""Items and users tables: one key, and every other column as rows of (attribute, value).
+
+What a column becomes follows from what is in it: a list gives a row an element, numbers become tenths of the table,
+text of several words becomes words, few values stay as they are. Identifiers say nothing about likeness and are left out;
+personal data are never stored.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import duckdb
+
+from lookalike.errors import DataError
+from lookalike.events import ITEM_KEY, MAX_ID_LENGTH, USER_KEY, WORD
+from lookalike.ingest import mapping, sql
+from lookalike.ingest.loading import Entry, enter, next_file_id
+from lookalike.ingest.mapping import personal_name
+from lookalike.ingest.names import plain, synonyms, words
+from lookalike.ingest.plan import cleaned, number, without_null_words
+from lookalike.ingest.readers import Reader
+from lookalike.ingest.report import Check, FileReport
+from lookalike.ingest.staging import LINE, MALFORMED, Rows
+from lookalike.store import Store, quoted
+
+EMAIL: Final = "^[^@\\s]+@[^@\\s]+\\.[A-Za-z]{2,}$"
+PHONE: Final = "^(\\+|00)[1-9][0-9 ()./-]{7,18}$"
+_MANY_NUMBERS = 20  # distinct numbers from which on they are amounts
+_MOSTLY = 0.5  # distinct share from which on text names single rows
+_FEW_ROWS = 20
+_LONGEST_VALUE = 200
+_PERSONAL_SHARE = 0.1
+_LIST = "VARCHAR[]"
+
+Shape = Literal["list", "tenths", "words", "value", "identifier", "personal", "nested", "empty"]
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    reader: Reader
+    key: str  # item_id or user_id
+    column: str  # that holds it
+    title: str | None
+    price: str | None
+    notes: list[str]
+
+    @property
+    def others(self) -> list[str]:
+        return [name for name in self.reader.columns if name != self.column]
+
+    @property
+    def mapping(self) -> dict[str, str]:
+        found = {self.key: self.column, "title": self.title, "price": self.price}
+        return {name: column for name, column in found.items() if column}
+
+
+def prepare(reader: Reader, key: str, given: dict[str, str]) -> TablePlan:
+    """How an items or users table will be read. Raises DataError when it has no key."""
+    column, notes = mapping.key_of(reader.columns, key, given, reader.source.name)
+    if key == USER_KEY:
+        return TablePlan(reader, key, column, None, None, notes)
+    found, more = mapping.matched([name for name in reader.columns if name != column], synonyms("items"), {})
+    return TablePlan(reader, key, column, found.get("title"), found.get("price"), notes + more)
+
+
+def load(store: Store, plan: TablePlan, entry: Entry) -> tuple[FileReport, list[Check]]:
+    """Puts the table in place of what was known of its keys. Call within a transaction. Raises DataError."""
+    names = list(plan.reader.columns)
+    rows = plan.reader.stage(store.connection, names)
+    if not rows.count:
+        raise DataError(f"{entry.name}: the file has no rows", "leave it out, or export it again")
+    file_id = next_file_id(store)
+    usable = _collect(store, plan, rows)
+    rejected = _write_rejects(store, plan, rows, file_id)
+    if not usable:
+        raise DataError(
+            f"{entry.name}: no row has a usable {plan.key}", f"name its column with --map {plan.key}=COLUMN"
+        )
+    shapes = {name: _shape(store.connection, plan, name) for name in plan.others}
+    distinct = _replace(store, plan, shapes)
+    for table in ("ingest_keyed", "ingest_keys"):
+        store.connection.execute(f"DROP TABLE {table}")
+    report = FileReport(
+        name=entry.name,
+        kind=entry.kind,
+        rows=rows.count,
+        added=distinct,
+        duplicates=usable - distinct,
+        rejected=rejected,
+        mapping=plan.mapping,
+        unused=[name for name, shape in shapes.items() if shape in ("identifier", "personal", "nested", "empty")],
+    )
+    enter(store, file_id, report, entry)
+    return report, _checks(entry.kind, shapes, usable)
+
+
+def _key(plan: TablePlan) -> str:
+    text = cleaned(plan.column, plan.reader.columns[plan.column])
+    return without_null_words(text)
+
+
+def _collect(store: Store, plan: TablePlan, rows: Rows) -> int:
+    """Rows with a usable key, the key beside the columns as __key, the order as __line."""
+    columns = ", ".join(quoted(name) for name in plan.others)
+    store.connection.execute(
+        f"CREATE TEMP TABLE ingest_keyed AS SELECT * FROM (SELECT {_key(plan)} AS __key, {LINE}"
+        f"{', ' + columns if columns else ''} FROM {rows.numbered}) "
+        f"WHERE __key IS NOT NULL AND length(__key) <= {MAX_ID_LENGTH}"
+    )
+    return int(store.rows("SELECT count(*) FROM ingest_keyed")[0][0])
+
+
+def _write_rejects(store: Store, plan: TablePlan, rows: Rows, file_id: int) -> dict[str, int]:
+    store.connection.execute(
+        f"INSERT INTO rejects SELECT {file_id}, {LINE}, reason FROM (SELECT {LINE}, CASE WHEN key IS NULL "
+        f"THEN 'empty {plan.key}' WHEN length(key) > {MAX_ID_LENGTH} THEN '{plan.key} over 10,000 characters' END "
+        f"AS reason FROM (SELECT {LINE}, {_key(plan)} AS key FROM {rows.numbered})) WHERE reason IS NOT NULL"
+    )
+    if rows.malformed:
+        store.connection.execute(f"INSERT INTO rejects SELECT {file_id}, line, reason FROM {MALFORMED}")
+    counts = store.rows("SELECT reason, count(*) FROM rejects WHERE file_id = ? GROUP BY reason ORDER BY 1", file_id)
+    return dict(counts)
+
+
+def _replace(store: Store, plan: TablePlan, shapes: dict[str, Shape]) -> int:
+    """Writes keys and attributes; gives back how many keys."""
+    run = store.connection.execute
+    run(f"CREATE TEMP TABLE ingest_keys AS SELECT __key, max({LINE}) AS {LINE} FROM ingest_keyed GROUP BY __key")
+    table = "items" if plan.key == ITEM_KEY else "users"
+    attributes = f"{table[:-1]}_attributes"
+    run(f"DELETE FROM {attributes} WHERE {plan.key} IN (SELECT __key FROM ingest_keys)")
+    if table == "users":
+        run("INSERT INTO users SELECT __key FROM ingest_keys ON CONFLICT DO NOTHING")
+    else:
+        title = _text(plan, plan.title) if plan.title else "NULL"
+        price = number(plan.price, plan.reader.columns[plan.price], False) if plan.price else "NULL"
+        run(
+            f"INSERT INTO items SELECT __key, {title}, {price} FROM ingest_keyed "
+            f"SEMI JOIN ingest_keys USING (__key, {LINE}) ON CONFLICT DO UPDATE SET title = excluded.title, price = excluded.price"
+        )
+    for column, shape in shapes.items():
+        for name, values in _values(plan, column, shape):
+            run(f"INSERT INTO {attributes} SELECT DISTINCT __key, {sql.literal(name)}, v FROM ({values}) WHERE v <> ''")
+    return int(store.rows("SELECT count(*) FROM ingest_keys")[0][0])
+
+
+def _values(plan: TablePlan, column: str, shape: Shape) -> list[tuple[str, str]]:
+    """(attribute, query that gives __key and v) of one column; none when it is not stored."""
+    name = column if column != WORD else f"{WORD}_column"
+    if shape == "list":
+        text = f"left(trim(unnest({quoted(column)}::{_LIST})), {_LONGEST_VALUE})"
+        return [(name, f"SELECT __key, {text} AS v FROM ingest_keyed")]
+    if shape == "tenths":
+        amount = _amount(plan, column)
+        least = "list_distinct(quantile_cont(x, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]))"
+        tenth = "1 + len(list_filter(edges, lambda edge: edge < x))"
+        return [(
+            name,
+            f"SELECT __key, 'q' || lpad(({tenth})::VARCHAR, 2, '0') AS v FROM "
+            f"(SELECT __key, {amount} AS x FROM ingest_keyed), (SELECT {least} AS edges FROM (SELECT {amount} AS x FROM ingest_keyed)) WHERE x IS NOT NULL",
+        )]  # fmt: skip
+    if shape == "words":
+        split = f"regexp_extract_all(lower({_text(plan, column)}), '\\p{{L}}[\\p{{L}}\\p{{M}}]+')"
+        stop = sql.literals(words("stop_words"))
+        return [(WORD, f"SELECT * FROM (SELECT __key, unnest({split}) AS v FROM ingest_keyed) WHERE v NOT IN ({stop})")]
+    if shape == "value":
+        return [(name, f"SELECT __key, {_text(plan, column)} AS v FROM ingest_keyed")]
+    return []
+
+
+def _shape(connection: duckdb.DuckDBPyConnection, plan: TablePlan, column: str) -> Shape:
+    kind = plan.reader.columns[column]
+    if personal_name(column):
+        return "personal"
+    if kind.endswith("[]"):
+        return "nested" if kind.endswith("[][]") or kind.startswith("STRUCT") else "list"
+    if kind.startswith(("STRUCT", "MAP", "UNION", "VARIANT")) or kind in ("BLOB", "JSON"):
+        return "nested"
+    text = f"SELECT {_text(plan, column)} AS t, {_amount(plan, column)} AS x FROM ingest_keyed"
+    row = connection.execute(
+        f"SELECT count(t), count(DISTINCT t), count(x), avg((t SIMILAR TO '.*\\S\\s+\\S.*')::INT), max(length(t)), "
+        f"count(*) FILTER (regexp_matches(t, '{EMAIL}') OR regexp_matches(t, '{PHONE}')) / count(t), "
+        f"avg(starts_with(t, '{{')::INT) FROM ({text})"
+    ).fetchone()
+    assert row is not None
+    count, distinct, numbers, several, longest, personal, objects = row
+    if not count:
+        return "empty"
+    if personal > _PERSONAL_SHARE:
+        return "personal"
+    if objects > _MOSTLY:
+        return "nested"
+    single = distinct > _MOSTLY * count and distinct > _FEW_ROWS
+    if numbers == count and not _names_things(column):
+        return "tenths" if distinct > _MANY_NUMBERS else "value"
+    if column == plan.title or (several > _MOSTLY and single):
+        return "words"
+    return "identifier" if single or longest > _LONGEST_VALUE else "value"
+
+
+def _names_things(column: str) -> bool:
+    """Whether numbers in the column are names: they end in id, code, number ..."""
+    last = column.replace("-", "_").replace(" ", "_").split("_")[-1]
+    return plain(last) in words("identifier_names") or column.endswith(("Id", "ID", "Code"))
+
+
+def _text(plan: TablePlan, column: str) -> str:
+    return without_null_words(cleaned(column, plan.reader.columns[column]))
+
+
+def _amount(plan: TablePlan, column: str) -> str:
+    """A number, or the seconds of a date; NULL for other text. Stricter than an event's value: '12 cm' is none."""
+    kind = plan.reader.columns[column]
+    if kind.startswith("TIMESTAMP") or kind == "DATE":
+        return f"epoch({quoted(column)})"
+    if kind in ("BOOLEAN", "UUID", "BLOB", "INTERVAL") or kind.startswith("TIME"):
+        return "NULL::DOUBLE"
+    return f"(SELECT CASE WHEN isfinite(n) THEN n END FROM (SELECT TRY_CAST({quoted(column)} AS DOUBLE) AS n))"
+
+
+def _checks(kind: str, shapes: dict[str, Shape], rows: int) -> list[Check]:
+    checks: list[Check] = []
+    for shape, severity, text in (
+        ("personal", "warning", "look like personal data and were not stored"),
+        ("identifier", "note", "differ in nearly every row, say nothing about likeness and were not stored"),
+        ("nested", "note", "hold nested values and were not stored"),
+    ):
+        names = [name for name, found in shapes.items() if found == shape]
+        if names:
+            message = f"{kind}: columns {text}: {', '.join(names)}"
+            checks.append(Check(f"{shape}_columns", severity, rows, 1.0, message))  # type: ignore[arg-type]
+    return checks

@@ -1,0 +1,141 @@
+"""Puts one event file into the store: rows in, duplicates out, rejects written down. All within one transaction."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from lookalike.errors import DataError
+from lookalike.events import EVENT_FIELDS
+from lookalike.ingest import plan as planned
+from lookalike.ingest import times
+from lookalike.ingest.plan import EventPlan
+from lookalike.ingest.report import FileReport
+from lookalike.ingest.staging import LINE, MALFORMED, TEMPORARY, Rows
+from lookalike.store import Store
+
+_TWINS = "ingest_twins"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How a file stands in the table of files."""
+
+    name: str
+    sha256: str
+    kind: str
+    moment: datetime  # of the ingest
+    max_rejected_share: float
+
+
+def load(store: Store, plan: EventPlan, entry: Entry) -> FileReport:
+    """Adds the file's events. Call within a transaction. Raises DataError when too few of its rows can be used."""
+    rows = plan.reader.stage(store.connection, plan.names)
+    if not rows.count:
+        raise DataError(f"{entry.name}: the file has no rows", "leave it out, or export it again")
+    file_id = next_file_id(store)
+    reason = planned.reason(entry.moment)
+    fields = ", ".join(EVENT_FIELDS)
+    inserted = store.rows(
+        f"INSERT INTO events SELECT {fields}, {file_id} FROM ({plan.canonical(rows.scan)}) WHERE ({reason}) IS NULL"
+    )[0][0]
+    rejected: dict[str, int] = {}
+    if inserted < rows.count:
+        rejected = _write_rejects(store, plan, rows, file_id, reason)
+        _check_rejected(store, plan, rows, rejected, entry)
+    duplicates = _drop_duplicates(store, plan, file_id)
+    unreadable = 0
+    if condition := plan.unreadable_numbers():
+        unreadable = store.rows(f"SELECT count(*) FROM {rows.scan} WHERE {condition}")[0][0]
+    report = FileReport(
+        name=entry.name,
+        kind=entry.kind,
+        rows=rows.count,
+        added=inserted - duplicates,
+        duplicates=duplicates,
+        rejected=rejected,
+        mapping=plan.mapping.as_dict(),
+        unused=plan.mapping.unused,
+        unreadable_values=unreadable,
+    )
+    enter(store, file_id, report, entry)
+    return report
+
+
+def next_file_id(store: Store) -> int:
+    return int(store.rows("SELECT coalesce(max(file_id), 0) + 1 FROM files")[0][0])
+
+
+def enter(store: Store, file_id: int, report: FileReport, entry: Entry) -> None:
+    """Writes the file down as ingested and removes what was staged for it."""
+    first, last = (None, None)
+    if report.kind == "events":
+        first, last = store.rows("SELECT min(ts), max(ts) FROM events WHERE file_id = ?", file_id)[0]
+    store.connection.execute(
+        "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            file_id, report.name, entry.sha256, report.kind, report.rows, report.added, sum(report.rejected.values()),
+            report.duplicates, first, last, json.dumps(report.mapping, ensure_ascii=False),
+            entry.moment.astimezone(UTC).replace(tzinfo=None),
+        ],
+    )  # fmt: skip
+    for table in TEMPORARY:
+        store.connection.execute(f"DROP TABLE IF EXISTS {table}")
+
+
+def _write_rejects(store: Store, plan: EventPlan, rows: Rows, file_id: int, reason: str) -> dict[str, int]:
+    store.connection.execute(
+        f"INSERT INTO rejects SELECT {file_id}, {LINE}, reason FROM "
+        f"(SELECT {LINE}, {reason} AS reason FROM ({plan.canonical(rows.numbered)})) WHERE reason IS NOT NULL"
+    )
+    if rows.malformed:
+        store.connection.execute(f"INSERT INTO rejects SELECT {file_id}, line, reason FROM {MALFORMED}")
+    counts = store.rows("SELECT reason, count(*) FROM rejects WHERE file_id = ? GROUP BY reason ORDER BY 1", file_id)
+    return dict(counts)
+
+
+def _check_rejected(store: Store, plan: EventPlan, rows: Rows, rejected: dict[str, int], entry: Entry) -> None:
+    """Raises DataError when units are mixed, every row is rejected, or too many for faults of the file."""
+    if plan.time.unit:
+        column = plan.time_column(store.connection, rows.scan)
+        times.check_units(column, times.unit_counts(column))
+    faults = sum(count for reason, count in rejected.items() if reason.startswith(planned.FAULTS))
+    all_of_them = sum(rejected.values()) == rows.count
+    if all_of_them or faults > entry.max_rejected_share * rows.count:
+        which = "all" if all_of_them else f"{faults:,} of"
+        shown = ", ".join(f"{reason} {count:,}" for reason, count in sorted(rejected.items(), key=lambda one: -one[1]))
+        raise DataError(
+            f"{entry.name}: {which} {rows.count:,} rows are rejected ({shown})",
+            "see `ingest --explain` for how the columns are read, and --map to change it",
+        )
+
+
+def _drop_duplicates(store: Store, plan: EventPlan, file_id: int) -> int:
+    """Deletes the file's events that are there already, earlier in it or in another file; gives back how many.
+
+    The same event id is the same event; without one, all fields must agree. Candidates are found by a hash over the
+    fields this file has, so that the rows themselves are sorted only where there is something to find.
+    """
+    first, last = store.rows("SELECT min(ts), max(ts) FROM events WHERE file_id = ?", file_id)[0]
+    if first is None:
+        return 0
+    others = [name for name in EVENT_FIELDS if name != "event_id" and (name in plan.mapping.columns or name == "value")]
+    key = f"hash({', '.join(others)})"
+    if "event_id" in plan.mapping.columns:
+        key = f"CASE WHEN event_id IS NULL THEN {key} ELSE hash(event_id) END"
+    span = "ts BETWEEN ? AND ?"
+    store.connection.execute(
+        f"CREATE TEMP TABLE {_TWINS} AS SELECT {key} AS h FROM events WHERE {span} GROUP BY h HAVING count(*) > 1",
+        [first, last],
+    )
+    dropped = 0
+    if store.rows(f"SELECT count(*) FROM {_TWINS}")[0][0]:
+        same = [f"CASE WHEN event_id IS NULL THEN {name} END" for name in EVENT_FIELDS if name != "event_id"]
+        dropped = store.rows(
+            f"DELETE FROM events WHERE file_id = {file_id} AND rowid IN (SELECT rowid FROM (SELECT rowid, "
+            f"row_number() OVER (PARTITION BY event_id, {', '.join(same)} ORDER BY file_id, {', '.join(EVENT_FIELDS)}, rowid) AS n "
+            f"FROM events WHERE {span} AND {key} IN (SELECT h FROM {_TWINS})) WHERE n > 1)",
+            first,
+            last,
+        )[0][0]
+    store.connection.execute(f"DROP TABLE {_TWINS}")
+    return int(dropped)

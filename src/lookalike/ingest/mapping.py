@@ -1,0 +1,112 @@
+"""Which column of a file is which field: what the caller said, then the synonyms, then what can be derived."""
+
+import difflib
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lookalike.errors import DataError
+from lookalike.events import EVENT_FIELDS, REQUIRED_EVENT_FIELDS
+from lookalike.ingest.names import plain, synonyms, words
+from lookalike.ingest.options import UNIT_PRICE
+
+_SHOWN = 30
+
+
+@dataclass(frozen=True)
+class Mapping:
+    columns: dict[str, str]  # field -> column
+    unused: list[str]
+    notes: list[str]
+
+    @property
+    def value_is_derived(self) -> bool:
+        return "value" not in self.columns and {"quantity", UNIT_PRICE} <= self.columns.keys()
+
+    def as_dict(self) -> dict[str, str]:
+        """field -> what it is made of, as people read it."""
+        shown = {name: self.columns[name] for name in EVENT_FIELDS if name in self.columns}
+        if self.value_is_derived:
+            shown["value"] = f"{self.columns['quantity']} * {self.columns[UNIT_PRICE]}"
+        return shown
+
+
+def of_events(columns: dict[str, str], given: dict[str, str], where: str) -> Mapping:
+    """The mapping of an event file. Raises DataError for a missing column, and when user or time are not found."""
+    scalar = [name for name, kind in columns.items() if not _nested(kind)]
+    found, notes = matched(scalar, synonyms("events"), _checked(given, columns, where))
+    for name in REQUIRED_EVENT_FIELDS:
+        if name not in found:
+            raise _not_found(name, columns, where)
+    if "value" in found or "quantity" not in found:
+        found.pop(UNIT_PRICE, None)
+    unused = [column for column in columns if column not in found.values()]
+    return Mapping(found, unused, notes)
+
+
+def key_of(columns: dict[str, str], key: str, given: dict[str, str], where: str) -> tuple[str, list[str]]:
+    """The key column of an items or users table, and notes on the choice. Raises DataError when there is none."""
+    names = {key: synonyms("events")[key] + synonyms("keys")[key]}
+    wanted = {key: given[key]} if given.get(key) in columns else {}
+    found, notes = matched([name for name, kind in columns.items() if not _nested(kind)], names, wanted)
+    if key not in found:
+        raise _not_found(key, columns, where)
+    return found[key], notes
+
+
+def matched(
+    columns: Iterable[str], names: dict[str, list[str]], given: dict[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """field -> column, each column used once, and a note wherever a field had a choice."""
+    found = dict(given)
+    notes: list[str] = []
+    free = {plain(column): column for column in reversed(list(columns)) if column not in given.values()}
+    for field, known in names.items():
+        if field in found:
+            continue
+        hits = list(dict.fromkeys(free[plain(name)] for name in known if plain(name) in free))
+        hits = [hit for hit in hits if hit not in found.values()]
+        if not hits:
+            continue
+        found[field] = hits[0]
+        if len(hits) > 1:
+            others = ", ".join(hits[1:])
+            notes.append(f"{field} is taken from {hits[0]}; it could also be {others} (--map {field}=COLUMN)")
+    return found, notes
+
+
+def personal_name(column: str) -> bool:
+    """Whether a column's name says that its content is personal."""
+    wanted = {plain(word) for word in words("personal_names")}
+    parts = [plain(part) for part in column.replace("-", "_").replace(" ", "_").split("_")]
+    pairs = {a + b for a, b in itertools.pairwise(parts)}
+    return plain(column) in wanted or bool(wanted & (set(parts) | pairs))
+
+
+def _checked(given: dict[str, str], columns: dict[str, str], where: str) -> dict[str, str]:
+    for field, column in given.items():
+        if column not in columns:
+            near = difflib.get_close_matches(column, list(columns), n=1, cutoff=0.4)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise DataError(
+                f"{where}: --map {field}={column}: there is no column {column!r}", f"{meant}columns: {_shown(columns)}"
+            )
+    return dict(given)
+
+
+def _not_found(field: str, columns: dict[str, str], where: str) -> DataError:
+    what = {"user_id": "the user", "ts": "the time", "item_id": "the item"}[field]
+    if all(any(c.isdigit() for c in name) for name in columns):
+        hint = f"the file seems to have no header line: add one that names {field}"
+    else:
+        hint = f"name it with --map {field}=COLUMN"
+    return DataError(f"{where}: no column could be {what} ({field}); columns: {_shown(columns)}", hint)
+
+
+def _shown(columns: dict[str, str]) -> str:
+    names = list(columns)
+    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def _nested(kind: str) -> bool:
+    return kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "VARIANT"))

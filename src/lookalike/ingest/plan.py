@@ -1,0 +1,167 @@
+"""One file with all that is needed to load it: reader, mapping, times; and the SQL of the canonical columns."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import duckdb
+
+from lookalike.events import DEFAULT_EVENT_TYPE, EVENT_FIELDS, MAX_ID_LENGTH
+from lookalike.ingest import mapping, sql, times
+from lookalike.ingest.mapping import Mapping
+from lookalike.ingest.names import words
+from lookalike.ingest.options import UNIT_PRICE, IngestOptions
+from lookalike.ingest.readers import Reader
+from lookalike.store import quoted
+
+# Cut from both ends of every text. Trimming is ten times dearer than looking whether there is something to trim.
+WHITESPACE: Final = " \t\n\r\f\v\u00a0\u3000\ufeff"
+_EDGE: Final = "^[\\s\\x0b\\x{00a0}\\x{3000}\\x{feff}]|[\\s\\x0b\\x{00a0}\\x{3000}\\x{feff}]$"
+_NUMERIC: Final = ("FLOAT", "DOUBLE", "DECIMAL")
+_EARLIEST: Final = "TIMESTAMP '2000-01-01'"
+
+# Reasons of rejects. The user's are facts of a log (guests); the others are faults of the file.
+NO_USER: Final = "empty user_id"
+PLACEHOLDER: Final = "placeholder user_id"
+LONG_USER: Final = "user_id over 10,000 characters"
+LONG_ITEM: Final = "item_id over 10,000 characters"
+NO_TIME: Final = "empty time"
+UNREADABLE_TIME: Final = "unreadable time"
+EARLY_TIME: Final = "time before 2000"
+FUTURE_TIME: Final = "time in the future"
+MALFORMED: Final = "malformed line"  # with DuckDB's word for the fault behind it
+FAULTS: Final = (NO_TIME, UNREADABLE_TIME, EARLY_TIME, FUTURE_TIME, MALFORMED)
+
+
+@dataclass(frozen=True)
+class EventPlan:
+    reader: Reader
+    mapping: Mapping
+    time: times.Times
+    comma: frozenset[str]  # columns whose numbers have a decimal comma
+
+    @property
+    def names(self) -> list[str]:
+        """The columns that are read."""
+        return list(dict.fromkeys(self.mapping.columns.values()))
+
+    def canonical(self, scan: str) -> str:
+        """A SELECT of the event fields, with the two columns that `reason` needs beside them."""
+        time = quoted(self.mapping.columns["ts"])
+        missing = f"{time} IS NULL" if self._kind("ts") != "VARCHAR" else f"trim(coalesce({time}, '')) = ''"
+        fields = ", ".join(f"{self._expression(name)} AS {name}" for name in EVENT_FIELDS)
+        carried = f", {_LINE}" if "__line" in scan else ""
+        return f"SELECT {fields}, {missing} AS __no_time{carried} FROM {scan}"
+
+    def time_column(self, connection: duckdb.DuckDBPyConnection, scan: str) -> times.Column:
+        return times.Column(connection, scan, self.mapping.columns["ts"], self._kind("ts"), self.reader.source.name)
+
+    def unreadable_numbers(self) -> str:
+        """A condition: a cell of value, quantity or price is there and no number."""
+        found = [
+            f"({quoted(column)} IS NOT NULL AND {self._number(name)} IS NULL)"
+            for name, column in self.mapping.columns.items()
+            if name in ("value", "quantity", UNIT_PRICE) and self._kind(name) == "VARCHAR"
+        ]
+        return " OR ".join(found)
+
+    def _kind(self, name: str) -> str:
+        return self.reader.columns[self.mapping.columns[name]]
+
+    def _expression(self, name: str) -> str:
+        if name == "ts":
+            return self.time.expression
+        if name == "value" and self.mapping.value_is_derived:
+            return finite(f"{self._number('quantity')} * {self._number(UNIT_PRICE)}")
+        if name not in self.mapping.columns:
+            return sql.literal(DEFAULT_EVENT_TYPE) if name == "event_type" else f"NULL::{EVENT_FIELDS[name]}"
+        if EVENT_FIELDS[name] == "DOUBLE":
+            return self._number(name)
+        text = cleaned(self.mapping.columns[name], self._kind(name))
+        if name == "user_id":  # its words for "nobody" are told apart by `reason`
+            return text
+        text = without_null_words(text)
+        return f"coalesce({text}, {sql.literal(DEFAULT_EVENT_TYPE)})" if name == "event_type" else text
+
+    def _number(self, name: str) -> str:
+        column = self.mapping.columns[name]
+        return number(column, self._kind(name), column in self.comma)
+
+
+_LINE = "__line"
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, reader: Reader, options: IngestOptions) -> EventPlan:
+    """How an event file will be read. Raises DataError when it cannot be."""
+    where = reader.source.name
+    found = mapping.of_events(reader.columns, options.mapping, where)
+    column = times.Column(connection, reader.scan, found.columns["ts"], reader.columns[found.columns["ts"]], where)
+    written = times.detect(column, options.timezone)
+    numbers = [
+        found.columns[name]
+        for name in ("value", "quantity", UNIT_PRICE)
+        if name in found.columns and reader.columns[found.columns[name]] == "VARCHAR"
+    ]
+    comma = frozenset(name for name in numbers if _has_decimal_comma(connection, reader, name))
+    return EventPlan(reader, found, written, comma)
+
+
+def reason(moment: datetime) -> str:
+    """An expression over `canonical`: why a row is rejected, NULL when it is not. `moment` is now."""
+    limit = sql.literal((moment.astimezone(UTC) + timedelta(hours=24)).strftime("%Y-%m-%d %H:%M:%S"))
+    placeholder = (
+        f"(strlen(user_id) <= 16 AND lower(user_id) IN ({sql.literals(words('placeholder_ids'))})) "
+        "OR (starts_with(user_id, '0') AND ltrim(user_id, '0-') = '')"
+    )
+    too_long = "strlen({0}) > {1} AND length({0}) > {1}"
+    return (
+        f"CASE WHEN user_id IS NULL THEN '{NO_USER}' WHEN {placeholder} THEN '{PLACEHOLDER}' "
+        f"WHEN {too_long.format('user_id', MAX_ID_LENGTH)} THEN '{LONG_USER}' "
+        f"WHEN {too_long.format('item_id', MAX_ID_LENGTH)} THEN '{LONG_ITEM}' WHEN __no_time THEN '{NO_TIME}' "
+        f"WHEN ts IS NULL THEN '{UNREADABLE_TIME}' WHEN ts < {_EARLIEST} THEN '{EARLY_TIME}' "
+        f"WHEN ts > TIMESTAMP {limit} THEN '{FUTURE_TIME}' END"
+    )
+
+
+def cleaned(column: str, kind: str) -> str:
+    """A column as text without whitespace around it; NULL when nothing is left. Whole floats lose their '.0'."""
+    name = quoted(column)
+    if kind.startswith(_NUMERIC):
+        whole = f"{name} = trunc({name}) AND abs({name}) < 9007199254740992"
+        return f"CASE WHEN {whole} THEN {name}::BIGINT::VARCHAR ELSE {name}::VARCHAR END"
+    if kind != "VARCHAR":
+        return f"{name}::VARCHAR"
+    edge = sql.literal(_EDGE)
+    trimmed = f"trim({name}, {sql.literal(WHITESPACE)})"
+    return f"nullif(CASE WHEN regexp_matches({name}, {edge}) THEN {trimmed} ELSE {name} END, '')"
+
+
+def without_null_words(text: str) -> str:
+    return f"CASE WHEN strlen({text}) > 9 OR lower({text}) NOT IN ({sql.literals(words('null_words'))}) THEN {text} END"
+
+
+def number(column: str, kind: str, comma: bool) -> str:
+    """A column as a finite double; NULL where it is none. Text may carry a currency and marks between thousands."""
+    name = quoted(column)
+    if kind != "VARCHAR":
+        return finite(f"TRY_CAST({name} AS DOUBLE)")
+    digits = f"regexp_replace({name}, '[^0-9,.+-]', '', 'g')"
+    bare = f"replace(replace({digits}, '.', ''), ',', '.')" if comma else f"replace({digits}, ',', '')"
+    if comma:
+        return finite(f"TRY_CAST({bare} AS DOUBLE)")
+    return finite(f"coalesce(TRY_CAST({name} AS DOUBLE), TRY_CAST({bare} AS DOUBLE))")
+
+
+def finite(expression: str) -> str:
+    return f"CASE WHEN isfinite({expression}) THEN {expression} END"
+
+
+def _has_decimal_comma(connection: duckdb.DuckDBPyConnection, reader: Reader, column: str) -> bool:
+    if reader.delimiter == ",":
+        return False
+    row = connection.execute(
+        "SELECT count(*) FILTER (regexp_matches(t, '\\d,\\d+$')), count(*) FILTER (regexp_matches(t, '\\d\\.\\d+$')) "
+        f"FROM (SELECT trim({quoted(column)}, ' €$£\u00a0') AS t FROM {reader.scan} LIMIT 10000)"
+    ).fetchone()
+    assert row is not None
+    return bool(row[0] > row[1])

@@ -1,0 +1,181 @@
+"""The two verbs: look at the files, or load them."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from lookalike.errors import DataError, SettingsError
+from lookalike.events import EVENT_FIELDS, ITEM_KEY, USER_KEY
+from lookalike.ingest import attributes, files, loading, plan, quality, readers, sql
+from lookalike.ingest.attributes import TablePlan
+from lookalike.ingest.files import Source
+from lookalike.ingest.options import IngestOptions
+from lookalike.ingest.plan import EventPlan
+from lookalike.ingest.report import Check, Explanation, FileReport, IngestReport, Preview
+from lookalike.store import Store, quoted
+from lookalike.workspace import TEMPORARY, sha256
+
+if TYPE_CHECKING:
+    from lookalike.console import Talk
+
+_PREVIEW_ROWS = 5
+
+
+@dataclass(frozen=True)
+class _Job:
+    source: Source
+    kind: str
+    sha256: str
+    plan: EventPlan | TablePlan | None  # None: the same bytes were ingested before
+
+
+def ingest(store: Store, paths: list[Path], options: IngestOptions, talk: "Talk") -> IngestReport:
+    """Loads the files and says what became of every row.
+
+    All files are looked at before the first is loaded; each is one transaction. Raises DataError for a file that cannot
+    be used (files before it stay loaded) and SettingsError for an unknown zone.
+    """
+    moment = datetime.now(UTC)
+    reports: list[FileReport] = []
+    found: list[Check] = []
+    with _session(store.connection, options) as scratch:
+        jobs = [_job(store, source, kind, options, scratch) for source, kind in _sources(paths, options)]
+        total = sum(job.source.size for job in jobs)
+        done = 0
+        with talk.progress("ingest", total) as step:
+            for job in jobs:
+                step(done, job.source.path.name)
+                report, more = _load(store, job, options, moment)
+                reports.append(report)
+                found += more
+                done += job.source.size
+                _say(talk, job, report)
+            step(done, "checks")
+            held, checked = quality.checks(store, reports, moment)
+    return IngestReport(
+        reports, held, sorted(found + checked, key=lambda one: ("error", "warning", "note").index(one.severity))
+    )
+
+
+def explain(paths: list[Path], options: IngestOptions) -> Explanation:
+    """How each file would be read, with its first rows. Writes nothing. Raises as `ingest` does."""
+    connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+    with contextlib.closing(connection), _session(connection, options) as scratch:
+        return Explanation(
+            [_preview(connection, source, kind, options, scratch) for source, kind in _sources(paths, options)]
+        )
+
+
+def _sources(paths: list[Path], options: IngestOptions) -> list[tuple[Source, str]]:
+    apart = [(path, kind) for path, kind in ((options.items, "items"), (options.users, "users")) if path]
+    tables = [(files.source(path), kind) for path, kind in apart]
+    taken = {source.path.resolve() for source, _ in tables}
+    events = [source for source in files.find(paths) if source.path.resolve() not in taken]
+    found = [(source, "events") for source in events] + tables
+    if not found:
+        raise DataError("no file was given", f"known are {files.KNOWN}")
+    return found
+
+
+@contextlib.contextmanager
+def _session(connection: duckdb.DuckDBPyConnection, options: IngestOptions) -> Iterator[Path]:
+    """Sets the session's zone for times that name none, and gives a folder for copies beside the database."""
+    row = connection.execute("SELECT path FROM duckdb_databases() WHERE database_name = current_database()").fetchone()
+    beside = str(Path(row[0]).parent) if row and row[0] else None
+    try:
+        connection.execute(f"SET TimeZone = {sql.literal(options.timezone)}")
+    except duckdb.Error as error:
+        raise SettingsError(f"unknown time zone {options.timezone!r}", "name one like Europe/Berlin") from error
+    try:
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=beside) as folder:
+            yield Path(folder)
+    finally:
+        connection.execute("SET TimeZone = 'UTC'")
+
+
+def _job(store: Store, source: Source, kind: str, options: IngestOptions, scratch: Path) -> _Job:
+    digest = sha256(source.path)
+    if _known(store, digest, kind):
+        return _Job(source, kind, digest, None)
+    return _Job(source, kind, digest, _plan(store.connection, source, kind, options, scratch))
+
+
+def _known(store: Store, digest: str, kind: str) -> bool:
+    return bool(store.rows("SELECT 1 FROM files WHERE sha256 = ? AND kind = ?", digest, kind))
+
+
+def _plan(
+    connection: duckdb.DuckDBPyConnection, source: Source, kind: str, options: IngestOptions, scratch: Path
+) -> EventPlan | TablePlan:
+    with _wrapped(source):
+        reader = readers.opened(connection, source, scratch)
+        if kind == "events":
+            return plan.prepare(connection, reader, options)
+        return attributes.prepare(reader, ITEM_KEY if kind == "items" else USER_KEY, options.mapping)
+
+
+def _load(store: Store, job: _Job, options: IngestOptions, moment: datetime) -> tuple[FileReport, list[Check]]:
+    if job.plan is None or _known(store, job.sha256, job.kind):
+        return FileReport(job.source.name, job.kind, skipped=True), []
+    entry = loading.Entry(job.source.name, job.sha256, job.kind, moment, options.max_rejected_share)
+    with _wrapped(job.source), store.transaction():
+        if isinstance(job.plan, TablePlan):
+            return attributes.load(store, job.plan, entry)
+        return loading.load(store, job.plan, entry), []
+
+
+@contextlib.contextmanager
+def _wrapped(source: Source) -> Iterator[None]:
+    """A complaint about the file becomes a DataError; a full disk or memory is the store's to explain."""
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.FatalException, duckdb.TransactionException, duckdb.InterruptException):
+        raise
+    except duckdb.Error as error:
+        if "No space left" in str(error):
+            raise
+        raise readers.unreadable(source, error) from error
+
+
+def _say(talk: "Talk", job: _Job, report: FileReport) -> None:
+    if report.skipped:
+        talk.note(f"{report.name}: ingested before, skipped")
+        return
+    left_out = sum(report.rejected.values())
+    talk.note(f"{report.name}: {report.added:,} added, {report.duplicates:,} duplicates, {left_out:,} rejected")
+    notes = job.plan.notes if isinstance(job.plan, TablePlan) else job.plan.mapping.notes if job.plan else []
+    for note in notes:
+        talk.note(f"{report.name}: {note}")
+
+
+def _preview(
+    connection: duckdb.DuckDBPyConnection, source: Source, kind: str, options: IngestOptions, scratch: Path
+) -> Preview:
+    made = _plan(connection, source, kind, options, scratch)
+    reader = made.reader
+    with _wrapped(source):
+        every = ", ".join(f"{quoted(name)}::VARCHAR" for name in reader.columns)
+        shown = connection.execute(f"SELECT {every} FROM {reader.scan} LIMIT {_PREVIEW_ROWS}").fetchall()
+        stored: list[dict[str, str | None]] = []
+        if isinstance(made, EventPlan):
+            fields = ", ".join(f"{name}::VARCHAR" for name in EVENT_FIELDS)
+            query = f"SELECT {fields} FROM ({made.canonical(reader.scan)}) LIMIT {_PREVIEW_ROWS}"
+            stored = [dict(zip(EVENT_FIELDS, row, strict=True)) for row in connection.execute(query).fetchall()]
+    return Preview(
+        name=source.name,
+        kind=kind,
+        format=source.format,
+        mapping=made.mapping.as_dict() if isinstance(made, EventPlan) else made.mapping,
+        time=made.time.label if isinstance(made, EventPlan) else "",
+        unused=made.mapping.unused if isinstance(made, EventPlan) else [],
+        notes=made.mapping.notes if isinstance(made, EventPlan) else made.notes,
+        columns=list(reader.columns),
+        rows=[list(row) for row in shown],
+        stored=stored,
+    )

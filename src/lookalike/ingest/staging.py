@@ -1,0 +1,24 @@
+"""Rows made ready to be selected from, and the names of the temporary tables they stand in.
+
+Text is parsed once, into a temporary table whose order is the file's; Parquet is read where it lies.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+LINE: Final = "__line"
+STAGED: Final = "ingest_rows"
+MALFORMED: Final = "ingest_malformed"  # line, reason
+REJECT_ERRORS: Final = "ingest_reject_errors"  # filled by DuckDB's CSV reader
+REJECT_SCANS: Final = "ingest_reject_scans"
+TEMPORARY: Final = (STAGED, MALFORMED, REJECT_ERRORS, REJECT_SCANS)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """scan: what stands after FROM; numbered: the same with the line as a further column; count: malformed included."""
+
+    scan: str
+    numbered: str
+    count: int
+    malformed: int = 0
