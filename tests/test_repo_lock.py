@@ -1,4 +1,4 @@
-"""The locks can be used anywhere: every file has a hash, none names a place, and the developers' lock holds the program's."""
+"""The locks work anywhere: every file has a hash, none names a place, the developers' lock holds the program's."""
 
 import re
 import tomllib

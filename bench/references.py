@@ -1,0 +1,170 @@
+"""What the steps are compared with: `python bench/references.py NAME …` prints one JSON object with its seconds.
+
+Each runs in a process of its own, so that its peak memory can be read, and times its work without imports. Where our
+own kernel can be timed on the same data in the same process, it is, as `ours`.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+THREADS = 2
+ROWS = 1_000_000
+WIDTH = 128
+REPEATS = 5
+
+
+def ingest(log: Path) -> dict[str, Any]:
+    """DuckDB's plain copy of the Parquet files into a database on disk, and the same with DISTINCT."""
+    import duckdb
+
+    seconds = {}
+    with tempfile.TemporaryDirectory(dir=log) as folder:
+        for name, what in (("seconds", "*"), ("distinct", "DISTINCT *")):
+            with duckdb.connect(str(Path(folder) / f"{name}.duckdb"), config={"threads": THREADS}) as connection:
+                query = f"CREATE TABLE events AS SELECT {what} FROM read_parquet('{log}/events/*.parquet')"
+                seconds[name] = timed(partial(connection.execute, query))
+    return seconds
+
+
+def sequences(log: Path, workspace: Path) -> dict[str, Any]:
+    """DuckDB's sort of three columns to Arrow; ours: the arrays of the program from its own database."""
+    import duckdb
+
+    from lookalike import sequences as ours
+    from lookalike import store as database
+
+    with duckdb.connect(config={"threads": THREADS}) as connection:
+        connection.execute(f"CREATE TABLE events AS SELECT user_id, ts, item_id FROM '{log}/events/*.parquet'")
+
+        def sort() -> None:
+            for _ in connection.execute("FROM events ORDER BY user_id, ts").to_arrow_reader(1_000_000):  # type: ignore[union-attr]
+                pass
+
+        seconds = timed(sort)
+    with tempfile.TemporaryDirectory(dir=log) as folder, database.opened(workspace / "lookalike.duckdb") as store:
+        cut = database.Cut(database.last_moment(store))
+        return {"seconds": seconds, "ours": timed(lambda: ours.build(store, cut, Path(folder)))}
+
+
+def scoring() -> dict[str, Any]:
+    """NumPy's float32 `X @ w` over the rows; ours: float16 rows as stored, streamed, the first half exactly ranked."""
+    return _ranking(_rows(), keep=ROWS // 2)
+
+
+def faiss() -> dict[str, Any]:
+    """FAISS's flat inner-product index, one query, k = 100,000; ours: the same rows and k as in `scoring`."""
+    import faiss as library
+    import numpy as np
+
+    library.omp_set_num_threads(THREADS)
+    rows, weights = _rows()
+    index = library.IndexFlatIP(WIDTH)
+    index.add(rows)
+    seconds = best(lambda: index.search(weights[np.newaxis], 100_000))
+    return _ranking((rows, weights), keep=100_000) | {"seconds": seconds}
+
+
+def _rows() -> tuple[Any, Any]:
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((ROWS, WIDTH), dtype=np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows, rows[:100].mean(axis=0)
+
+
+def _ranking(data: tuple[Any, Any], keep: int) -> dict[str, Any]:
+    """Seconds of `X @ w` and of the program's own ranking, from shards that it wrote itself."""
+    import numpy as np
+
+    from lookalike import expansion, scoring
+    from lookalike.embeddings import Representation
+
+    rows, weights = data
+    score = scoring.Linear(weights.astype(np.float64))
+    none_left_out = np.zeros(0, np.int64)
+
+    def ours(representation: Representation) -> None:
+        expansion.rank(representation, score, keep, none_left_out, lambda done: None)
+
+    with tempfile.TemporaryDirectory() as folder:
+        stored = _stored(rows, Path(folder))
+        return {"seconds": best(lambda: rows @ weights), "ours": best(lambda: ours(stored))}
+
+
+def _stored(rows: Any, folder: Path) -> Any:
+    """The rows as a representation on disk whose blocks share the columns; just written, so read from memory."""
+    import numpy as np
+    import polars as pl
+
+    from lookalike import embeddings
+    from lookalike.workspace import Workspace
+
+    ties = np.random.default_rng(1).integers(0, 2**63, len(rows), dtype=np.uint64)
+    users = pl.DataFrame({"row": np.arange(len(rows)), "tie": ties, "events": np.ones(len(rows), np.int64)})
+    users.with_columns(pl.format("u{}", "row").alias("user_id")).write_parquet(folder / "users.parquet")
+    edges = np.linspace(0, rows.shape[1], len(embeddings.BLOCKS) + 1).astype(int)
+    spans = dict(zip(embeddings.BLOCKS, pairwise(edges), strict=False))
+    facts = {"blocks": {block: int(last - first) for block, (first, last) in spans.items()}, "columns": {}}
+
+    def compute(first: int, last: int) -> dict[str, Any]:
+        return {block: rows[first:last, low:high] for block, (low, high) in spans.items()}
+
+    workspace = Workspace(folder)
+    embeddings.write(workspace, folder / "users.parquet", compute, facts, lambda done: None)
+    return embeddings.current(workspace)
+
+
+def lift(log: Path, workspace: Path, name: str) -> dict[str, Any]:
+    """How the written list did against the planted truth: no time, a check that the timed program did its work."""
+    import polars as pl
+
+    listed = pl.read_csv(workspace / "audiences" / name / "prospects.csv", schema_overrides={"user_id": pl.String})
+    truth, seed = (pl.read_csv(log / f"{file}.csv")["user_id"] for file in ("truth", "seed"))
+    candidates = pl.read_parquet(log / "users.parquet").height - len(seed)
+    hits = int(listed["user_id"].is_in(truth.implode()).sum())
+    return {"listed": listed.height, "hits": hits, "lift": hits / (listed.height * len(truth) / candidates)}
+
+
+def timed(work: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def best(work: Callable[[], Any]) -> float:
+    """The shortest of a few runs: what the machine can do when nothing else disturbs it."""
+    return min(timed(work) for _ in range(REPEATS))
+
+
+REFERENCES: dict[str, Callable[..., dict[str, Any]]] = {
+    "ingest": ingest,
+    "sequences": sequences,
+    "scoring": scoring,
+    "faiss": faiss,
+    "lift": lift,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", choices=REFERENCES)
+    parser.add_argument("--log", type=Path)
+    parser.add_argument("--workspace", type=Path)
+    parser.add_argument("--audience")
+    options = parser.parse_args()
+    given = {"log": options.log, "workspace": options.workspace, "name": options.audience}
+    function = REFERENCES[options.name]
+    wanted = function.__code__.co_varnames[: function.__code__.co_argcount]
+    print(json.dumps(function(**{name: given[name] for name in wanted})))
+
+
+if __name__ == "__main__":
+    main()
