@@ -1,8 +1,8 @@
 """Items and users tables: one key, and every other column as rows of (attribute, value).
 
 What a column becomes follows from what is in it: a list gives a row an element, numbers become tenths of the table,
-text of several words becomes words, few values stay as they are. Identifiers say nothing about likeness and are left out;
-personal data are never stored.
+text of several words becomes words, few values stay as they are. Identifiers say nothing about likeness and are left
+out; personal data are never stored.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from lookalike.ingest import mapping, sql
 from lookalike.ingest.loading import Entry, enter, next_file_id
 from lookalike.ingest.mapping import personal_name
 from lookalike.ingest.names import plain, synonyms, words
-from lookalike.ingest.plan import cleaned, number, without_null_words
+from lookalike.ingest.plan import cleaned, finite, number, without_null_words
 from lookalike.ingest.readers import Reader
 from lookalike.ingest.report import Check, FileReport
 from lookalike.ingest.staging import LINE, MALFORMED, Rows
@@ -30,6 +30,7 @@ _FEW_ROWS = 20
 _LONGEST_VALUE = 200
 _PERSONAL_SHARE = 0.1
 _LIST = "VARCHAR[]"
+_TENTHS = [tenth / 10 for tenth in range(1, 10)]
 
 Shape = Literal["list", "tenths", "words", "value", "identifier", "personal", "nested", "empty"]
 
@@ -132,10 +133,11 @@ def _replace(store: Store, plan: TablePlan, shapes: dict[str, Shape]) -> int:
         run("INSERT INTO users SELECT __key FROM ingest_keys ON CONFLICT DO NOTHING")
     else:
         title = _text(plan, plan.title) if plan.title else "NULL"
-        price = number(plan.price, plan.reader.columns[plan.price], False) if plan.price else "NULL"
+        price = finite(number(plan.price, plan.reader.columns[plan.price], False)) if plan.price else "NULL"
         run(
             f"INSERT INTO items SELECT __key, {title}, {price} FROM ingest_keyed "
-            f"SEMI JOIN ingest_keys USING (__key, {LINE}) ON CONFLICT DO UPDATE SET title = excluded.title, price = excluded.price"
+            f"SEMI JOIN ingest_keys USING (__key, {LINE}) "
+            "ON CONFLICT DO UPDATE SET title = excluded.title, price = excluded.price"
         )
     for column, shape in shapes.items():
         for name, values in _values(plan, column, shape):
@@ -150,14 +152,10 @@ def _values(plan: TablePlan, column: str, shape: Shape) -> list[tuple[str, str]]
         text = f"left(trim(unnest({quoted(column)}::{_LIST})), {_LONGEST_VALUE})"
         return [(name, f"SELECT __key, {text} AS v FROM ingest_keyed")]
     if shape == "tenths":
-        amount = _amount(plan, column)
-        least = "list_distinct(quantile_cont(x, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]))"
-        tenth = "1 + len(list_filter(edges, lambda edge: edge < x))"
-        return [(
-            name,
-            f"SELECT __key, 'q' || lpad(({tenth})::VARCHAR, 2, '0') AS v FROM "
-            f"(SELECT __key, {amount} AS x FROM ingest_keyed), (SELECT {least} AS edges FROM (SELECT {amount} AS x FROM ingest_keyed)) WHERE x IS NOT NULL",
-        )]  # fmt: skip
+        amounts = f"(SELECT __key, {_amount(plan, column)} AS x FROM ingest_keyed)"
+        edges = f"(SELECT list_distinct(quantile_cont(x, {_TENTHS})) AS edges FROM {amounts})"
+        tenth = "lpad((1 + len(list_filter(edges, lambda edge: edge < x)))::VARCHAR, 2, '0')"
+        return [(name, f"SELECT __key, 'q' || {tenth} AS v FROM {amounts}, {edges} WHERE x IS NOT NULL")]
     if shape == "words":
         split = f"regexp_extract_all(lower({_text(plan, column)}), '\\p{{L}}[\\p{{L}}\\p{{M}}]+')"
         stop = sql.literals(words("stop_words"))

@@ -129,11 +129,14 @@ def _drop_duplicates(store: Store, plan: EventPlan, file_id: int) -> int:
     )
     dropped = 0
     if store.rows(f"SELECT count(*) FROM {_TWINS}")[0][0]:
-        same = [f"CASE WHEN event_id IS NULL THEN {name} END" for name in EVENT_FIELDS if name != "event_id"]
+        same = ", ".join(f"CASE WHEN event_id IS NULL THEN {name} END" for name in EVENT_FIELDS if name != "event_id")
+        order = ", ".join(("file_id", *EVENT_FIELDS, "rowid"))
+        numbered = (
+            f"SELECT rowid, row_number() OVER (PARTITION BY event_id, {same} ORDER BY {order}) AS n "
+            f"FROM events WHERE {span} AND {key} IN (SELECT h FROM {_TWINS})"
+        )
         dropped = store.rows(
-            f"DELETE FROM events WHERE file_id = {file_id} AND rowid IN (SELECT rowid FROM (SELECT rowid, "
-            f"row_number() OVER (PARTITION BY event_id, {', '.join(same)} ORDER BY file_id, {', '.join(EVENT_FIELDS)}, rowid) AS n "
-            f"FROM events WHERE {span} AND {key} IN (SELECT h FROM {_TWINS})) WHERE n > 1)",
+            f"DELETE FROM events WHERE file_id = {file_id} AND rowid IN (SELECT rowid FROM ({numbered}) WHERE n > 1)",
             first,
             last,
         )[0][0]

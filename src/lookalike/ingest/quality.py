@@ -144,7 +144,8 @@ def _items(store: Store, held: Totals) -> list[Check]:
         return []
     unknown, named = store.rows(
         "SELECT coalesce(sum(n) FILTER (items.item_id IS NULL), 0)::BIGINT, sum(n)::BIGINT "
-        "FROM (SELECT item_id, count(*) AS n FROM events WHERE item_id IS NOT NULL GROUP BY item_id) AS seen LEFT JOIN items USING (item_id)"
+        "FROM (SELECT item_id, count(*) AS n FROM events WHERE item_id IS NOT NULL GROUP BY item_id) AS seen "
+        "LEFT JOIN items USING (item_id)"
     )[0]
     text = "events are about an item that the items table does not have"
     if not unknown:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -22,7 +21,7 @@ from lookalike.store import Store, quoted
 from lookalike.workspace import TEMPORARY, sha256
 
 if TYPE_CHECKING:
-    from lookalike.console import Talk
+    from lookalike.talk import Talk
 
 _PREVIEW_ROWS = 5
 
@@ -35,7 +34,7 @@ class _Job:
     plan: EventPlan | TablePlan | None  # None: the same bytes were ingested before
 
 
-def ingest(store: Store, paths: list[Path], options: IngestOptions, talk: "Talk") -> IngestReport:
+def ingest(store: Store, paths: list[Path], options: IngestOptions, talk: Talk) -> IngestReport:
     """Loads the files and says what became of every row.
 
     All files are looked at before the first is loaded; each is one transaction. Raises DataError for a file that cannot
@@ -143,7 +142,7 @@ def _wrapped(source: Source) -> Iterator[None]:
         raise readers.unreadable(source, error) from error
 
 
-def _say(talk: "Talk", job: _Job, report: FileReport) -> None:
+def _say(talk: Talk, job: _Job, report: FileReport) -> None:
     if report.skipped:
         talk.note(f"{report.name}: ingested before, skipped")
         return
