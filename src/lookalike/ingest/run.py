@@ -18,10 +18,8 @@ from lookalike.ingest.options import IngestOptions
 from lookalike.ingest.plan import EventPlan
 from lookalike.ingest.report import Check, Explanation, FileReport, IngestReport, Preview
 from lookalike.store import Store, quoted
+from lookalike.talk import Talk
 from lookalike.workspace import TEMPORARY, sha256
-
-if TYPE_CHECKING:
-    from lookalike.talk import Talk
 
 _PREVIEW_ROWS = 5
 
