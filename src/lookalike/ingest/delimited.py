@@ -14,7 +14,7 @@ import duckdb
 from lookalike.errors import DataError
 from lookalike.ingest import sql, text
 from lookalike.ingest.files import Source, sample
-from lookalike.ingest.staging import LINE, MALFORMED, REJECT_ERRORS, REJECT_SCANS, STAGED, Rows
+from lookalike.ingest.staging import LINE, MALFORMED, RECORD, REJECT_ERRORS, REJECT_SCANS, STAGED, Rows, drop
 from lookalike.store import quoted
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -29,6 +29,7 @@ class DelimitedFile:
     columns: dict[str, str]
     delimiter: str
     escape: str
+    skip: int  # blank lines above the header
     scratch: Path
     ascii_start: bool  # the first bytes do not show whether it is UTF-8
 
@@ -45,7 +46,7 @@ class DelimitedFile:
             return self._converted("utf-8").stage(connection, names)  # line ends of several kinds
         broken = _count(connection, f"{REJECT_ERRORS} WHERE error_type::VARCHAR = 'INVALID ENCODING'")
         if broken and self.ascii_start:
-            _drop(connection)
+            drop(connection)
             return self._converted("cp1252").stage(connection, names)
         self._check_quotes(connection)
         return self._rows(connection, names)
@@ -66,9 +67,10 @@ class DelimitedFile:
 
     def _check_quotes(self, connection: duckdb.DuckDBPyConnection) -> None:
         """A quote that is not closed swallows the lines after it, so none of them can be told from a cell."""
+        kinds = "'UNQUOTED VALUE', 'LINE SIZE OVER MAXIMUM'"
         row = connection.execute(
-            f"SELECT line FROM {REJECT_ERRORS} WHERE error_type::VARCHAR IN "
-            "('UNQUOTED VALUE', 'LINE SIZE OVER MAXIMUM') AND contains(csv_line, chr(10)) ORDER BY line LIMIT 1"
+            f"SELECT line FROM {REJECT_ERRORS} WHERE error_type::VARCHAR IN ({kinds}) "
+            "AND regexp_matches(csv_line, '[^\\r\\n][\\r\\n]+[^\\r\\n]') ORDER BY line LIMIT 1"
         ).fetchone()
         if row:
             raise DataError(
@@ -79,26 +81,27 @@ class DelimitedFile:
     def _rows(self, connection: duckdb.DuckDBPyConnection, names: list[str]) -> Rows:
         malformed = _count(connection, MALFORMED)
         columns = ", ".join(quoted(name) for name in names)
-        # Line of the k-th good record: the header, k records, and the bad lines before it. Bad line number j at line m
-        # comes before it when m - j <= k.
+        # Line of the k-th good record: what stands above the rows, k records, and the bad lines before it. Bad line
+        # number j at line m comes before it when m - above - j < k.
+        above = self.skip + 1
         before = (
-            f"(SELECT line - j AS least, max(j) AS bad FROM (SELECT line, row_number() OVER (ORDER BY line) AS j "
-            f"FROM {MALFORMED}) GROUP BY ALL)"
+            f"(SELECT line - j - {above} + 1 AS least, max(j) AS bad "
+            f"FROM (SELECT line, row_number() OVER (ORDER BY line) AS j FROM {MALFORMED}) GROUP BY ALL)"
         )
         numbered = (
-            f"(SELECT k + 1 + coalesce(bad, 0) AS {LINE}, {columns} FROM (SELECT rowid + 1 AS k, * FROM {STAGED}) "
+            f"(SELECT k + {above} + coalesce(bad, 0) AS {LINE}, {columns} FROM (SELECT {RECORD} AS k, * FROM {STAGED}) "
             f"ASOF LEFT JOIN {before} ON k >= least)"
         )
         if not malformed:
-            numbered = f"(SELECT rowid + 2 AS {LINE}, {columns} FROM {STAGED})"
+            numbered = f"(SELECT {RECORD} + {above} AS {LINE}, {columns} FROM {STAGED})"
         return Rows(STAGED, numbered, _count(connection, STAGED) + malformed, malformed)
 
     def _read(self, faults: str) -> str:
         columns = ", ".join(f"{sql.literal(name)}: 'VARCHAR'" for name in self.columns)
         return (
             f"read_csv({sql.file(self.text.path)}, auto_detect=false, delim={sql.literal(self.delimiter)}, quote='\"', "
-            f"escape={sql.literal(self.escape)}, header=true, strict_mode=true, columns={{{columns}}}, {faults}, "
-            f"max_line_size={_MAX_LINE}, compression={sql.literal(self.text.compression)})"
+            f"escape={sql.literal(self.escape)}, header=true, skip={self.skip}, strict_mode=true, {faults}, "
+            f"columns={{{columns}}}, max_line_size={_MAX_LINE}, compression={sql.literal(self.text.compression)})"
         )
 
 
@@ -112,16 +115,27 @@ def describe(connection: duckdb.DuckDBPyConnection, source: Source, scratch: Pat
         raise DataError(f"{source.name}: the file is empty", "leave it out, or export it again")
     if b"\x00" * 16 in start and name == "utf-8":
         raise DataError(f"{source.name}: is no text file", "give CSV, TSV, JSON lines or Parquet")
-    lines = shown.lstrip("\r\n").splitlines()
-    delimiter = max(DELIMITERS, key=lambda mark: len(_cells(lines[0], mark)))
+    shown = shown.replace("\r\n", "\n").replace("\r", "\n")
+    body = shown.lstrip("\n")
+    header = max((_header(body, mark) for mark in DELIMITERS), key=lambda found: len(found[1]))
     escape = "\\" if '\\"' in shown and '""' not in shown else '"'
-    header = next(csv.reader(io.StringIO(shown.lstrip("\r\n")), delimiter=delimiter), [])
-    columns = {column: "VARCHAR" for column in _unique([cell.strip() for cell in header])}
-    return DelimitedFile(source, plain, columns, delimiter, escape, scratch, start.isascii())
+    columns = {column: "VARCHAR" for column in _unique([cell.strip() for cell in header[1]])}
+    skip = len(shown) - len(body)
+    file = DelimitedFile(source, plain, columns, header[0], escape, skip, scratch, start.isascii())
+    try:
+        connection.execute(f"SELECT 1 FROM {file.scan} LIMIT 1").fetchone()
+    except duckdb.InvalidInputException as error:
+        if "invalid state" not in str(error):
+            raise
+        return file._converted("utf-8")
+    return file
 
 
-def _cells(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader([line], delimiter=delimiter), [])
+def _header(body: str, delimiter: str) -> tuple[str, list[str]]:
+    try:
+        return delimiter, next(csv.reader(io.StringIO(body), delimiter=delimiter), [])
+    except csv.Error:
+        return delimiter, []
 
 
 def _unique(names: list[str]) -> list[str]:
@@ -141,8 +155,3 @@ def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
     assert row is not None
     return int(row[0])
-
-
-def _drop(connection: duckdb.DuckDBPyConnection) -> None:
-    for table in (STAGED, MALFORMED, REJECT_ERRORS, REJECT_SCANS):
-        connection.execute(f"DROP TABLE IF EXISTS {table}")

@@ -1,7 +1,7 @@
 """JSON lines, and files that are one array of objects. The members of the outermost object are the columns.
 
 Lines are read as text and taken apart by JSON pointers: DuckDB's own reader turns a malformed line into a row of NULLs
-when it is told to go on, and numbers lose their spelling in it.
+when it is told to go on.
 """
 
 import json
@@ -13,7 +13,7 @@ import duckdb
 from lookalike.errors import DataError
 from lookalike.ingest import sql, text
 from lookalike.ingest.files import Source, sample, stream
-from lookalike.ingest.staging import LINE, MALFORMED, STAGED, Rows
+from lookalike.ingest.staging import LINE, MALFORMED, RECORD, STAGED, Rows
 from lookalike.store import quoted
 
 _SAMPLE = 1 << 20
@@ -37,7 +37,7 @@ class JsonLines:
             f"CREATE TEMP TABLE {STAGED} AS SELECT {_GOOD}, {self._members(names)} FROM {self._parts(names)}"
         )
         connection.execute(
-            f"CREATE TEMP TABLE {MALFORMED} AS SELECT rowid + 1 AS line, 'malformed line: no JSON object' AS reason "
+            f"CREATE TEMP TABLE {MALFORMED} AS SELECT {RECORD} AS line, 'malformed line: no JSON object' AS reason "
             f"FROM {STAGED} WHERE NOT {_GOOD}"
         )
         row = connection.execute(f"SELECT count({_GOOD}), count(*) FILTER (NOT {_GOOD}) FROM {STAGED}").fetchone()
@@ -45,7 +45,7 @@ class JsonLines:
         columns = ", ".join(quoted(name) for name in names)
         return Rows(
             scan=f"(SELECT {columns} FROM {STAGED} WHERE {_GOOD})",
-            numbered=f"(SELECT rowid + 1 AS {LINE}, {columns} FROM {STAGED} WHERE {_GOOD})",
+            numbered=f"(SELECT {RECORD} AS {LINE}, {columns} FROM {STAGED} WHERE {_GOOD})",
             count=row[0],
             malformed=row[1],
         )

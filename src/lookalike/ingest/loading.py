@@ -10,7 +10,7 @@ from lookalike.ingest import plan as planned
 from lookalike.ingest import times
 from lookalike.ingest.plan import EventPlan
 from lookalike.ingest.report import FileReport
-from lookalike.ingest.staging import LINE, MALFORMED, TEMPORARY, Rows
+from lookalike.ingest.staging import LINE, MALFORMED, Rows, drop
 from lookalike.store import Store
 
 _TWINS = "ingest_twins"
@@ -78,8 +78,7 @@ def enter(store: Store, file_id: int, report: FileReport, entry: Entry) -> None:
             entry.moment.astimezone(UTC).replace(tzinfo=None),
         ],
     )  # fmt: skip
-    for table in TEMPORARY:
-        store.connection.execute(f"DROP TABLE IF EXISTS {table}")
+    drop(store.connection)
 
 
 def _write_rejects(store: Store, plan: EventPlan, rows: Rows, file_id: int, reason: str) -> dict[str, int]:

@@ -6,13 +6,14 @@ from typing import Final
 
 import duckdb
 
+from lookalike.errors import DataError
 from lookalike.events import DEFAULT_EVENT_TYPE, EVENT_FIELDS, MAX_ID_LENGTH
 from lookalike.ingest import mapping, sql, times
 from lookalike.ingest.mapping import Mapping
 from lookalike.ingest.names import words
 from lookalike.ingest.options import UNIT_PRICE, IngestOptions
 from lookalike.ingest.readers import Reader
-from lookalike.ingest.staging import LINE
+from lookalike.ingest.staging import LINE, drop
 from lookalike.store import quoted
 
 # Cut from both ends of every text. Trimming is ten times dearer than looking whether there is something to trim.
@@ -107,6 +108,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, reader: Reader, options: Inge
     """How an event file will be read. Raises DataError when it cannot be."""
     where = reader.source.name
     found = mapping.of_events(reader.columns, options.mapping, where)
+    _check_rows(connection, reader, list(found.columns.values()))
     column = times.Column(connection, reader.scan, found.columns["ts"], reader.columns[found.columns["ts"]], where)
     written = times.detect(column, options.timezone)
     numbers = [
@@ -116,6 +118,19 @@ def prepare(connection: duckdb.DuckDBPyConnection, reader: Reader, options: Inge
     ]
     comma = frozenset(name for name in numbers if _has_decimal_comma(connection, reader, name))
     return EventPlan(reader, found, written, comma)
+
+
+def _check_rows(connection: duckdb.DuckDBPyConnection, reader: Reader, names: list[str]) -> None:
+    """Raises DataError when the file has no row that can be looked at."""
+    if connection.execute(f"SELECT 1 FROM {reader.scan} LIMIT 1").fetchone():
+        return
+    try:
+        rows = reader.stage(connection, names)  # knows why
+    finally:
+        drop(connection)
+    if rows.count:
+        raise DataError(f"{reader.source.name}: all {rows.count:,} lines are malformed", "export the file again")
+    raise DataError(f"{reader.source.name}: the file has no rows", "leave it out, or export it again")
 
 
 def reason(moment: datetime) -> str:

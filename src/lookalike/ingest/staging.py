@@ -6,6 +6,8 @@ Text is parsed once, into a temporary table whose order is the file's; Parquet i
 from dataclasses import dataclass
 from typing import Final
 
+import duckdb
+
 LINE: Final = "__line"
 STAGED: Final = "ingest_rows"
 MALFORMED: Final = "ingest_malformed"  # line, reason
@@ -22,3 +24,13 @@ class Rows:
     numbered: str
     count: int
     malformed: int = 0
+
+
+# Within a transaction the row ids of a new table do not begin at 0.
+RECORD: Final = f"(rowid - (SELECT min(rowid) FROM {STAGED}) + 1)"
+
+
+def drop(connection: duckdb.DuckDBPyConnection) -> None:
+    """Removes what was staged for the last file."""
+    for table in TEMPORARY:
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
