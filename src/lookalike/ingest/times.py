@@ -24,9 +24,10 @@ _COMPACT: Final = {"YYYYMMDD": "%Y%m%d", "YYYYMMDDhhmmss": "%Y%m%d%H%M%S"}
 _SAMPLE = 2_000
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
-_ISO = re.compile(
-    r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?)? ?(Z|[+-]\d{2}(:?\d{2})?|[A-Z][\w/+-]+)?", re.I
-)
+_DATE = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?)?"
+_ZONE = r"(Z|[+-]\d{2}(:?\d{2})?|(?![AP]M$)[A-Z][\w/+-]+)"
+_ISO = re.compile(f"{_DATE}( ?{_ZONE})?", re.IGNORECASE)
+_ZONED = re.compile(f"{_DATE} ?{_ZONE}", re.IGNORECASE)
 _CLOCK = r"(?:[ T,]+\d{1,2}:\d{2}(?P<seconds>:\d{2})?(?P<fraction>\.\d+)?(?P<half> ?[AaPp][Mm])?)?"
 _DAY_MONTH = re.compile(r"\d{1,2}(?P<mark>[/.-])\d{1,2}(?P=mark)(?P<year>\d{4}|\d{2})" + f"(?P<clock>{_CLOCK})")
 _NAMED: Final = (
@@ -149,14 +150,10 @@ def _of_iso(column: Column, values: list[str], timezone: str) -> Times:
         text = f"replace({text}, ',', '.')"
     if any(re.search(r" [+-]\d\d", value) for value in values):
         text = f"regexp_replace({text}, ' ([+-]\\d\\d)', '\\1')"
-    zoned = sum(bool(re.search(r"\d\d(\.\d+)? ?(Z|[+-]\d{2}(:?\d{2})?|[A-Za-z][\w/+-]+)$", v[10:])) for v in values)
-    zone = (
-        "with a zone"
-        if zoned == len(values)
-        else f"read as {timezone}"
-        if not zoned
-        else f"some with a zone, else {timezone}"
-    )
+    zoned = sum(bool(_ZONED.fullmatch(value)) for value in values)
+    zone = "with a zone" if zoned == len(values) else f"read as {timezone}"
+    if 0 < zoned < len(values):
+        zone += " where they name no zone"
     # The session's zone is the caller's while a file is read.
     return Times(f"ISO text, {zone}", f"TRY(make_timestamp(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ))))")
 

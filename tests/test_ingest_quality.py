@@ -1,0 +1,86 @@
+"""Checks: each one speaks when there is something to say, and is silent on a sound log."""
+
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from lookalike.ingest import IngestOptions, IngestReport, ingest
+from lookalike.store import opened
+from lookalike.talk import Silent
+
+SOUND = """SELECT 'u' || (i * 7919 % 1500) AS user_id, ['view', 'buy'][1 + (i % 2)::INTEGER] AS event_type,
+           now()::TIMESTAMP - INTERVAL 1 HOUR - to_minutes(i * 4) AS ts, 'i' || (i % 50) AS item_id, 1.5 AS value
+           FROM range(15000) t(i)"""
+BOT = "CASE WHEN i % 50 = 0 THEN 'bot' ELSE 'u' || (i * 7919 % 1500) END"
+
+
+@pytest.fixture
+def made(tmp_path):
+    """Ingests the result of a query as a log."""
+
+    def make(query: str, **tables: Path) -> IngestReport:
+        duckdb.connect().execute(f"COPY ({query}) TO '{tmp_path}/log.parquet' (FORMAT parquet)")
+        with opened(tmp_path / "lookalike.duckdb") as store:
+            return ingest(store, [tmp_path / "log.parquet"], IngestOptions(**tables), Silent())
+
+    return make
+
+
+def found(report: IngestReport) -> dict[str, str]:
+    return {check.check: check.severity for check in report.checks}
+
+
+def test_a_sound_log_has_nothing_to_report(made):
+    report = made(SOUND)
+    assert report.checks == []
+    assert (report.totals.events, report.totals.users, report.totals.items) == (15000, 1500, 50)
+
+
+def test_one_very_busy_user_is_a_warning(made):
+    report = made(SOUND.replace("'u' || (i * 7919 % 1500)", BOT))
+    assert found(report) == {"heavy_user": "warning"}
+    assert "bot" not in report.checks[0].message.replace("robot", "")
+
+
+def test_missing_and_thin_days_are_a_warning(made):
+    kept = "ts::DATE <> current_date - 10 AND NOT (ts::DATE = current_date - 20 AND hour(ts) > 5)"
+    gap = made(f"SELECT * FROM ({SOUND}) WHERE {kept}")
+    assert found(gap) == {"thin_days": "warning"}
+    assert gap.checks[0].rows == 2
+
+
+def test_a_day_off_every_week_is_no_thin_day(made):
+    assert found(made(f"SELECT * FROM ({SOUND}) WHERE isodow(ts) <> 7")) == {}
+
+
+def test_events_about_unknown_items_are_counted(made, tmp_path):
+    (tmp_path / "items.csv").write_text("item_id,colour\n" + "".join(f"i{i},red\n" for i in range(40)))
+    report = made(SOUND, items=tmp_path / "items.csv")
+    assert found(report) == {"unknown_items": "warning"}
+    assert report.checks[0].rows == 3000
+
+
+@pytest.mark.parametrize("value", ["user_id || '@example.com'", "'+49 151 ' || (10000000 + user_id[2:]::INTEGER)"])
+@pytest.mark.parametrize("column", ["user_id", "item_id"])
+def test_personal_data_in_a_column_is_an_error_and_named(made, column, value):
+    report = made(f"SELECT * REPLACE ({value} AS {column}) FROM ({SOUND})")
+    assert found(report) == {f"personal_data_in_{column}": "error"}
+    assert "example" not in str(report.as_dict())
+
+
+def test_negative_values_and_a_constant_type_are_notes(made):
+    changed = "CASE WHEN hour(ts) = 3 THEN -1 ELSE 1 END AS value, 'x' AS event_type"
+    report = made(f"SELECT * REPLACE ({changed}) FROM ({SOUND})")
+    assert found(report) == {"negative_values": "note", "constant_event_type": "note"}
+
+
+def test_an_old_log_without_items_says_so(made):
+    report = made(f"SELECT user_id, ts - INTERVAL 400 DAY AS ts, event_type FROM ({SOUND})")
+    assert found(report) == {"no_items": "warning", "stale_log": "note"}
+
+
+def test_ids_that_a_program_wrote_as_decimals_are_a_warning(made):
+    assert found(made(f"SELECT * REPLACE (user_id[2:] || '.0' AS user_id) FROM ({SOUND}) WHERE user_id <> 'u0'")) == {
+        "decimal_user_ids": "warning"
+    }

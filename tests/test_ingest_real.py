@@ -1,0 +1,56 @@
+"""Real public logs load without a single flag."""
+
+from pathlib import Path
+
+import pytest
+
+from lookalike.ingest import IngestOptions, IngestReport, ingest
+from lookalike.store import Store, opened
+from lookalike.talk import Silent
+
+TASKS = Path(__file__).parents[2] / "shared" / "bench" / "tasks"
+pytestmark = [pytest.mark.real, pytest.mark.skipif(not TASKS.exists(), reason="the real logs are not here")]
+
+
+@pytest.fixture
+def store(tmp_path):
+    with opened(tmp_path / "lookalike.duckdb") as one:
+        yield one
+
+
+def load(store: Store, name: str) -> IngestReport:
+    tables = {kind: TASKS / name / f"{kind}.parquet" for kind in ("items", "users")}
+    options = IngestOptions(**{kind: path for kind, path in tables.items() if path.exists()})
+    return ingest(store, [TASKS / name / "events.parquet"], options, Silent())
+
+
+def attributes(store: Store, kind: str) -> dict[str, int]:
+    return dict(store.rows(f"SELECT attribute, count(DISTINCT value) FROM {kind}_attributes GROUP BY 1"))
+
+
+def test_online_retail_has_many_guests_and_words_for_items(store):
+    report = load(store, "online_retail")
+    assert report.files[0].rejected == {"empty user_id": 88_652}
+    assert report.files[0].added + report.files[0].duplicates == 232_053
+    assert report.totals.users == 3360
+    assert {check.check: check.severity for check in report.checks}["null_users"] == "warning"
+    found = attributes(store, "item")
+    assert found["median_price"] == 10
+    assert found["word"] > 1000
+
+
+def test_complete_journey_has_households(store):
+    report = load(store, "complete_journey")
+    assert report.totals.users == 2269
+    assert report.files[0].rejected == {}
+    assert set(attributes(store, "user")) == {
+        "age", "income", "home_ownership", "marital_status", "household_size", "household_comp", "kids_count",
+    }  # fmt: skip
+    assert {"department", "category", "manufacturer_id"} <= attributes(store, "item").keys()
+
+
+@pytest.mark.parametrize(("name", "events"), [("toys", 128_773), ("sports", 225_141)])
+def test_toys_and_sports_have_lists(store, name, events):
+    report = load(store, name)
+    assert (report.totals.events, report.files[0].duplicates) == (events, 0)
+    assert attributes(store, "item").keys() == {"attributes"}
