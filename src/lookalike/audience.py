@@ -100,3 +100,9 @@ def described(audience: Audience) -> dict[str, Any]:
     """The definition as plain values for a manifest; file names without folders, which would tell of the machine."""
     values = asdict(audience) | {"seed": audience.seed.name, "size": str(audience.size)}
     return values | {"suppress": [file.name for file in audience.suppress]}
+
+
+def named_after(seed: Path, size: Size) -> Audience:
+    """An audience with the seed file's name, as far as that can be one."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", seed.name.split(".")[0]).strip("-._") or "audience"
+    return Audience(name=name[:100], seed=seed, size=size)

@@ -3,8 +3,8 @@
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Any
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
@@ -12,26 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from rich.table import Table
 
 from lookalike.errors import LookalikeError
-
-Step = Callable[..., None]
-
-
-class Talk(Protocol):
-    """What the verbs may say while they work. `console.Console` talks to a terminal; `Silent` to nobody."""
-
-    def note(self, text: str) -> None: ...
-
-    def progress(self, what: str, total: float | None = None) -> contextlib.AbstractContextManager[Step]: ...
-
-
-class Silent:
-    def note(self, text: str) -> None:
-        return
-
-    @contextlib.contextmanager
-    def progress(self, what: str, total: float | None = None) -> Iterator[Step]:
-        yield lambda done=0, note="": None
-
+from lookalike.talk import Step, printable
 
 class Console:
     """Talks on stderr unless quiet; puts a result on stdout as a table or, asked for JSON, as one object."""
@@ -80,18 +61,3 @@ class Console:
         sys.stderr.write(f"error: {printable(error.message)}\n")
         if error.hint:
             sys.stderr.write(f"hint: {printable(error.hint)}\n")
-
-
-def printable(text: str) -> str:
-    """The text on one line without control characters, which a file's content could use to drive a terminal."""
-    return "".join(c if c.isprintable() else " " for c in text.replace("\n", " "))
-
-
-def table(title: str, columns: list[str], rows: list[list[Any]], numeric: tuple[int, ...] = ()) -> Table:
-    """A plain table whose cells are shown as they are, never read as markup."""
-    made = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
-    for position, column in enumerate(columns):
-        made.add_column(escape(column), justify="right" if position in numeric else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*(escape(printable(str(cell))) for cell in row))
-    return made

@@ -225,3 +225,58 @@ def user_attribute_codes(store: Store, most: int) -> tuple[list[tuple[str, str]]
            JOIN profile_codes c USING (attribute, value) ORDER BY r.row, c.code"""
     )
     return [(attribute, value) for attribute, value in names], pairs
+
+
+def what_users_did(store: Store, looked_at: pl.DataFrame, cut: Cut) -> pl.DataFrame:
+    """How many users of the audience and of the base did each thing at least once before the cut.
+
+    `looked_at` holds `user_id`, `audience` and `base` (0 or 1). Gives `title`, `label`, `audience_count`, `base_count`.
+    """
+    store.connection.register("looked_at", looked_at.to_arrow())
+    try:
+        store.connection.execute(
+            """CREATE OR REPLACE TEMP TABLE deeds AS
+               SELECT DISTINCT l.user_id, l.audience, l.base, e.item_id, e.event_type, e.country, e.device, e.source,
+                      date_part('hour', e.ts)::INTEGER AS hour, date_part('isodow', e.ts)::INTEGER AS weekday
+               FROM events e JOIN looked_at l USING (user_id) WHERE e.ts < ?""",
+            [cut.as_of],
+        )
+    finally:
+        store.connection.unregister("looked_at")
+    plain = [
+        ("Items", "coalesce(i.title || ' (' || item_id || ')', item_id)", "LEFT JOIN items i USING (item_id)"),
+        ("Event types", "event_type", ""),
+        ("Hours of the day (UTC)", "lpad(hour::VARCHAR, 2, '0') || ':00'", ""),
+        ("Weekdays", "['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'][weekday]", ""),
+        *((field.capitalize(), field, "") for field in CONTEXT_FIELDS),
+    ]
+    counted = [store.frame(_COUNT.format(title="?", label=label, join=join), title) for title, label, join in plain]
+    by_attribute = _COUNT.format(title="'Item ' || attribute || ?", label="value", join="JOIN item_attributes USING (item_id)")
+    counted[1:1] = [store.frame(by_attribute, "")]
+    store.connection.execute("DROP TABLE deeds")
+    return pl.concat(counted)
+
+
+_COUNT = """
+SELECT {title} AS title, {label} AS label, count(DISTINCT user_id) FILTER (audience = 1) AS audience_count,
+       count(DISTINCT user_id) FILTER (base = 1) AS base_count
+FROM deeds {join} WHERE {label} IS NOT NULL GROUP BY ALL ORDER BY title, audience_count DESC, label"""
+
+
+def summary(store: Store) -> dict[str, Any]:
+    """What was ingested, in counts."""
+    ((events, users, first, last),) = store.rows("SELECT count(*), count(DISTINCT user_id), min(ts), max(ts) FROM events")
+    ((items,),) = store.rows("SELECT count(DISTINCT item_id) FROM events")
+    ((files, rejected, duplicates),) = store.rows(
+        "SELECT count(*), coalesce(sum(rejected), 0)::BIGINT, coalesce(sum(duplicates), 0)::BIGINT FROM files"
+    )
+    return {
+        "events": events,
+        "users": users,
+        "items": items,
+        "first": first and first.isoformat(),
+        "last": last and last.isoformat(),
+        "files": files,
+        "rejected": rejected,
+        "duplicates": duplicates,
+    }

@@ -3,7 +3,7 @@
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from lookalike import console
+from lookalike.tables import table
 from lookalike.report import content
 from lookalike.report.content import Evaluation
 from lookalike.report.overindex import Group, groups
@@ -31,7 +31,7 @@ def tables(evaluation: Evaluation) -> "list[Table | str]":
     if content.tier_rows(evaluation):
         made += [
             "",
-            console.table("Tiers", ["Tier", "Ranks", "People", "Scores"], content.tier_rows(evaluation), (1, 2, 3)),
+            table("Tiers", ["Tier", "Ranks", "People", "Scores"], content.tier_rows(evaluation), (1, 2, 3)),
         ]
     for group in groups(evaluation):
         made += more(group)
@@ -44,7 +44,7 @@ def text(words: str) -> str:
     """Words wrapped to the width, with nothing in them read as markup."""
     from rich.markup import escape
 
-    lines = (textwrap.fill(console.printable(line), WIDTH, subsequent_indent="  ") for line in words.split("\n"))
+    lines = (textwrap.fill(talk.printable(line), WIDTH, subsequent_indent="  ") for line in words.split("\n"))
     return escape("\n".join(lines))
 
 
@@ -59,7 +59,7 @@ def verdict(evaluation: Evaluation) -> str:
 def figures(evaluation: Evaluation) -> "Table":
     """The key figures with what puts them in place."""
     rows: list[list[Any]] = [[one.name, one.value, one.note] for one in content.figures(evaluation)]
-    return console.table("Key figures", ["", "", ""], rows, (1,))
+    return table("Key figures", ["", "", ""], rows, (1,))
 
 
 def lift(evaluation: Evaluation) -> "Table":
@@ -71,7 +71,7 @@ def lift(evaluation: Evaluation) -> "Table":
     asked = percent(content.asked_share(evaluation))
     rows: list[list[Any]] = content.curve_rows(evaluation, "lift", telling=True)
     rows = [[f"› {row[0]}" if row[0] == asked else row[0], *row[1:]] for row in rows]
-    return console.table(
+    return table(
         "Lift by size (› asked for)", [clean(name, 16) for name in columns], rows, tuple(range(len(columns)))
     )
 
@@ -79,7 +79,7 @@ def lift(evaluation: Evaluation) -> "Table":
 def scorers(evaluation: Evaluation) -> "Table":
     """The scorers tried, the chosen one marked."""
     rows: list[list[Any]] = [[clean(row[0], LABEL_WIDTH), *row[1:]] for row in content.scorer_rows(evaluation)]
-    return console.table("Scorers, at the size asked for", ["Scorer", "Lift", "Band", "AUC", ""], rows, (1, 2, 3))
+    return table("Scorers, at the size asked for", ["Scorer", "Lift", "Band", "AUC", ""], rows, (1, 2, 3))
 
 
 def more(group: Group) -> "list[Table | str]":
@@ -91,7 +91,7 @@ def more(group: Group) -> "list[Table | str]":
     ]
     if not rows:
         return ["", text(f"{title}. {group.note}")]
-    return ["", console.table(title, ["", "", "Ratio", "Band", "Audience", "Base"], rows, (2, 3, 4, 5))]
+    return ["", table(title, ["", "", "Ratio", "Band", "Audience", "Base"], rows, (2, 3, 4, 5))]
 
 
 def bar(percent: float) -> str:

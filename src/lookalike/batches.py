@@ -1,0 +1,135 @@
+"""From the flat arrays to padded batches: which stretch of which user, what stands at each position, what comes later."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lookalike.encoders import FIRST_ITEM, GAP_BUCKETS, NO_ITEM, PADDING, SequenceBatch
+from lookalike.sequences import SECONDS_PER_DAY, Sequences
+
+Rows = NDArray[np.int64]
+WINDOWS = (90, 180, 365, 730)
+COVERED = 0.95
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Parts of users' histories: event positions start : start + length, each within one user."""
+
+    start: Rows
+    length: Rows
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def __getitem__(self, chosen: Rows) -> "Stretches":
+        return Stretches(self.start[chosen], self.length[chosen])
+
+
+def window_for(sequences: Sequences, asked: int | None) -> int | None:
+    """Days a sequence reaches back. Not asked for: the shortest usual window that leaves few users without events."""
+    if asked is not None:
+        return asked
+    ends = sequences.offsets[1:][np.diff(sequences.offsets) > 0] - 1
+    age = (sequences.as_of - np.asarray(sequences["time"])[ends]) / SECONDS_PER_DAY
+    fitting = [days for days in WINDOWS if np.mean(age <= days) >= COVERED] if len(ends) else []
+    return fitting[0] if fitting else None
+
+
+def window_starts(sequences: Sequences, days: int | None) -> Rows:
+    """Where each user's window begins, [N]: at the user's first event within it, or at the end when there is none."""
+    if days is None:
+        return sequences.offsets[:-1].copy()
+    old = np.asarray(sequences["time"]) < sequences.as_of - days * SECONDS_PER_DAY
+    before = np.concatenate([[0], np.cumsum(old, dtype=np.int64)])
+    return sequences.offsets[:-1] + before[sequences.offsets[1:]] - before[sequences.offsets[:-1]]
+
+
+def latest(sequences: Sequences, starts: Rows, length: int) -> Stretches:
+    """Each user's last events in the window, one stretch a user; of length 0 where there is none."""
+    ends = sequences.offsets[1:]
+    start = np.maximum(starts, ends - length)
+    return Stretches(start, ends - start)
+
+
+def cut_up(sequences: Sequences, starts: Rows, length: int, rng: np.random.Generator) -> Stretches:
+    """All events in the window, in stretches of at most `length`; where a long history is cut is drawn anew each time."""
+    ends = sequences.offsets[1:]
+    total = ends - starts
+    phase = np.where(total > length, rng.integers(1, length + 1, len(total)), length)
+    pieces = np.where(total > 0, 1 + np.maximum(0, -((phase - total) // length)), 0)
+    owner = np.repeat(np.arange(len(total)), pieces)
+    which = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    start = starts[owner] + np.where(which == 0, 0, phase[owner] + (which - 1) * length)
+    end = np.minimum(starts[owner] + phase[owner] + which * length, ends[owner])
+    return Stretches(start, end - start)
+
+
+@dataclass(frozen=True)
+class Later:
+    """For each event, where the user's strictly later events begin and end, both [E]; equal when there is none.
+
+    Events of one moment (a basket) have no order, so none of them is foretold from another.
+    """
+
+    begin: Rows
+    end: Rows
+
+
+def later_events(sequences: Sequences, horizon: int) -> Later:
+    time = np.asarray(sequences["time"])
+    moment_starts = np.ones(len(time), bool)
+    moment_starts[1:] = time[1:] != time[:-1]
+    moment_starts[sequences.offsets[:-1][np.diff(sequences.offsets) > 0]] = True
+    bounds = np.append(np.flatnonzero(moment_starts), len(time))
+    begin = bounds[np.cumsum(moment_starts)]
+    user_end = np.repeat(sequences.offsets[1:], np.diff(sequences.offsets))
+    begin = np.minimum(begin, user_end)
+    return Later(begin, np.minimum(begin + horizon, user_end))
+
+
+def by_length(stretches: Stretches, events: int, rng: np.random.Generator | None = None) -> Iterator[Rows]:
+    """Indices of stretches of like length, a batch at a time, so that little is padding; shuffled when given `rng`."""
+    keys = stretches.length.astype(np.float64)
+    if rng is not None:
+        keys = keys * rng.uniform(0.9, 1.1, len(keys))
+    order = np.argsort(keys, kind="stable")
+    order = order[stretches.length[order] > 0]
+    widths = stretches.length[order]
+    bounds, first = [0], 0
+    while first < len(order):  # one turn a batch, not a user: sorted, so a batch is as wide as its last stretch
+        last = first + max(1, int(events // max(1, widths[min(len(order) - 1, first + events // max(1, widths[first]))])))
+        bounds.append(first := min(last, len(order)))
+    batches = list(range(len(bounds) - 1))
+    if rng is not None:
+        rng.shuffle(batches)
+    for batch in batches:
+        yield order[bounds[batch] : bounds[batch + 1]]
+
+
+def gather(sequences: Sequences, stretches: Stretches, device: torch.device) -> tuple[SequenceBatch, Rows]:
+    """The stretches as one padded batch, and the event position behind every place of it, [B, T] (-1 for padding)."""
+    places = np.arange(int(stretches.length.max()))
+    real = places < stretches.length[:, None]
+    position = np.where(real, stretches.start[:, None] + places, 0)
+    time = np.asarray(sequences["time"][position])
+    item = np.asarray(sequences["item"][position]).astype(np.int64)
+    item = np.where(real, np.where(item >= 0, item + FIRST_ITEM, NO_ITEM), PADDING)
+    gap = np.diff(time, axis=1, prepend=time[:, :1])
+    bucket = np.clip(np.log2(1 + np.maximum(gap, 0)), 0, GAP_BUCKETS - 1).astype(np.int64)
+    event_type = np.asarray(sequences["event_type"][position]).astype(np.int64)
+
+    def on_device(values: NDArray[np.integer]) -> torch.Tensor:
+        return torch.from_numpy(np.where(real, values, 0).astype(np.int64)).to(device)
+
+    batch = SequenceBatch(
+        item=torch.from_numpy(item).to(device),
+        event_type=on_device(event_type),
+        gap=on_device(bucket),
+        hour=on_device(time % SECONDS_PER_DAY // 3_600),
+        weekday=on_device((time // SECONDS_PER_DAY + 3) % 7),
+    )
+    return batch, np.where(real, position, -1)

@@ -1,0 +1,252 @@
+"""The command line: parse, one call into `pipeline`, the result to `console`. Nothing heavy is imported before it is needed."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lookalike import __version__
+from lookalike.errors import INTERRUPTED, LookalikeError, SettingsError
+from lookalike.workspace import Workspace
+
+if TYPE_CHECKING:
+    from lookalike.console import Console
+    from lookalike.settings import Settings
+
+app = typer.Typer(
+    name="lookalike",
+    help="Find the people most like a seed audience in your own event log: ranked exactly, measured honestly.\n\n"
+    "The usual order: ingest, train, expand, report.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+@dataclass(frozen=True)
+class Edge:
+    """What the flags before the command decided."""
+
+    workspace: Workspace
+    console: "Console"
+    debug: bool
+
+    def settings(self) -> "Settings":
+        from lookalike import settings
+
+        return settings.load(self.workspace.settings)
+
+
+_edge: Edge | None = None
+
+
+def edge() -> Edge:
+    assert _edge is not None, "the callback runs before every command"
+    return _edge
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"lookalike {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def callback(
+    workspace: Annotated[
+        Path, typer.Option("--workspace", "-w", envvar="LOOKALIKE_WORKSPACE", help="Folder that holds the data.")
+    ] = Path("."),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    global _edge
+    from lookalike.console import Console
+
+    _edge = Edge(Workspace(workspace), Console(as_json, quiet), debug)
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Files, folders or globs: CSV, TSV, Parquet, JSON lines.", metavar="PATH...")],
+    items: Annotated[Path | None, typer.Option(help="Table of items: item_id and attributes.")] = None,
+    users: Annotated[Path | None, typer.Option(help="Table of users: user_id and attributes.")] = None,
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="Which column is which field; repeat.")
+    ] = None,
+    timezone: Annotated[str | None, typer.Option(help="Zone of times that name none, such as Europe/Berlin.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the mapping and the first rows; write nothing.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="The same as --dry-run.")] = False,
+) -> None:
+    """Read event logs into the workspace. Files read before are skipped, repeated events dropped."""
+    from lookalike import pipeline, tables
+    from lookalike.ingest import IngestOptions, parse_mapping
+
+    settings = edge().settings().ingest
+    options = IngestOptions(
+        items, users, parse_mapping(mapping or []), timezone or settings.timezone, settings.max_rejected_share
+    )
+    console = edge().console
+    if dry_run or explain:
+        shown = pipeline.explain(paths, options)
+        console.result(shown, *tables.of_explanation(shown))
+        return
+    done = pipeline.ingest(edge().workspace, paths, options, console)
+    console.result(done, *tables.of_ingest(done))
+    console.note("next: lookalike train")
+
+
+@app.command()
+def train(
+    encoder: Annotated[str | None, typer.Option(help="transformer, gru or mean.")] = None,
+    dim: Annotated[int | None, typer.Option(help="Width of the user embedding.")] = None,
+    window: Annotated[str | None, typer.Option(help="How far a sequence reaches back, such as 90d.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the log; from its size if not given.")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Only events before this time (UTC), such as 2026-03-01.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    random_seed: Annotated[int | None, typer.Option("--seed", help="Number that fixes all chance.")] = None,
+) -> None:
+    """Fit a user encoder on the log, measure it on held-out days, and store every user's vectors."""
+    from lookalike import pipeline, tables
+    from lookalike.settings import changed
+
+    flags = {"encoder": encoder, "dim": dim, "window_days": _days(window), "epochs": epochs, "random_seed": random_seed}
+    settings = changed(edge().settings().train, **flags)
+    request = pipeline.TrainRequest(settings, _moment(as_of), resume, device)
+    console = edge().console
+    done = pipeline.train(edge().workspace, request, console)
+    console.result(done, *tables.of_train(done))
+    console.note("next: lookalike expand --seed seed.csv --size 5%")
+
+
+@app.command()
+def expand(
+    definition: Annotated[Path | None, typer.Argument(help="An audience definition (TOML) instead of the flags.")] = None,
+    seed: Annotated[Path | None, typer.Option(help="CSV with a column user_id: the people to find more of.")] = None,
+    size: Annotated[str | None, typer.Option(help="How many: 500000, 5%, or auto.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the audience; the seed file's if not given.")] = None,
+    scorer: Annotated[str | None, typer.Option(help="auto, centroid, logistic or ensemble.")] = None,
+    suppress: Annotated[list[Path] | None, typer.Option(help="CSV of user_ids that must not be listed; repeat.")] = None,
+    form: Annotated[str | None, typer.Option("--format", help="csv or parquet.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write the list against the verdict.")] = False,
+) -> None:
+    """Rank everybody by likeness to a seed and write the list, with how good it is on held-out people.
+
+    Exits with 5 and writes no list when the list would not surely be better than chance and than ranking by activity.
+    """
+    from lookalike import audience as audiences
+    from lookalike import pipeline, tables
+
+    flags = {"name": name, "seed": seed, "scorer": scorer, "suppress": tuple(suppress) if suppress else None, "format": form}
+    flags |= {"size": audiences.parse_size(size) if size is not None else None}
+    if definition is not None:
+        audience = audiences.changed(audiences.load(definition), **flags)
+    elif seed is None or size is None:
+        raise SettingsError("neither a definition nor both --seed and --size were given", "lookalike expand --seed seed.csv --size 5%")
+    else:
+        audience = audiences.changed(audiences.named_after(seed, flags["size"]), **flags)
+    console = edge().console
+    done = pipeline.expand(edge().workspace, audience, edge().settings().expand, force, console)
+    console.result(done, *tables.of_expand(done))
+    console.note(f"next: lookalike report {done['name']}")
+
+
+@app.command()
+def report(
+    name: Annotated[str | None, typer.Argument(help="Name of the audience; the newest if not given.")] = None,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Show how good a list is and what its people do more than others, here and as an HTML page."""
+    from lookalike import pipeline
+    from lookalike.report import tables
+
+    console = edge().console
+    found, page = pipeline.report(edge().workspace, name)
+    console.result(found | {"page": str(page)}, *tables(found))
+    console.note(f"page: {page}")
+    if open_page:
+        typer.launch(page.resolve().as_uri())
+
+
+@app.command()
+def status() -> None:
+    """Show what the workspace holds, and the next command."""
+    from lookalike import pipeline, tables
+
+    done = pipeline.status(edge().workspace)
+    edge().console.result(done, *tables.of_status(done))
+
+
+def _days(text: str | None) -> int | None:
+    if text is None:
+        return None
+    number = text.strip().lower().removesuffix("d")
+    if not number.isdecimal() or int(number) < 1:
+        raise SettingsError(f"window {text[:40]!r} is no number of days", "--window 90d")
+    return int(number)
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A UTC time without a zone, as the store has them."""
+    if text is None:
+        return None
+    from datetime import UTC
+
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(f"--as-of {text[:40]!r} is no ISO time", "--as-of 2026-03-01 or 2026-03-01T12:00") from error
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+# Typer keeps click's usage error in a private module; this is its public child's parent.
+_UsageError: type[Exception] = typer.BadParameter.__bases__[0]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the program; gives the exit code. The only place that catches to print."""
+    global _edge
+    _edge = None
+    # Threads that spin while they wait lose nine tenths of their speed when another program uses a core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return app(args=words or ["--help"], prog_name="lookalike", standalone_mode=False) or 0
+    except _UsageError as error:
+        return _failed(SettingsError(_said(error), "lookalike COMMAND --help shows what can be given"))
+    except LookalikeError as error:
+        return _failed(error)
+    except (typer.Abort, KeyboardInterrupt):
+        sys.stderr.write("interrupted: nothing is half-written\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our pipe left: nobody is to be told
+        return 1
+
+
+def _failed(error: LookalikeError) -> int:
+    from lookalike.console import Console
+
+    Console().error(error)
+    if _edge and _edge.debug:
+        traceback.print_exception(error)
+    return error.exit_code
+
+
+def _said(error: Exception) -> str:
+    said: str = error.format_message() if hasattr(error, "format_message") else str(error)
+    return said.rstrip(".")
+
+
+def entry() -> None:
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""What is stored per user: versions of named blocks of columns, in shards of memory-mapped float16.
+
+    embeddings/vNNNNNN/  sequence-00000.npy  content-00000.npy  aggregates-00000.npy  tie-00000.npy  …  [n, width]
+                         users.parquet (`row`, `user_id`, `events`)  manifest.json
+    embeddings/CURRENT   the name of the live version, replaced in one step
+
+A version is written beside the others and becomes live whole; a reader that began on the old one keeps it.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lookalike.errors import StateError
+from lookalike.workspace import Workspace, new_folder, read_json, sha256, write_json, write_text
+
+BLOCKS = ("sequence", "content", "aggregates")
+USERS_PER_SHARD = 262_144
+USERS_PER_STEP = 16_384
+KEPT_VERSIONS = 2
+Compute = Callable[[int, int], dict[str, NDArray[np.float32]]]  # user rows first, last -> each block [n, width]
+
+
+def write(
+    workspace: Workspace, users: Path, compute: Compute, facts: dict[str, Any], on_users: Callable[[int], None]
+) -> str:
+    """Writes a version, makes it live, and gives its name. `users` is the Parquet of rows; `facts` goes into the manifest."""
+    name = _next_name(workspace)
+    count = pl.scan_parquet(users).select(pl.len()).collect().item()
+    with new_folder(workspace.embeddings / name) as folder:
+        shards = [
+            _write_shard(folder, number, (first, min(first + USERS_PER_SHARD, count)), users, compute, on_users)
+            for number, first in enumerate(range(0, count, USERS_PER_SHARD))
+        ]
+        pl.scan_parquet(users).drop("tie").sink_parquet(folder / "users.parquet")
+        hashes = {file.name: sha256(file) for file in sorted(folder.iterdir())}
+        write_json(folder / "manifest.json", facts | {"users": count, "shards": shards, "sha256": hashes})
+    write_text(workspace.embeddings / "CURRENT", name + "\n")
+    _prune(workspace)
+    return name
+
+
+def _write_shard(
+    folder: Path,
+    number: int,
+    rows: tuple[int, int],
+    users: Path,
+    compute: Compute,
+    on_users: Callable[[int], None],
+) -> int:
+    """One shard of every block; gives how many users it holds."""
+    first, last = rows
+    open_files: dict[str, NDArray[np.float16]] = {}
+    for begin in range(first, last, USERS_PER_STEP):
+        end = min(begin + USERS_PER_STEP, last)
+        for block, values in compute(begin, end).items():
+            if block not in open_files:
+                open_files[block] = np.lib.format.open_memmap(
+                    folder / f"{block}-{number:05d}.npy", "w+", np.float16, (last - first, values.shape[1])
+                )
+            open_files[block][begin - first : end - first] = values
+        on_users(end)
+    for file in open_files.values():
+        assert isinstance(file, np.memmap)
+        file.flush()
+    ties = pl.scan_parquet(users).slice(first, last - first).select("tie").collect()["tie"].to_numpy()
+    np.save(folder / f"tie-{number:05d}.npy", ties.astype(np.uint64))
+    return last - first
+
+
+def _next_name(workspace: Workspace) -> str:
+    taken = [int(p.name[1:]) for p in workspace.embeddings.glob("v*") if p.name[1:].isdigit()]
+    return f"v{max(taken, default=0) + 1:06d}"
+
+
+def _prune(workspace: Workspace) -> None:
+    versions = sorted(p for p in workspace.embeddings.glob("v*") if p.name[1:].isdigit())
+    for old in versions[:-KEPT_VERSIONS]:
+        shutil.rmtree(old)
+
+
+@dataclass(frozen=True)
+class Representation:
+    """One version, open for reading. Rows are user rows; columns are those of the blocks asked for, side by side."""
+
+    folder: Path
+    manifest: dict[str, Any]
+
+    @property
+    def users(self) -> int:
+        return int(self.manifest["users"])
+
+    @property
+    def ids(self) -> Path:
+        """The Parquet that says which user a row is."""
+        return self.folder / "users.parquet"
+
+    def columns(self, *blocks: str) -> slice | NDArray[np.int64]:
+        """Where the columns of some blocks stand among all, for slicing [n, W]."""
+        return np.concatenate([np.arange(*self.spans[block]) for block in blocks])
+
+    @cached_property
+    def spans(self) -> dict[str, tuple[int, int]]:
+        """First and last column of each block among all."""
+        ends = np.cumsum([self.manifest["blocks"][block] for block in BLOCKS])
+        return {block: (int(end - self.manifest["blocks"][block]), int(end)) for block, end in zip(BLOCKS, ends, strict=True)}
+
+    @property
+    def width(self) -> int:
+        return sum(self.manifest["blocks"].values())
+
+    def column(self, name: str) -> int:
+        """Where a named column of the aggregates stands among all."""
+        return self.spans["aggregates"][0] + int(self.manifest["columns"]["aggregates"].index(name))
+
+    @cached_property
+    def _shards(self) -> list[dict[str, NDArray[Any]]]:
+        return [self._open(number, users) for number, users in enumerate(self.manifest["shards"])]
+
+    def _open(self, number: int, users: int) -> dict[str, NDArray[Any]]:
+        shard = {}
+        for block in (*BLOCKS, "tie"):
+            path = self.folder / f"{block}-{number:05d}.npy"
+            try:
+                # "c": a read-only map would make torch warn; this one cannot change the file either
+                shard[block] = np.load(path, mmap_mode="c", allow_pickle=False)
+            except (OSError, ValueError) as error:
+                raise StateError(f"{path}: damaged or missing ({error})", "lookalike train writes it anew") from error
+            width = () if block == "tie" else (self.manifest["blocks"][block],)
+            if shard[block].shape != (users, *width):
+                raise StateError(f"{path}: holds {shard[block].shape}, expected {(users, *width)}", "lookalike train")
+        return shard
+
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        return np.concatenate([[0], np.cumsum(self.manifest["shards"], dtype=np.int64)])
+
+    def stream(self, rows: int) -> Iterator[tuple[int, list[NDArray[np.float16]], NDArray[np.uint64]]]:
+        """All users in order, `rows` at a time: the first row, each block [n, width], and the ties [n].
+
+        Steps are counted from each shard's start, so that a row's place in a step never depends on its reader.
+        """
+        for start, shard in zip(self.starts, self._shards, strict=False):
+            for first in range(0, len(shard["tie"]), rows):
+                part = slice(first, first + rows)
+                yield int(start) + first, [shard[block][part] for block in BLOCKS], shard["tie"][part]
+
+    def gather(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The whole representation of some users, [n, W]. `rows` ascend. Raises StateError on a figure that is none."""
+        out = np.empty((len(rows), self.width), np.float32)
+        for start, end, shard in zip(self.starts, self.starts[1:], self._shards, strict=False):
+            low, high = np.searchsorted(rows, [start, end])
+            for block, (first, last) in self.spans.items():
+                out[low:high, first:last] = shard[block][rows[low:high] - start]
+        check_finite(out, self.folder)
+        return out
+
+
+def check_finite(values: NDArray[Any], folder: Path) -> None:
+    """Raises StateError when a stored or computed figure is NaN or infinite: something is damaged, no order would be right."""
+    if not np.isfinite(values).all():
+        raise StateError(f"{folder}: holds values that are no numbers", "lookalike train writes the vectors anew")
+
+
+def current(workspace: Workspace) -> Representation:
+    """The live version. Raises StateError when nothing was trained or it is damaged."""
+    pointer = workspace.embeddings / "CURRENT"
+    if not pointer.exists():
+        raise StateError("no encoder was trained in this workspace", "lookalike train")
+    folder = workspace.embeddings / os.path.basename(pointer.read_text().strip())
+    manifest = read_json(folder / "manifest.json")
+    if set(manifest.get("blocks", {})) != set(BLOCKS) or "shards" not in manifest:
+        raise StateError(f"{folder}: the manifest does not fit this version of lookalike", "lookalike train")
+    return Representation(folder, manifest)
+
+
+def match(representation: Representation, ids: pl.DataFrame) -> NDArray[np.int64]:
+    """The ascending rows of the ids (column `user_id`) that are known. Streams; memory follows the list, not the users."""
+    found = (
+        pl.scan_parquet(representation.ids)
+        .join(ids.lazy().select("user_id").unique(), on="user_id", how="semi")
+        .select("row")
+        .collect(engine="streaming")
+    )
+    return np.sort(found["row"].to_numpy().astype(np.int64))
+
+
+def user_ids(representation: Representation, rows: NDArray[np.int64]) -> pl.Series:
+    """The ids of some rows, in the order of `rows`."""
+    wanted = pl.DataFrame({"row": rows, "place": np.arange(len(rows))})
+    found = (
+        pl.scan_parquet(representation.ids)
+        .select(pl.col("row").cast(pl.Int64), "user_id")
+        .join(wanted.lazy(), on="row", how="inner")
+        .collect(engine="streaming")
+    )
+    return found.sort("place")["user_id"]

@@ -1,0 +1,48 @@
+"""Two pre-norm blocks of causal attention (Vaswani et al. 2017, arXiv:1706.03762; layout as SASRec, arXiv:1808.09781)."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+LAYERS = 2
+HEADS = 4
+DROPOUT = 0.1
+
+
+class Block(nn.Module):
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.before_attention = nn.LayerNorm(dim)
+        self.query_key_value = nn.Linear(dim, 3 * dim)
+        self.project = nn.Linear(dim, dim)
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim), nn.Dropout(DROPOUT)
+        )
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        batch, length, dim = hidden.shape
+        heads = self.query_key_value(self.before_attention(hidden)).view(batch, length, 3, HEADS, dim // HEADS)
+        query, key, value = heads.permute(2, 0, 3, 1, 4)  # each [B, H, T, D / H]
+        # padding stands at the end, where no real position looks: the causal mask is all that is needed
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        hidden = hidden + self.project(mixed.transpose(1, 2).reshape(batch, length, dim))
+        return cast(Tensor, hidden + self.feed_forward(hidden))
+
+
+class Transformer(nn.Module):
+    def __init__(self, dim: int, length: int) -> None:
+        super().__init__()
+        self.position = nn.Parameter(torch.randn(length, dim) * 0.1 * dim**-0.5)
+        self.dropout = nn.Dropout(DROPOUT)
+        self.blocks = nn.Sequential(*(Block(dim) for _ in range(LAYERS)))
+        self.norm = nn.LayerNorm(dim)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        hidden = self.dropout(hidden + self.position[: hidden.shape[1]])
+        return cast(Tensor, self.norm(self.blocks(hidden)))
+
+
+def transformer(dim: int, length: int) -> nn.Module:
+    return Transformer(dim, length)

@@ -1,0 +1,237 @@
+"""How good a list would be: held-out seeds, curves with bands, the choice of a scorer, and the verdict.
+
+Seed and background are cut into the same folds. A fold's scorers see neither its seeds nor its background; its seeds are
+then ranked among its background, which stands in for all candidates. What is kept of each held-out seed is one number,
+the share of the candidates ranked before it, and every figure follows from those.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from lookalike import metrics
+from lookalike.scoring import Matrix, fit_all
+from lookalike.settings import ExpandSettings
+
+Floats = NDArray[np.float64]
+Columns = Callable[[tuple[str, ...]], NDArray[np.int64]]
+GRID = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.125, 0.15)
+GRID += (0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+ACTIVITY = "activity"
+RANDOM = "random"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What is known before ranking. Rows of `background` are eligible users, some of them seeds."""
+
+    seed: Matrix  # [M, W]
+    background: Matrix  # [P, W]
+    seed_of: NDArray[np.int64]  # [P]: the place in `seed` of a background row that is one, else -1
+    candidates: int  # all who could be listed
+    columns: Columns
+    activity: int  # the column that holds the log count of events
+
+    @property
+    def seeds(self) -> int:
+        return len(self.seed)
+
+
+@dataclass(frozen=True)
+class Band:
+    value: float
+    low: float
+    high: float
+
+    def over(self, divisor: float) -> "Band":
+        return Band(self.value / divisor, self.low / divisor, self.high / divisor)
+
+
+Quantiles = dict[str, Floats]  # of each method: [repeats, M], the share of the candidates before each held-out seed
+
+
+def hold_out(
+    examples: Examples, names: tuple[str, ...], settings: ExpandSettings, on_fold: Callable[[int], None]
+) -> Quantiles:
+    """Every method's quantiles, by repeated K-fold over the seed; the activity baseline is always among them."""
+    folds = min(settings.folds, examples.seeds)
+    quantiles = {name: np.empty((settings.repeats, examples.seeds)) for name in (*names, ACTIVITY)}
+    for repeat in range(settings.repeats):
+        rng = np.random.default_rng([settings.random_seed, 3, repeat])
+        seed_fold = _folds(examples.seeds, folds, rng)
+        outside = examples.seed_of < 0
+        fold_of = np.where(outside, _folds(len(outside), folds, rng), seed_fold[examples.seed_of])
+        for fold in range(folds):
+            held, pool = seed_fold == fold, outside & (fold_of == fold)
+            background = examples.background[fold_of != fold]
+            fitted = fit_all(names, examples.columns, examples.seed[~held], background, rng)
+            for name in quantiles:
+                score = fitted.get(name, lambda block: block[:, examples.activity].astype(float))
+                pool_scores, held_scores = score(examples.background[pool]), score(examples.seed[held])
+                quantiles[name][repeat, held] = places(held_scores, pool_scores, examples.candidates)
+            on_fold(repeat * folds + fold + 1)
+    return quantiles
+
+
+def _folds(count: int, folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Fold numbers of equal share in random order."""
+    return rng.permutation(np.arange(count) % folds)
+
+
+def places(held: Floats, pool: Floats, candidates: int) -> Floats:
+    """The share of the candidates ranked before each held-out seed, ties counted half.
+
+    The pool is a sample that stands for all candidates, so each of its users counts for many; the held-out seeds, which
+    hide among the candidates, count for themselves.
+    """
+    weight = candidates / max(1, len(pool))
+    before = weight * _ahead(held, pool) + _ahead(held, held) - 0.5  # a seed does not stand before itself
+    return before / (candidates + len(held))
+
+
+def _ahead(scores: Floats, among: Floats) -> Floats:
+    """How many of `among` have a higher score, equal ones counted half."""
+    ordered = np.sort(among)
+    low, high = np.searchsorted(ordered, scores, "left"), np.searchsorted(ordered, scores, "right")
+    return len(ordered) - (low + high) / 2
+
+
+# --- curves ----------------------------------------------------------------------------------------------------------
+
+
+def recall_band(quantiles: Floats, share: float, confidence: float) -> Band:
+    """Recall at a share of the candidates with an exact binomial band (Clopper and Pearson 1934).
+
+    Repeats refine the estimate but bring no new people, so the band counts each seed once.
+    """
+    return _binomial(metrics.recall(quantiles, share) * quantiles.shape[1], quantiles.shape[1], confidence)
+
+
+def lift_band(quantiles: Floats, share: float, confidence: float) -> Band:
+    return recall_band(quantiles, share, confidence).over(share)
+
+
+def _binomial(hits: float, trials: int, confidence: float) -> Band:
+    tail = (1 - confidence) / 2
+    low = float(stats.beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
+    high = float(stats.beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
+    return Band(hits / trials, low, high)
+
+
+def shares(candidates: int, asked: float | None) -> list[float]:
+    """The sizes of a curve as shares of the candidates: the usual ones of at least one user, and the one asked for."""
+    usual = {share for share in GRID if share * candidates >= 1}
+    return sorted(usual | ({asked} if asked else set()))
+
+
+def curve(quantiles: Floats, at: list[float], candidates: int, confidence: float) -> list[dict[str, float]]:
+    points = []
+    for share in at:
+        recall = recall_band(quantiles, share, confidence)
+        lift = recall.over(share)
+        points.append(
+            {
+                "share": share,
+                "size": round(share * candidates),
+                "recall": recall.value,
+                "recall_low": recall.low,
+                "recall_high": recall.high,
+                "lift": lift.value,
+                "lift_low": lift.low,
+                "lift_high": lift.high,
+            }
+        )
+    return points
+
+
+def random_curve(at: list[float], candidates: int) -> list[dict[str, float]]:
+    """What a random order finds: exactly its share."""
+    flat = {"lift": 1.0, "lift_low": 1.0, "lift_high": 1.0}
+    return [
+        {"share": s, "size": round(s * candidates), "recall": s, "recall_low": s, "recall_high": s, **flat} for s in at
+    ]
+
+
+# --- decisions -------------------------------------------------------------------------------------------------------
+
+
+def choose(quantiles: Quantiles, names: tuple[str, ...], share: float) -> str:
+    """The scorer with the best held-out lift about the asked size. Of equals the first named, which is the simplest.
+
+    Sizes from half to twice the asked one are averaged: at one size a small seed has only a handful of hits.
+    """
+    about = [min(1.0, share * factor) for factor in (0.5, 0.71, 1, 1.41, 2)]
+
+    def worth(name: str) -> float:
+        seeds = quantiles[name].shape[1]
+        return float(np.mean([np.log((metrics.recall(quantiles[name], s) * seeds + 0.5) / (s * seeds + 0.5)) for s in about]))
+
+    return max(names, key=worth)
+
+
+def largest_size(quantiles: Floats, candidates: int, confidence: float) -> float | None:
+    """The largest share of the curve whose last half still lifts above chance with confidence; None when there is none."""
+    for share in reversed(shares(candidates, None)):
+        marginal = metrics.recall(quantiles, share) - metrics.recall(quantiles, share / 2)
+        band = _binomial(marginal * quantiles.shape[1], quantiles.shape[1], confidence).over(share / 2)
+        if share < 1 and band.low > 1:
+            return share
+    return None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    decision: str
+    reasons: tuple[str, ...]
+
+    @property
+    def expand(self) -> bool:
+        return self.decision == EXPAND
+
+
+EXPAND, DO_NOT_EXPAND = "expand", "do not expand"
+
+
+def verdict(quantiles: Quantiles, scorer: str, share: float, confidence: float) -> Verdict:
+    """Expand only when, at this size, held-out lift is above chance and above ranking by activity, with confidence."""
+    lift = lift_band(quantiles[scorer], share, confidence)
+    activity = lift_band(quantiles[ACTIVITY], share, confidence)
+    beats_chance = lift.low > 1
+    beats_activity = gain_p_value(quantiles[scorer], quantiles[ACTIVITY], share) < (1 - confidence) / 2
+    reasons = (
+        f"held-out lift at {share:.2%} of the candidates is {lift.value:.2f} "
+        f"({confidence:.0%} band {lift.low:.2f} to {lift.high:.2f}): "
+        + ("above chance" if beats_chance else "not surely above chance, which is 1"),
+        f"ranking by activity alone has a lift of {activity.value:.2f}: "
+        + ("surely less" if beats_activity else "the list is not surely better"),
+    )
+    return Verdict(EXPAND if beats_chance and beats_activity else DO_NOT_EXPAND, reasons)
+
+
+def gain_p_value(ours: Floats, baseline: Floats, share: float) -> float:
+    """One-sided p that a seed found by only one of two rankings is found by ours no more often (McNemar's exact test)."""
+    difference = np.mean(ours < share, axis=0) - np.mean(baseline < share, axis=0)
+    won, lost = float(difference[difference > 0].sum()), float(-difference[difference < 0].sum())
+    return float(stats.beta.cdf(0.5, won, lost + 1)) if won > 0 else 1.0
+
+
+def summary(quantiles: Quantiles, names: tuple[str, ...], scorer: str, share: float, confidence: float) -> list[dict[str, Any]]:
+    """The bake-off: each scorer with its lift at the asked size."""
+    rows = []
+    for name in names:
+        band = lift_band(quantiles[name], share, confidence)
+        rows.append(
+            {
+                "name": name,
+                "chosen": name == scorer,
+                "auc": metrics.auc(quantiles[name]),
+                "lift": band.value,
+                "low": band.low,
+                "high": band.high,
+            }
+        )
+    return rows

@@ -1,0 +1,169 @@
+"""From a seed to a ranked list: draw a background, hold out, choose, fit on the whole seed, rank everybody once."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from lookalike import evaluation
+from lookalike.audience import Size
+from lookalike.embeddings import Representation, check_finite
+from lookalike.errors import ExpansionError, SettingsError
+from lookalike.evaluation import Examples, Quantiles, Verdict
+from lookalike.ranking import Ranked, TopN
+from lookalike.scoring import ENSEMBLES, NAMES, SCORERS, Score, fit_all
+from lookalike.settings import ExpandSettings
+
+Rows = NDArray[np.int64]
+AUTO = "auto"
+TILE = 4_096  # users scored at once; part of the result's definition only in so far as it never changes it
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was measured, and what follows from it."""
+
+    scorer: str
+    size: int
+    share: float
+    quantiles: Quantiles
+    verdict: Verdict
+
+
+def scorers_for(asked: str) -> tuple[str, ...]:
+    """The scorers to measure: all for `auto`; else the asked one beside the plain centroid. Raises SettingsError."""
+    if asked == AUTO:
+        return NAMES
+    if asked not in SCORERS and asked not in ENSEMBLES:
+        raise SettingsError(f"no scorer is called {asked[:40]!r}", f"--scorer {'|'.join((AUTO, *NAMES))}")
+    return tuple(name for name in NAMES if name in ("centroid", asked))
+
+
+def size_among(size: Size, candidates: int) -> int | None:
+    """The asked count of prospects; None for `auto`. Raises ExpansionError when there are fewer candidates."""
+    if size.is_auto:
+        return None
+    count = size.among(candidates)
+    if count > candidates:
+        raise ExpansionError(
+            f"{count:,} prospects asked for, but only {candidates:,} candidates are left", f"--size {candidates} or less, or 5%"
+        )
+    return count
+
+
+def draw_background(users: int, suppressed: Rows, most: int, seed: int) -> Rows:
+    """A sample of the eligible users, ascending: everybody but the suppressed, the seed's users among them."""
+    eligible = users - len(suppressed)
+    rng = np.random.default_rng([seed, 4])
+    if eligible <= 2 * most:  # few enough to write them all down
+        everybody = np.setdiff1d(np.arange(users), suppressed, assume_unique=True)
+        return np.sort(rng.permutation(everybody)[:most])
+    drawn = np.zeros(0, np.int64)
+    while len(drawn) < most:  # rejection: memory follows the sample, not the users
+        more = rng.integers(0, users, most)
+        drawn = np.concatenate([drawn, more[~_within(more, suppressed)]])
+        _, first = np.unique(drawn, return_index=True)
+        drawn = drawn[np.sort(first)]
+    return np.sort(drawn[:most])
+
+
+def draw(rows: Rows, most: int, seed: int) -> Rows:
+    """At most so many of the rows, ascending."""
+    return np.sort(np.random.default_rng([seed, 6]).permutation(rows)[:most])
+
+
+def examples(representation: Representation, seed: Rows, suppressed: Rows, settings: ExpandSettings) -> Examples:
+    """The vectors of the seed and of a background."""
+    background = draw_background(representation.users, suppressed, settings.background, settings.random_seed)
+    place = np.searchsorted(seed, background)
+    is_seed = _within(background, seed)
+    listed = np.union1d(seed, suppressed)
+    return Examples(
+        seed=representation.gather(seed),
+        background=representation.gather(background),
+        seed_of=np.where(is_seed, place, -1),
+        candidates=representation.users - len(listed),
+        columns=lambda blocks: representation.columns(*blocks),
+        activity=representation.column("log_events"),
+    )
+
+
+def decide(
+    known: Examples, scorer: str, asked: int | None, settings: ExpandSettings, on_fold: Callable[[int], None]
+) -> Choice:
+    """Measures the scorers, chooses one and the size, and says whether to expand."""
+    names = scorers_for(scorer)
+    quantiles = evaluation.hold_out(known, names, settings, on_fold)
+    share = asked / known.candidates if asked else 0.05
+    chosen = evaluation.choose(quantiles, names, share) if scorer == AUTO else scorer
+    if asked is None:
+        share = evaluation.largest_size(quantiles[chosen], known.candidates, settings.confidence) or share
+    size = asked or max(1, round(share * known.candidates))
+    verdict = evaluation.verdict(quantiles, chosen, share, settings.confidence)
+    return Choice(chosen, size, share, quantiles, verdict)
+
+
+def fit(known: Examples, scorer: str, settings: ExpandSettings) -> Score:
+    """The scorer fitted on the whole seed."""
+    rng = np.random.default_rng([settings.random_seed, 5])
+    return fit_all((scorer,), known.columns, known.seed, known.background, rng)[scorer]
+
+
+def rank(
+    representation: Representation, score: Score, size: int, left_out: Rows, on_users: Callable[[int], None]
+) -> Ranked:
+    """The exact first `size` of all users but those left out (ascending rows)."""
+    top = TopN(size)
+    for first, scores, ties in _scored(representation, score):
+        rows = np.arange(first, first + len(scores))
+        if (there := _within(rows, left_out)).any():
+            rows, scores, ties = rows[~there], scores[~there], ties[~there]
+        top.add(scores, ties, rows)
+        on_users(first + len(rows))
+    return top.result()
+
+
+def _scored(
+    representation: Representation, score: Score
+) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.uint64]]]:
+    """Scores of all users in order. Tiles are fixed and each is one thread's, so threads cannot change a sum."""
+
+    def one(blocks: list[NDArray[np.float16]]) -> NDArray[np.float64]:
+        tile = np.zeros((TILE, representation.width))  # a short tile is filled up: the same sums for the same user
+        rows, at = len(blocks[0]), 0
+        for block in blocks:
+            tile[:rows, at : at + block.shape[1]] = block
+            at += block.shape[1]
+        scores = score(tile)[:rows]
+        check_finite(scores, representation.folder)
+        return scores
+
+    threads = os.cpu_count() or 1
+    waiting: deque[tuple[int, Future[NDArray[np.float64]], NDArray[np.uint64]]] = deque()
+    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+        for first, blocks, ties in representation.stream(TILE):
+            waiting.append((first, pool.submit(one, blocks), ties))
+            if len(waiting) > 2 * threads:
+                at, future, tied = waiting.popleft()
+                yield at, future.result(), tied
+        while waiting:
+            at, future, tied = waiting.popleft()
+            yield at, future.result(), tied
+
+
+def tiers(count: int, tiers: int) -> Rows:
+    """The tier of each rank, 1 for the first; tiers are of equal size as far as that goes."""
+    return np.arange(count) * min(tiers, max(1, count)) // max(1, count) + 1
+
+
+def _within(rows: Rows, ascending: Rows) -> NDArray[np.bool_]:
+    """Which rows stand in an ascending list."""
+    if not len(ascending):
+        return np.zeros(len(rows), bool)
+    at = np.minimum(np.searchsorted(ascending, rows), len(ascending) - 1)
+    return ascending[at] == rows

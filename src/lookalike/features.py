@@ -1,0 +1,211 @@
+"""The two blocks that need no training of weights: `aggregates` (plain, named columns) and `content` (TF-IDF, SVD).
+
+Both are fitted once (which columns, which directions) and then computed for any block of users from their events.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.decomposition import TruncatedSVD
+from sklearn.preprocessing import normalize
+
+from lookalike.sequences import SECONDS_PER_DAY, Sequences, Vocabulary
+
+BASKET_GAP = 1_800  # seconds without an event that end a visit
+RECENT_DAYS = (7, 30, 90)
+MOST_SAMPLED = 100_000
+HOUR_BINS = 8
+MOST_CODES = 16  # values of event type, country, device and source that get a column of their own
+Matrix = NDArray[np.float32]
+
+
+def sample(sequences: Sequences, seed: int) -> Sequences:
+    """At most 100,000 users to fit columns and directions on."""
+    rows = np.random.default_rng([seed, 7]).permutation(sequences.users)[:MOST_SAMPLED]
+    return sequences.take(np.sort(rows))
+
+
+# --- aggregates ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Aggregates:
+    """Which columns there are. `groups` are attribute codes counted per user, the most common first."""
+
+    names: list[str]
+    groups: NDArray[np.int32]
+    item_groups: sparse.csr_matrix  # [V, groups]
+    codes: dict[str, int]  # columns of each coded field
+    profile: int
+
+    def transform(self, users: Sequences) -> Matrix:
+        """The named columns of a block of users, [n, W]. Counts and amounts are logarithms, times are log days."""
+        parts = [_activity(users), _money(users), _clock(users)]
+        parts += [_code_counts(users, field, width) for field, width in self.codes.items()]
+        parts += [_profile(users, self.profile)]
+        parts += [np.log1p((item_counts(users, self.item_groups.shape[0]) @ self.item_groups).toarray())]
+        return np.hstack(parts).astype(np.float32)
+
+
+def fit_aggregates(sample: Sequences, vocabulary: Vocabulary, columns: int) -> Aggregates:
+    """The columns for a log: those of activity, value and time, and a count for each of the most common groups."""
+    indicator = item_indicator(vocabulary)
+    counts = item_counts(sample, len(vocabulary.items))
+    names = [f"{attribute}={value}" for attribute, value in vocabulary.attributes]
+    if indicator.shape[1] == 0:  # a log without an items table: the most common items are their own groups
+        indicator, names = sparse.identity(len(vocabulary.items), format="csr"), [f"item={i}" for i in vocabulary.items]
+    support = np.asarray((counts @ indicator > 0).sum(axis=0)).ravel()
+    groups = np.argsort(-support, kind="stable")[:columns]
+    groups = groups[support[groups] > 0]
+    codes = {field: min(len(values), MOST_CODES) for field, values in vocabulary.codes.items() if len(values) > 1}
+    named = [*ACTIVITY, *MONEY, *CLOCK]
+    named += [f"{field}={vocabulary.codes[field][code]}" for field, width in codes.items() for code in range(width)]
+    named += [f"{attribute}={value}" for attribute, value in vocabulary.profile]
+    named += [names[group] for group in groups]
+    return Aggregates(named, groups.astype(np.int32), indicator[:, groups].tocsr(), codes, len(vocabulary.profile))
+
+
+ACTIVITY = [
+    "log_events",
+    "log_visits",
+    "log_days",
+    "log_items",
+    "log_recency_days",
+    "log_tenure_days",
+    "log_days_between_visits",
+    *(f"log_events_last_{days}_days" for days in RECENT_DAYS),
+]
+MONEY = ["log_value", "log_value_per_event", "log_quantity"]
+CLOCK = [f"hour_{3 * i:02d}_{3 * i + 3:02d}" for i in range(HOUR_BINS)] + [f"weekday_{i + 1}" for i in range(7)]
+
+
+def _activity(users: Sequences) -> Matrix:
+    time, owner, n = np.asarray(users["time"]), _owner(users), users.users
+    count = np.diff(users.offsets)
+    starts = np.ones(len(time), bool)
+    starts[1:] = (owner[1:] != owner[:-1]) | (np.diff(time) > BASKET_GAP)
+    new_day = np.ones(len(time), bool)
+    new_day[1:] = (owner[1:] != owner[:-1]) | (time[1:] // SECONDS_PER_DAY != time[:-1] // SECONDS_PER_DAY)
+    visits, days = _count(owner, n, starts), _count(owner, n, new_day)
+    first, last = np.full(n, users.as_of), np.full(n, users.as_of)
+    has = count > 0
+    first[has], last[has] = time[users.offsets[:-1][has]], time[users.offsets[1:][has] - 1]
+    recency, tenure = (users.as_of - last) / SECONDS_PER_DAY, (users.as_of - first) / SECONDS_PER_DAY
+    between = (last - first) / SECONDS_PER_DAY / np.maximum(visits - 1, 1)
+    recent = [_count(owner, n, time >= users.as_of - d * SECONDS_PER_DAY) for d in RECENT_DAYS]
+    distinct = np.diff(item_counts(users).indptr)
+    return np.log1p(np.column_stack([count, visits, days, distinct, recency, tenure, between, *recent]))
+
+
+def _money(users: Sequences) -> Matrix:
+    owner, n = _owner(users), users.users
+    value = np.bincount(owner, np.nan_to_num(np.asarray(users["value"], np.float64)), n)
+    quantity = np.bincount(owner, np.nan_to_num(np.asarray(users["quantity"], np.float64)), n)
+    each = value / np.maximum(np.diff(users.offsets), 1)
+    columns = np.column_stack([value, each, quantity])
+    return np.sign(columns) * np.log1p(np.abs(columns))
+
+
+def _clock(users: Sequences) -> Matrix:
+    """Shares of the user's events by three hours of the day and by weekday."""
+    time, owner, n = np.asarray(users["time"]), _owner(users), users.users
+    hours = time % SECONDS_PER_DAY // (SECONDS_PER_DAY // HOUR_BINS)
+    weekdays = (time // SECONDS_PER_DAY + 3) % 7  # 1970-01-01 was a Thursday
+    shares = np.zeros((n, HOUR_BINS + 7))
+    np.add.at(shares, (owner, hours), 1)
+    np.add.at(shares, (owner, HOUR_BINS + weekdays), 1)
+    return shares / np.maximum(np.diff(users.offsets), 1)[:, None]
+
+
+def _code_counts(users: Sequences, field: str, width: int) -> Matrix:
+    codes = np.asarray(users[field]).astype(np.int64)
+    known = (codes > 0) & (codes <= width)
+    counts = np.zeros((users.users, width))
+    np.add.at(counts, (_owner(users)[known], codes[known] - 1), 1)
+    return np.log1p(counts)
+
+
+def _profile(users: Sequences, width: int) -> Matrix:
+    offsets, codes = users.profile
+    flags = sparse.csr_matrix((np.ones(len(codes)), codes, offsets), shape=(users.users, width))
+    return flags.toarray()
+
+
+def _owner(users: Sequences) -> NDArray[np.int64]:
+    """Which user of the block each event belongs to, [E]."""
+    return np.repeat(np.arange(users.users), np.diff(users.offsets))
+
+
+def _count(owner: NDArray[np.int64], n: int, which: NDArray[np.bool_]) -> NDArray[np.int64]:
+    return np.bincount(owner[which], minlength=n)
+
+
+# --- content ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Content:
+    """TF-IDF of items and their attributes, each half of unit length, reduced by a truncated SVD."""
+
+    indicator: sparse.csr_matrix  # [V, A]
+    idf: NDArray[np.float64]  # [V + A]
+    components: NDArray[np.float64]  # [V + A, D]
+
+    @property
+    def width(self) -> int:
+        return self.components.shape[1]
+
+    def transform(self, users: Sequences) -> Matrix:
+        """Unit vectors [n, D]; zeros for users without items."""
+        reduced = _tfidf(users, self.indicator, self.idf) @ self.components
+        return normalize(reduced).astype(np.float32)
+
+
+def fit_content(sample: Sequences, vocabulary: Vocabulary, width: int, seed: int) -> Content:
+    """The weights and directions of the content block, from a sample of users."""
+    indicator = item_indicator(vocabulary)
+    terms = indicator.shape[0] + indicator.shape[1]
+    counts = _with_groups(item_counts(sample, len(vocabulary.items)), indicator)
+    support = np.asarray((counts > 0).sum(axis=0)).ravel()
+    idf = np.log((1 + sample.users) / (1 + support)) + 1
+    weighted = _tfidf(sample, indicator, idf)
+    width = min(width, terms - 1, sample.users - 1)
+    if width < 2:  # nothing to reduce: too few items or users
+        return Content(indicator, idf, np.zeros((terms, 1)))
+    svd = TruncatedSVD(width, n_iter=4, random_state=seed).fit(weighted)
+    return Content(indicator, idf, svd.components_.T)
+
+
+def item_indicator(vocabulary: Vocabulary) -> sparse.csr_matrix:
+    """Which item has which attribute, [V, A]."""
+    offsets, codes = vocabulary.item_attributes
+    shape = (len(vocabulary.items), len(vocabulary.attributes))
+    return sparse.csr_matrix((np.ones(len(codes)), codes, offsets), shape=shape)
+
+
+def item_counts(users: Sequences, items: int | None = None) -> sparse.csr_matrix:
+    """How often each user met each item, [n, V]."""
+    item = np.asarray(users["item"])
+    known = item >= 0
+    width = items if items is not None else (int(item.max(initial=-1)) + 1)
+    owner = _owner(users)[known]
+    counts = sparse.csr_matrix((np.ones(len(owner)), (owner, item[known])), shape=(users.users, width))
+    counts.sum_duplicates()
+    return counts
+
+
+def _with_groups(counts: sparse.csr_matrix, indicator: sparse.csr_matrix) -> sparse.csr_matrix:
+    return sparse.hstack([counts, counts @ indicator], format="csr")
+
+
+def _tfidf(users: Sequences, indicator: sparse.csr_matrix, idf: NDArray[np.float64]) -> sparse.csr_matrix:
+    """Log counts times idf; items and attributes each made unit length, so that neither drowns the other."""
+    counts = item_counts(users, indicator.shape[0])
+    halves, split = [], indicator.shape[0]
+    for part, weights in ((counts, idf[:split]), (counts @ indicator, idf[split:])):
+        weighted = part.astype(np.float64)
+        weighted.data = np.log1p(weighted.data)
+        halves.append(normalize(weighted @ sparse.diags(weights)))
+    return sparse.hstack(halves, format="csr")

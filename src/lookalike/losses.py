@@ -1,0 +1,21 @@
+"""Objectives on tensors."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def sampled_softmax(users: Tensor, targets: Tensor, negatives: Tensor, log_q: tuple[Tensor, Tensor], same: Tensor) -> Tensor:
+    """Mean cross entropy of telling the target from shared sampled negatives.
+
+    Logits are corrected by the log of the probability that an item is sampled, so that popular items, which are drawn
+    often, are not pushed down for being popular (Bengio and Senecal 2008; Yi et al., RecSys 2019, eq. 3).
+
+    users [n, D] (already scaled), targets [n, D], negatives [K, D]; log_q of targets [n] and negatives [K];
+    same [n, K] marks negatives that are the target itself, which do not count.
+    """
+    positive = (users * targets).sum(-1) - log_q[0]  # [n]
+    negative = users @ negatives.T - log_q[1]  # [n, K]
+    negative = negative.masked_fill(same, -torch.inf)
+    logits = torch.cat([positive.unsqueeze(1), negative], 1)
+    return F.cross_entropy(logits, torch.zeros(len(users), dtype=torch.long, device=users.device))

@@ -1,0 +1,50 @@
+"""Numbers about an ordering. Names and formulas: docs/concepts.md. Arrays in, floats out; no randomness."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def recall_at(hits: Floats, relevant: Floats) -> float:
+    """Mean over users of hits among the first k / relevant items. hits [n, k] of 0 and 1 in rank order, relevant [n]."""
+    return float(np.mean(hits.sum(1) / relevant)) if len(hits) else 0.0
+
+
+def ndcg_at(hits: Floats, relevant: Floats) -> float:
+    """Mean over users of the discounted gain / the best possible (Järvelin and Kekäläinen 2002, binary gains)."""
+    if not len(hits):
+        return 0.0
+    discounts = 1 / np.log2(np.arange(hits.shape[1]) + 2)
+    best = np.cumsum(discounts)[np.minimum(relevant, hits.shape[1]).astype(int) - 1]
+    return float(np.mean(hits @ discounts / best))
+
+
+ITEM_METRICS: dict[str, Callable[[Floats, Floats], float]] = {"recall@20": recall_at, "ndcg@20": ndcg_at}
+
+
+def recall(quantiles: Floats, share: float) -> float:
+    """Held-out seeds found in the first `share` of the candidates / all of them.
+
+    quantiles [R, M]: of each held-out seed, the share of the candidates ranked before it, in each repeat.
+    """
+    return float(np.mean(quantiles < share))
+
+
+def lift(quantiles: Floats, share: float) -> float:
+    """recall / share: how many times more held-out seeds than a random order finds. 1 is chance."""
+    return recall(quantiles, share) / share
+
+
+def auc(quantiles: Floats) -> float:
+    """Chance that a held-out seed is ranked before a random candidate. 0.5 is chance."""
+    return float(1 - np.mean(quantiles))
+
+
+AUDIENCE_METRICS: dict[str, Callable[[Floats, float], float]] = {
+    "recall": recall,
+    "lift": lift,
+    "auc": lambda quantiles, share: auc(quantiles),
+}

@@ -1,0 +1,113 @@
+"""What an expansion found, as the plain values that evaluation.json, `expand --json` and the report are made of."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from lookalike import evaluation, insights
+from lookalike.audience import Audience
+from lookalike.embeddings import Representation
+from lookalike.evaluation import Examples
+from lookalike.expansion import Choice
+from lookalike.settings import ExpandSettings
+
+Result = dict[str, Any]
+
+
+def evaluation_record(
+    audience: Audience, settings: ExpandSettings, representation: Representation, known: Examples, choice: Choice
+) -> Result:
+    """All that was measured, as evaluation.json holds it."""
+    confidence, quantiles = settings.confidence, choice.quantiles
+    names = tuple(name for name in quantiles if name != evaluation.ACTIVITY)
+    at = evaluation.shares(known.candidates, choice.share)
+    curves = {name: evaluation.curve(values, at, known.candidates, confidence) for name, values in quantiles.items()}
+    lift = evaluation.lift_band(quantiles[choice.scorer], choice.share, confidence)
+    recall = evaluation.recall_band(quantiles[choice.scorer], choice.share, confidence)
+    activity = evaluation.lift_band(quantiles[evaluation.ACTIVITY], choice.share, confidence)
+    manifest = representation.manifest
+    return {
+        "name": audience.name,
+        "as_of": manifest["as_of"],
+        "scorer": choice.scorer,
+        "requested_scorer": audience.scorer,
+        "verdict": {"decision": choice.verdict.decision, "reasons": list(choice.verdict.reasons), "forced": False},
+        "size": choice.size,
+        "requested_size": str(audience.size),
+        "universe": representation.users,
+        "candidates": known.candidates,
+        "prospects": 0,
+        "confidence": confidence,
+        "folds": min(settings.folds, known.seeds),
+        "repeats": settings.repeats,
+        "held_out": {
+            "size": choice.size,
+            "share": choice.share,
+            "lift": lift.value,
+            "low": lift.low,
+            "high": lift.high,
+            "activity_lift": activity.value,
+            "activity_low": activity.low,
+            "activity_high": activity.high,
+            "max_lift": known.candidates / max(choice.size, known.seeds),
+            "recall": recall.value,
+            "recall_low": recall.low,
+            "recall_high": recall.high,
+        },
+        "curves": curves | {evaluation.RANDOM: evaluation.random_curve(at, known.candidates)},
+        "scorers": evaluation.summary(quantiles, names, choice.scorer, choice.share, confidence),
+        "tiers": [],
+        "insights": None,
+        "representation": {
+            "version": representation.folder.name,
+            "run": manifest["run"],
+            "blocks": manifest["blocks"],
+            "trained": manifest["created"],
+        },
+        "settings": {f"expand.{key}": value for key, value in asdict(settings).items()},
+        "warnings": [],
+    }
+
+
+def list_record(prospects: pl.DataFrame, counts: pl.DataFrame, looked: insights.Looked, min_cell: int) -> Result:
+    """The part about the list itself: its tiers, and what its people do more than the base."""
+    by_tier = prospects.group_by("tier", maintain_order=True).agg(
+        from_rank=pl.col("rank").min(),
+        to_rank=pl.col("rank").max(),
+        users=pl.len(),
+        highest_score=pl.col("score").max(),
+        lowest_score=pl.col("score").min(),
+    )
+    return {
+        "prospects": len(prospects),
+        "tiers": by_tier.to_dicts(),
+        "insights": {
+            "audience_users": looked.audience,
+            "base_users": looked.base,
+            "min_cell": min_cell,
+            "groups": insights.groups(counts, looked, min_cell),
+        },
+    }
+
+
+def expand_summary(found: Result, folder: Path, form: str) -> Result:
+    """What `expand --json` prints."""
+    held = found["held_out"]
+    return {
+        "name": found["name"],
+        "scorer": found["scorer"],
+        "verdict": found["verdict"]["decision"],
+        "reasons": found["verdict"]["reasons"],
+        "size": found["size"],
+        "candidates": found["candidates"],
+        "matched": found["seed"]["matched"],
+        "match_rate": found["seed"]["match_rate"],
+        "lift": held["lift"],
+        "lift_low": held["low"],
+        "lift_high": held["high"],
+        "activity_lift": held["activity_lift"],
+        "prospects": str(folder / f"prospects.{form}"),
+        "evaluation": str(folder / "evaluation.json"),
+    }

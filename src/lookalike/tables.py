@@ -1,0 +1,110 @@
+"""Results as tables for people. Cells are shown as they are, never read as markup."""
+
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from lookalike.talk import printable
+
+Result = dict[str, Any]
+Shown = Table | str
+
+
+def table(title: str, columns: list[str], rows: list[list[Any]], numeric: tuple[int, ...] = ()) -> Table:
+    """A plain table whose cells are shown as they are, never read as markup."""
+    made = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for position, column in enumerate(columns):
+        made.add_column(escape(column), justify="right" if position in numeric else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(escape(printable(str(cell))) for cell in row))
+    return made
+
+
+def of_ingest(done: Result) -> list[Shown]:
+    """What became of the files, what is held now, and what looks wrong."""
+    rows = [
+        [f["name"], f["kind"], "skipped, read before" if f["skipped"] else "", f"{f['rows']:,}", f"{f['added']:,}"]
+        + [f"{f['duplicates']:,}", f"{sum(f['rejected'].values()):,}"]
+        for f in done["files"]
+    ]
+    columns = ["File", "Kind", "", "Rows", "Added", "Duplicates", "Rejected"]
+    totals = done["totals"]
+    held = (
+        f"Held now: {totals['events']:,} events of {totals['users']:,} users and {totals['items']:,} items, "
+        f"{_day(totals['first'])} to {_day(totals['last'])}"
+    )
+    shown: list[Shown] = [table("Files", columns, rows, (3, 4, 5, 6)), "", held]
+    reasons = [[f["name"], why, f"{n:,}"] for f in done["files"] for why, n in f["rejected"].items()]
+    if reasons:
+        shown += ["", table("Rejected", ["File", "Reason", "Rows"], reasons, (2,))]
+    if done["checks"]:
+        checks = [[c["severity"], c["check"], c["message"]] for c in done["checks"]]
+        shown += ["", table("Worth a look", ["", "Check", ""], checks)]
+    return shown
+
+
+def of_explanation(shown: Result) -> list[Shown]:
+    """How each file would be read, with its first rows."""
+    parts: list[Shown] = []
+    for file in shown["files"]:
+        mapping = [[field, column] for field, column in file["mapping"].items()]
+        parts.append(table(f"{file['name']} ({file['format']}, {file['kind']})", ["Field", "Column"], mapping))
+        parts += [escape(printable(line)) for line in _about(file)]
+        if file["stored"]:
+            fields = [name for name in file["stored"][0] if any(row[name] is not None for row in file["stored"])]
+            parts.append(table("First rows as stored", fields, [[row[f] or "" for f in fields] for row in file["stored"]]))
+        else:
+            parts.append(table("First rows", file["columns"], [[c or "" for c in row] for row in file["rows"]]))
+        parts.append("")
+    return parts
+
+
+def _about(file: Result) -> list[str]:
+    lines = [f"time: {file['time']}"] if file["time"] else []
+    lines += [f"not used: {', '.join(file['unused'])}"] if file["unused"] else []
+    return lines + [f"note: {note}" for note in file["notes"]]
+
+
+def of_train(done: Result) -> list[Shown]:
+    """Held-out figures of the encoder beside its baselines."""
+    named = {"encoder": "this encoder", "item_neighbours": "item neighbours", "popularity": "popularity"}
+    named["popularity_of_late"] = "popularity of the last 30 days"
+    rows = [
+        [label, f"{done[key]['recall@20']:.4f}", f"{done[key]['ndcg@20']:.4f}"] for key, label in named.items() if done[key]
+    ]
+    title = f"New items of {done['held_out_users']:,} held-out users, full catalogue"
+    summary = f"{done['users']:,} users embedded as {done['version']} by run {done['run']}, best epoch {done['best_epoch']} of {done['epochs']}"
+    return [table(title, ["", "Recall@20", "NDCG@20"], rows, (1, 2)), "", summary]
+
+
+def of_expand(done: Result) -> list[Shown]:
+    """The verdict and where the list is."""
+    rows = [
+        ["verdict", done["verdict"]],
+        *[["", reason] for reason in done["reasons"]],
+        ["scorer", done["scorer"]],
+        ["seed users matched", f"{done['matched']:,} ({done['match_rate']:.1%})"],
+        ["prospects", f"{done['size']:,} of {done['candidates']:,} candidates"],
+        ["list", done["prospects"]],
+        ["figures", done["evaluation"]],
+    ]
+    return [table(done["name"], ["", ""], rows)]
+
+
+def of_status(done: Result) -> list[Shown]:
+    """What is here, and what comes next."""
+    log, live = done["log"], done["representation"]
+    rows = [["workspace", done["workspace"]], ["events", f"{log['events']:,}"]]
+    if log["events"]:
+        rows += [["users", f"{log['users']:,}"], ["items", f"{log['items']:,}"]]
+        rows += [["from, to", f"{_day(log['first'])} to {_day(log['last'])}"], ["files", f"{log['files']:,}"]]
+    rows.append(["trained runs", ", ".join(run["run"] for run in done["runs"]) or "none"])
+    rows.append(["vectors", f"{live['users']:,} users by {live['run']}, as of {_day(live['as_of'])}" if live else "none"])
+    rows += [["expansion", f"{made['name']}: {made['prospects']:,} prospects"] for made in done["expansions"]]
+    rows.append(["next", done["next"]])
+    return [table("Status", ["", ""], rows)]
+
+
+def _day(moment: str | None) -> str:
+    return moment[:10] if moment else "-"
