@@ -18,7 +18,7 @@ TORCH_VERSION := 2.13.0
 UV_VERSION := 0.13.9
 WORKERS ?= 2
 EVENTS ?= 1000000
-NAME := vintage-doily
+NAME := charlotte-bags
 # where a CPU wheel of torch lies, for `make lock`; elsewhere: LOCK_TORCH=--torch-backend=cpu
 LOCK_TORCH ?= $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS),--torch-backend=cpu)
 
