@@ -230,6 +230,14 @@ def test_duplicates_within_a_file_are_dropped_and_counted(store, tmp_path):
     assert check(report, "duplicates").rows == 3
 
 
+def test_duplicates_are_found_slice_by_slice(store, tmp_path, monkeypatch):
+    monkeypatch.setattr("lookalike.ingest.loading._AT_ONCE", 7)
+    rows = "".join(f"u{i % 9},2024-01-01 00:{i % 30:02}:00,view,a\n" for i in range(180))
+    report = load(store, wrote(tmp_path / "a.csv", GOOD.splitlines()[0] + "\n" + rows))
+    assert report.totals.events == store.rows("SELECT count(*) FROM (SELECT DISTINCT * FROM events)")[0][0] == 90
+    assert report.files[0].duplicates == 90
+
+
 def test_the_same_event_id_is_the_same_event(store, tmp_path):
     text = "user_id,ts,item_id,event_id\nann,2024-01-01,b,1\nann,2024-01-01,a,1\nann,2024-01-01,a,2\n"
     report = load(store, wrote(tmp_path / "a.csv", text))

@@ -14,6 +14,8 @@ from lookalike.ingest.staging import LINE, MALFORMED, Rows, drop
 from lookalike.store import Store
 
 _TWINS = "ingest_twins"
+_SPAN = "ts BETWEEN ? AND ?"
+_AT_ONCE = 20_000_000  # events whose hashes are held in memory together: about 1 GB
 
 
 @dataclass(frozen=True)
@@ -114,25 +116,16 @@ def _drop_duplicates(store: Store, plan: EventPlan, file_id: int) -> int:
     The same event id is the same event; without one, all fields must agree. Candidates are found by a hash over the
     fields this file has, so that the rows themselves are sorted only where there is something to find.
     """
+    key = _key(plan)
     first, last = store.rows("SELECT min(ts), max(ts) FROM events WHERE file_id = ?", file_id)[0]
-    if first is None:
-        return 0
-    others = [name for name in EVENT_FIELDS if name != "event_id" and (name in plan.mapping.columns or name == "value")]
-    key = f"hash({', '.join(others)})"
-    if "event_id" in plan.mapping.columns:
-        key = f"CASE WHEN event_id IS NULL THEN {key} ELSE hash(event_id) END"
-    span = "ts BETWEEN ? AND ?"
-    store.connection.execute(
-        f"CREATE TEMP TABLE {_TWINS} AS SELECT {key} AS h FROM events WHERE {span} GROUP BY h HAVING count(*) > 1",
-        [first, last],
-    )
+    _find_twins(store, key, first, last, by_time="event_id" not in plan.mapping.columns)
     dropped = 0
     if store.rows(f"SELECT count(*) FROM {_TWINS}")[0][0]:
         same = ", ".join(f"CASE WHEN event_id IS NULL THEN {name} END" for name in EVENT_FIELDS if name != "event_id")
         order = ", ".join(("file_id", *EVENT_FIELDS, "rowid"))
         numbered = (
             f"SELECT rowid, row_number() OVER (PARTITION BY event_id, {same} ORDER BY {order}) AS n "
-            f"FROM events WHERE {span} AND {key} IN (SELECT h FROM {_TWINS})"
+            f"FROM events WHERE {_SPAN} AND {key} IN (SELECT h FROM {_TWINS})"
         )
         dropped = store.rows(
             f"DELETE FROM events WHERE file_id = {file_id} AND rowid IN (SELECT rowid FROM ({numbered}) WHERE n > 1)",
@@ -141,3 +134,28 @@ def _drop_duplicates(store: Store, plan: EventPlan, file_id: int) -> int:
         )[0][0]
     store.connection.execute(f"DROP TABLE {_TWINS}")
     return int(dropped)
+
+
+def _key(plan: EventPlan) -> str:
+    """A hash that is the same for the same event, over the fields the file has."""
+    given = [name for name in EVENT_FIELDS if name != "event_id" and (name in plan.mapping.columns or name == "value")]
+    key = f"hash({', '.join(given)})"
+    return (
+        f"CASE WHEN event_id IS NULL THEN {key} ELSE hash(event_id) END" if "event_id" in plan.mapping.columns else key
+    )
+
+
+def _find_twins(store: Store, key: str, first: datetime, last: datetime, by_time: bool) -> None:
+    """Makes the table of hashes that occur more than once.
+
+    Twins have one time, so slices of time are searched one after another to bound the memory; not so by event id, whose
+    events may bear different times.
+    """
+    count = store.rows(f"SELECT count(*) FROM events WHERE {_SPAN}", first, last)[0][0]
+    slices = 1 + count // _AT_ONCE if by_time else 1
+    store.connection.execute(f"CREATE TEMP TABLE {_TWINS} (h UBIGINT)")
+    for part in range(slices):
+        ends = [first + (last - first) * part / slices, first + (last - first) * (part + 1) / slices]
+        store.connection.execute(
+            f"INSERT INTO {_TWINS} SELECT {key} AS h FROM events WHERE {_SPAN} GROUP BY h HAVING count(*) > 1", ends
+        )
