@@ -5,7 +5,9 @@ then ranked among its background, which stands in for all candidates. What is ke
 the share of the candidates ranked before it, and every figure follows from those.
 """
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,26 +62,46 @@ def hold_out(
     """Every method's quantiles, by repeated K-fold over the seed; the activity baseline is always among them."""
     folds = min(settings.folds, examples.seeds)
     quantiles = {name: np.empty((settings.repeats, examples.seeds)) for name in (*names, ACTIVITY)}
-    for repeat in range(settings.repeats):
-        rng = np.random.default_rng([settings.random_seed, 3, repeat])
-        seed_fold = _folds(examples.seeds, folds, rng)
-        outside = examples.seed_of < 0
-        fold_of = np.where(outside, _folds(len(outside), folds, rng), seed_fold[examples.seed_of])
-        for fold in range(folds):
-            held, pool = seed_fold == fold, outside & (fold_of == fold)
-            background = examples.background[fold_of != fold]
-            fitted = fit_all(names, examples.columns, examples.seed[~held], background, rng)
-            for name in quantiles:
-                score = fitted.get(name, lambda block: block[:, examples.activity].astype(float))
-                pool_scores, held_scores = score(examples.background[pool]), score(examples.seed[held])
-                quantiles[name][repeat, held] = places(held_scores, pool_scores, examples.candidates)
-            on_fold(repeat * folds + fold + 1)
+
+    def one(repeat: int, split: Split, fold: int) -> None:
+        rng = np.random.default_rng([settings.random_seed, 3, repeat, fold])
+        for name, found in _held_out(examples, names, split, fold, rng).items():
+            quantiles[name][repeat, split.seed == fold] = found
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        splits = [_split(examples, folds, np.random.default_rng([settings.random_seed, 3, r])) for r in range(settings.repeats)]
+        work = [pool.submit(one, repeat, split, fold) for repeat, split in enumerate(splits) for fold in range(folds)]
+        for done, future in enumerate(work, 1):
+            future.result()
+            on_fold(done)
     return quantiles
 
 
-def _folds(count: int, folds: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Fold numbers of equal share in random order."""
-    return rng.permutation(np.arange(count) % folds)
+@dataclass(frozen=True)
+class Split:
+    """The fold of each seed and of each background row; a seed in the background has its own fold."""
+
+    seed: NDArray[np.int64]
+    background: NDArray[np.int64]
+
+
+def _split(examples: Examples, folds: int, rng: np.random.Generator) -> Split:
+    seed = rng.permutation(np.arange(examples.seeds) % folds)
+    background = rng.permutation(np.arange(len(examples.background)) % folds)
+    return Split(seed, np.where(examples.seed_of >= 0, seed[examples.seed_of], background))
+
+
+def _held_out(
+    examples: Examples, names: tuple[str, ...], split: Split, fold: int, rng: np.random.Generator
+) -> dict[str, Floats]:
+    """Fits without one fold and gives each method's places of that fold's seeds."""
+    held, apart = split.seed == fold, split.background == fold
+    fitted = fit_all(names, examples.columns, examples.seed[~held], examples.background[~apart], rng)
+    fitted[ACTIVITY] = lambda block: block[:, examples.activity].astype(np.float64)
+    pool = examples.background[apart & (examples.seed_of < 0)]
+    return {
+        name: places(score(examples.seed[held]), score(pool), examples.candidates) for name, score in fitted.items()
+    }
 
 
 def places(held: Floats, pool: Floats, candidates: int) -> Floats:
@@ -125,7 +147,9 @@ def _binomial(hits: float, trials: int, confidence: float) -> Band:
 def shares(candidates: int, asked: float | None) -> list[float]:
     """The sizes of a curve as shares of the candidates: the usual ones of at least one user, and the one asked for."""
     usual = {share for share in GRID if share * candidates >= 1}
-    return sorted(usual | ({asked} if asked else set()))
+    if asked is None:
+        return sorted(usual)
+    return sorted({share for share in usual if abs(share / asked - 1) > 0.02} | {asked})
 
 
 def curve(quantiles: Floats, at: list[float], candidates: int, confidence: float) -> list[dict[str, float]]:

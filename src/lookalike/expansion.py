@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from lookalike import evaluation
 from lookalike.audience import Size
@@ -143,9 +142,9 @@ def _scored(
         check_finite(scores, representation.folder)
         return scores
 
-    threads = os.cpu_count() or 1
+    threads = os.cpu_count() or 1  # BLAS itself stays on one thread, as the caller has set it
     waiting: deque[tuple[int, Future[NDArray[np.float64]], NDArray[np.uint64]]] = deque()
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         for first, blocks, ties in representation.stream(TILE):
             waiting.append((first, pool.submit(one, blocks), ties))
             if len(waiting) > 2 * threads:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 import lookalike
 from lookalike import audience as audiences
@@ -28,6 +29,8 @@ from lookalike.talk import Talk
 from lookalike.workspace import TEMPORARY, Workspace, new_folder, read_json, sha256, write_json, write_text
 
 Result = dict[str, Any]
+# BLAS works on one thread: its own split a sum differently on another machine, and crawl when a core is taken. Where a
+# second core helps, whole pieces of work are given to it.
 
 
 @contextmanager
@@ -74,7 +77,7 @@ def train(workspace: Workspace, request: TrainRequest, talk: Talk) -> Result:
     """Fits an encoder, measures it on held-out days, and stores every user's vectors."""
     from lookalike import checkpoints, runs, sequences
 
-    with workspace.locked(), _scratch(workspace) as scratch:
+    with workspace.locked(), threadpool_limits(1, "blas"), _scratch(workspace) as scratch:
         with _opened(workspace) as opened:
             cut = Cut(request.as_of or store.last_moment(opened), request.settings.min_events)
             with talk.progress("reading the log"):
@@ -199,7 +202,7 @@ def _represent(
 def expand(workspace: Workspace, audience: Audience, settings: ExpandSettings, force: bool, talk: Talk) -> Result:
     """Measures and ranks; writes the list with its evaluation. Raises ExpansionError after writing only the evaluation
     when the verdict is against and `force` is not given."""
-    with workspace.locked():
+    with workspace.locked(), threadpool_limits(1, "blas"):
         representation = embeddings.current(workspace)
         suppressed, suppression = _suppressed(representation, audience)
         seed, facts = diagnosis.match_seed(representation, lists.read_ids(audience.seed), suppressed, audience.seed)

@@ -55,6 +55,8 @@ def source(path: Path) -> Source:
         raise DataError(f"{path}: cannot be read ({error.strerror})", "check the permissions") from error
     if not head:
         raise DataError(f"{path}: the file is empty", "leave it out, or export it again")
+    if head == b"PK\x03\x04":
+        raise DataError(f"{path}: is a zip archive or an Excel workbook", "unpack it, or save the sheet as CSV")
     if head == b"PAR1" or path.suffix.lower() in PARQUET_SUFFIXES:
         return Source(path, "parquet", "none")
     compression = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "none")

@@ -19,6 +19,8 @@ from lookalike.store import quoted
 # Cut from both ends of every text. Trimming is ten times dearer than looking whether there is something to trim.
 WHITESPACE: Final = " \t\n\r\f\v\u00a0\u3000\ufeff"
 _EDGE: Final = "^[\\s\\x0b\\x{00a0}\\x{3000}\\x{feff}]|[\\s\\x0b\\x{00a0}\\x{3000}\\x{feff}]$"
+# A number with what a till prints around it: sign, currency, marks between thousands, brackets.
+_AMOUNT: Final = r"\s*\(?[+-]?\s*([A-Z]{3}|\p{Sc})?\s*[+-]?[0-9.,][0-9.,' \x{00a0}]*([A-Z]{3}|\p{Sc})?\)?\s*"
 _NUMERIC: Final = ("FLOAT", "DOUBLE", "DECIMAL")
 _BARRIER: Final = f"LIMIT {2**62}"
 _EARLIEST: Final = "TIMESTAMP '2000-01-01'"
@@ -172,11 +174,11 @@ def number(column: str, kind: str, comma: bool) -> str:
     name = quoted(column)
     if kind != "VARCHAR":
         return f"TRY_CAST({name} AS DOUBLE)"
-    digits = f"regexp_replace({name}, '[^0-9,.+-]', '', 'g')"
+    signed = f"regexp_replace({name}, '^\\s*\\((.*)\\)\\s*$', '-\\1')"  # bookkeepers write (2.50) for -2.50
+    digits = f"regexp_replace({signed}, '[^0-9,.+-]', '', 'g')"
     bare = f"replace(replace({digits}, '.', ''), ',', '.')" if comma else f"replace({digits}, ',', '')"
-    if comma:
-        return f"TRY_CAST({bare} AS DOUBLE)"
-    return f"coalesce(TRY_CAST({name} AS DOUBLE), TRY_CAST({bare} AS DOUBLE))"
+    amount = f"CASE WHEN regexp_full_match({name}, {sql.literal(_AMOUNT)}) THEN TRY_CAST({bare} AS DOUBLE) END"
+    return amount if comma else f"coalesce(TRY_CAST({name} AS DOUBLE), {amount})"
 
 
 def finite(expression: str) -> str:

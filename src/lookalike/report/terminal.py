@@ -3,11 +3,12 @@
 import textwrap
 from typing import TYPE_CHECKING, Any
 
-from lookalike.tables import table
+from lookalike import talk
 from lookalike.report import content
 from lookalike.report.content import Evaluation
 from lookalike.report.overindex import Group, groups
 from lookalike.report.words import clean, percent
+from lookalike.tables import table
 
 if TYPE_CHECKING:
     from rich.table import Table
