@@ -161,8 +161,10 @@ def test_a_given_column_wins_over_a_synonym(store, tmp_path):
 
 def test_decimal_commas_currencies_and_thousands_are_read(store, tmp_path):
     load(store, wrote(tmp_path / "a.csv", "user;time;revenue\nann;2024-01-01;1.234,50\nbob;2024-01-01;7,5 €\n"))
-    load(store, wrote(tmp_path / "b.csv", 'user,time,revenue\neve,2024-01-01,"$1,234.50"\n'))
-    assert events(store, "user_id, value") == [("ann", 1234.5), ("bob", 7.5), ("eve", 1234.5)]
+    rows = ['eve,2024-01-01,"$1,234.50"', "dan,2024-01-01,(2.50)", "fay,2024-01-01,EUR 3", "guy,2024-01-01,room 4"]
+    load(store, wrote(tmp_path / "b.csv", "\n".join(["user,time,revenue", *rows])))
+    expected = [("ann", 1234.5), ("bob", 7.5), ("dan", -2.5), ("eve", 1234.5), ("fay", 3.0), ("guy", None)]
+    assert events(store, "user_id, value") == expected
 
 
 def test_a_value_that_is_no_number_is_counted_and_the_event_kept(store, tmp_path):
@@ -344,6 +346,7 @@ def bad_parquet(path: Path, keep: int) -> bytes:
         ("cut.csv.gz", gzip.compress(os.urandom(30_000).hex().encode() + GOOD.encode())[:-40], "cannot be"),
         ("garbage.parquet", b"PAR1 no parquet at all PAR1", "cannot be read as parquet"),
         ("renamed.parquet", GOOD.encode() * 2, "cannot be read as parquet"),
+        ("book.xlsx", b"PK\x03\x04" + bytes(300), "an Excel workbook"),
         ("binary.csv", b"user_id,ts\n" + bytes(300), "is no text file"),
         ("cut.json", b'[{"user_id": "a", "ts": 1700000000},', "cut off"),
         ("plain.jsonl", b"just words\n", "no JSON object"),
