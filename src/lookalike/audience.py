@@ -51,7 +51,9 @@ def parse_size(text: str | int) -> Size:
     digits = words.replace("_", "").replace(",", "")
     if digits.isdecimal() and int(digits) > 0:
         return Size(count=int(digits))
-    raise SettingsError(f"size {str(text)[:40]!r} is neither a count above 0, a share such as 5%, nor auto", "--size 500000")
+    raise SettingsError(
+        f"size {str(text)[:40]!r} is neither a count above 0, a share such as 5%, nor auto", "--size 500000"
+    )
 
 
 @dataclass(config=_STRICT)

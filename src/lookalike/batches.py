@@ -45,7 +45,8 @@ def window_starts(sequences: Sequences, days: int | None) -> Rows:
         return sequences.offsets[:-1].copy()
     old = np.asarray(sequences["time"]) < sequences.as_of - days * SECONDS_PER_DAY
     before = np.concatenate([[0], np.cumsum(old, dtype=np.int64)])
-    return sequences.offsets[:-1] + before[sequences.offsets[1:]] - before[sequences.offsets[:-1]]
+    starts: Rows = sequences.offsets[:-1] + before[sequences.offsets[1:]] - before[sequences.offsets[:-1]]
+    return starts
 
 
 def latest(sequences: Sequences, starts: Rows, length: int) -> Stretches:
@@ -101,7 +102,9 @@ def by_length(stretches: Stretches, events: int, rng: np.random.Generator | None
     widths = stretches.length[order]
     bounds, first = [0], 0
     while first < len(order):  # one turn a batch, not a user: sorted, so a batch is as wide as its last stretch
-        last = first + max(1, int(events // max(1, widths[min(len(order) - 1, first + events // max(1, widths[first]))])))
+        last = first + max(
+            1, int(events // max(1, widths[min(len(order) - 1, first + events // max(1, widths[first]))]))
+        )
         bounds.append(first := min(last, len(order)))
     batches = list(range(len(bounds) - 1))
     if rng is not None:

@@ -51,7 +51,8 @@ def resume(workspace: Workspace, fit: Fit, fingerprint: dict[str, Any]) -> None:
     differing = [key for key, value in fingerprint.items() if state.get("fingerprint", {}).get(key) != value]
     if differing:
         raise StateError(
-            f"the unfinished training differs in {', '.join(differing)}", "lookalike train, without --resume, starts anew"
+            f"the unfinished training differs in {', '.join(differing)}",
+            "lookalike train, without --resume, starts anew",
         )
     tensors = _load_tensors(folder / "checkpoint.safetensors")
     try:
@@ -63,14 +64,18 @@ def resume(workspace: Workspace, fit: Fit, fingerprint: dict[str, Any]) -> None:
         history = [Epoch(**epoch) for epoch in state["history"]]
         fit.progress = Progress(state["epoch"], state["best"], state["best_epoch"], history)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise StateError(f"{folder}: the checkpoint is damaged", "lookalike train, without --resume, starts anew") from error
+        raise StateError(
+            f"{folder}: the checkpoint is damaged", "lookalike train, without --resume, starts anew"
+        ) from error
 
 
 def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         tensors: dict[str, torch.Tensor] = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise StateError(f"{path}: damaged weights ({error})", "lookalike train, without --resume, starts anew") from error
+        raise StateError(
+            f"{path}: damaged weights ({error})", "lookalike train, without --resume, starts anew"
+        ) from error
     return tensors
 
 

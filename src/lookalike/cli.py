@@ -77,14 +77,18 @@ def callback(
 
 @app.command()
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Files, folders or globs: CSV, TSV, Parquet, JSON lines.", metavar="PATH...")],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Files, folders or globs: CSV, TSV, Parquet, JSON lines.", metavar="PATH...")
+    ],
     items: Annotated[Path | None, typer.Option(help="Table of items: item_id and attributes.")] = None,
     users: Annotated[Path | None, typer.Option(help="Table of users: user_id and attributes.")] = None,
     mapping: Annotated[
         list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="Which column is which field; repeat.")
     ] = None,
     timezone: Annotated[str | None, typer.Option(help="Zone of times that name none, such as Europe/Berlin.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the mapping and the first rows; write nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the mapping and the first rows; write nothing.")
+    ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="The same as --dry-run.")] = False,
 ) -> None:
     """Read event logs into the workspace. Files read before are skipped, repeated events dropped."""
@@ -111,7 +115,9 @@ def train(
     dim: Annotated[int | None, typer.Option(help="Width of the user embedding.")] = None,
     window: Annotated[str | None, typer.Option(help="How far a sequence reaches back, such as 90d.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the log; from its size if not given.")] = None,
-    as_of: Annotated[str | None, typer.Option("--as-of", help="Only events before this time (UTC), such as 2026-03-01.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Only events before this time (UTC), such as 2026-03-01.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     random_seed: Annotated[int | None, typer.Option("--seed", help="Number that fixes all chance.")] = None,
@@ -131,12 +137,16 @@ def train(
 
 @app.command()
 def expand(
-    definition: Annotated[Path | None, typer.Argument(help="An audience definition (TOML) instead of the flags.")] = None,
+    definition: Annotated[
+        Path | None, typer.Argument(help="An audience definition (TOML) instead of the flags.")
+    ] = None,
     seed: Annotated[Path | None, typer.Option(help="CSV with a column user_id: the people to find more of.")] = None,
     size: Annotated[str | None, typer.Option(help="How many: 500000, 5%, or auto.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the audience; the seed file's if not given.")] = None,
     scorer: Annotated[str | None, typer.Option(help="auto, centroid, logistic or ensemble.")] = None,
-    suppress: Annotated[list[Path] | None, typer.Option(help="CSV of user_ids that must not be listed; repeat.")] = None,
+    suppress: Annotated[
+        list[Path] | None, typer.Option(help="CSV of user_ids that must not be listed; repeat.")
+    ] = None,
     form: Annotated[str | None, typer.Option("--format", help="csv or parquet.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write the list against the verdict.")] = False,
 ) -> None:
@@ -147,14 +157,18 @@ def expand(
     from lookalike import audience as audiences
     from lookalike import pipeline, tables
 
-    flags = {"name": name, "seed": seed, "scorer": scorer, "suppress": tuple(suppress) if suppress else None, "format": form}
-    flags |= {"size": audiences.parse_size(size) if size is not None else None}
+    asked = audiences.parse_size(size) if size is not None else None
+    flags = {"name": name, "seed": seed, "size": asked, "scorer": scorer, "format": form}
     if definition is not None:
         audience = audiences.changed(audiences.load(definition), **flags)
-    elif seed is None or size is None:
-        raise SettingsError("neither a definition nor both --seed and --size were given", "lookalike expand --seed seed.csv --size 5%")
+    elif seed is None or asked is None:
+        raise SettingsError(
+            "neither a definition nor both --seed and --size were given", "lookalike expand --seed seed.csv --size 5%"
+        )
     else:
-        audience = audiences.changed(audiences.named_after(seed, flags["size"]), **flags)
+        audience = audiences.changed(audiences.named_after(seed, asked), **flags)
+    if suppress:
+        audience = audiences.changed(audience, suppress=(*audience.suppress, *suppress))
     console = edge().console
     done = pipeline.expand(edge().workspace, audience, edge().settings().expand, force, console)
     console.result(done, *tables.of_expand(done))
@@ -205,7 +219,9 @@ def _moment(text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise SettingsError(f"--as-of {text[:40]!r} is no ISO time", "--as-of 2026-03-01 or 2026-03-01T12:00") from error
+        raise SettingsError(
+            f"--as-of {text[:40]!r} is no ISO time", "--as-of 2026-03-01 or 2026-03-01T12:00"
+        ) from error
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 

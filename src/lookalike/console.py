@@ -14,6 +14,7 @@ from rich.table import Table
 from lookalike.errors import LookalikeError
 from lookalike.talk import Step, printable
 
+
 class Console:
     """Talks on stderr unless quiet; puts a result on stdout as a table or, asked for JSON, as one object."""
 

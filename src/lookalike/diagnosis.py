@@ -50,7 +50,8 @@ def match_seed(
         raise ExpansionError(said, "ids are compared exactly; check that the seed uses the log's user ids")
     if facts.matched < MIN_SEED:
         raise ExpansionError(
-            f"{said}; fewer than {MIN_SEED} cannot be measured", "give a larger seed; from 100 users on the figures say much"
+            f"{said}; fewer than {MIN_SEED} cannot be measured",
+            "give a larger seed; from 100 users on the figures say much",
         )
     if facts.matched == representation.users:
         raise ExpansionError(f"{said}: every user is a seed, nobody is left to rank", "give the users you want more of")

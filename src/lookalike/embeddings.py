@@ -103,7 +103,7 @@ class Representation:
         """The Parquet that says which user a row is."""
         return self.folder / "users.parquet"
 
-    def columns(self, *blocks: str) -> slice | NDArray[np.int64]:
+    def columns(self, *blocks: str) -> NDArray[np.int64]:
         """Where the columns of some blocks stand among all, for slicing [n, W]."""
         return np.concatenate([np.arange(*self.spans[block]) for block in blocks])
 
@@ -111,7 +111,10 @@ class Representation:
     def spans(self) -> dict[str, tuple[int, int]]:
         """First and last column of each block among all."""
         ends = np.cumsum([self.manifest["blocks"][block] for block in BLOCKS])
-        return {block: (int(end - self.manifest["blocks"][block]), int(end)) for block, end in zip(BLOCKS, ends, strict=True)}
+        return {
+            block: (int(end - self.manifest["blocks"][block]), int(end))
+            for block, end in zip(BLOCKS, ends, strict=True)
+        }
 
     @property
     def width(self) -> int:

@@ -21,7 +21,23 @@ from lookalike.settings import ExpandSettings
 
 Floats = NDArray[np.float64]
 Columns = Callable[[tuple[str, ...]], NDArray[np.int64]]
-GRID = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.125, 0.15)
+GRID: tuple[float, ...] = (
+    0.001,
+    0.002,
+    0.003,
+    0.005,
+    0.0075,
+    0.01,
+    0.015,
+    0.02,
+    0.03,
+    0.04,
+    0.05,
+    0.075,
+    0.1,
+    0.125,
+    0.15,
+)
 GRID += (0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 ACTIVITY = "activity"
 RANDOM = "random"
@@ -69,7 +85,10 @@ def hold_out(
             quantiles[name][repeat, split.seed == fold] = found
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        splits = [_split(examples, folds, np.random.default_rng([settings.random_seed, 3, r])) for r in range(settings.repeats)]
+        splits = [
+            _split(examples, folds, np.random.default_rng([settings.random_seed, 3, r]))
+            for r in range(settings.repeats)
+        ]
         work = [pool.submit(one, repeat, split, fold) for repeat, split in enumerate(splits) for fold in range(folds)]
         for done, future in enumerate(work, 1):
             future.result()
@@ -192,7 +211,9 @@ def choose(quantiles: Quantiles, names: tuple[str, ...], share: float) -> str:
 
     def worth(name: str) -> float:
         seeds = quantiles[name].shape[1]
-        return float(np.mean([np.log((metrics.recall(quantiles[name], s) * seeds + 0.5) / (s * seeds + 0.5)) for s in about]))
+        return float(
+            np.mean([np.log((metrics.recall(quantiles[name], s) * seeds + 0.5) / (s * seeds + 0.5)) for s in about])
+        )
 
     return max(names, key=worth)
 
@@ -243,7 +264,9 @@ def gain_p_value(ours: Floats, baseline: Floats, share: float) -> float:
     return float(stats.beta.cdf(0.5, won, lost + 1)) if won > 0 else 1.0
 
 
-def summary(quantiles: Quantiles, names: tuple[str, ...], scorer: str, share: float, confidence: float) -> list[dict[str, Any]]:
+def summary(
+    quantiles: Quantiles, names: tuple[str, ...], scorer: str, share: float, confidence: float
+) -> list[dict[str, Any]]:
     """The bake-off: each scorer with its lift at the asked size."""
     rows = []
     for name in names:

@@ -50,7 +50,8 @@ def size_among(size: Size, candidates: int) -> int | None:
     count = size.among(candidates)
     if count > candidates:
         raise ExpansionError(
-            f"{count:,} prospects asked for, but only {candidates:,} candidates are left", f"--size {candidates} or less, or 5%"
+            f"{count:,} prospects asked for, but only {candidates:,} candidates are left",
+            f"--size {candidates} or less, or 5%",
         )
     return count
 
@@ -165,4 +166,5 @@ def _within(rows: Rows, ascending: Rows) -> NDArray[np.bool_]:
     if not len(ascending):
         return np.zeros(len(rows), bool)
     at = np.minimum(np.searchsorted(ascending, rows), len(ascending) - 1)
-    return ascending[at] == rows
+    found: NDArray[np.bool_] = ascending[at] == rows
+    return found

@@ -4,6 +4,7 @@ Both are fitted once (which columns, which directions) and then computed for any
 """
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ RECENT_DAYS = (7, 30, 90)
 MOST_SAMPLED = 100_000
 HOUR_BINS = 8
 MOST_CODES = 16  # values of event type, country, device and source that get a column of their own
-Matrix = NDArray[np.float32]
+Matrix = NDArray[np.floating[Any]]
 
 
 def sample(sequences: Sequences, seed: int) -> Sequences:
@@ -96,7 +97,7 @@ def _activity(users: Sequences) -> Matrix:
     between = (last - first) / SECONDS_PER_DAY / np.maximum(visits - 1, 1)
     recent = [_count(owner, n, time >= users.as_of - d * SECONDS_PER_DAY) for d in RECENT_DAYS]
     distinct = np.diff(item_counts(users).indptr)
-    return np.log1p(np.column_stack([count, visits, days, distinct, recency, tenure, between, *recent]))
+    return cast(Matrix, np.log1p(np.column_stack([count, visits, days, distinct, recency, tenure, between, *recent])))
 
 
 def _money(users: Sequences) -> Matrix:
@@ -116,7 +117,7 @@ def _clock(users: Sequences) -> Matrix:
     shares = np.zeros((n, HOUR_BINS + 7))
     np.add.at(shares, (owner, hours), 1)
     np.add.at(shares, (owner, HOUR_BINS + weekdays), 1)
-    return shares / np.maximum(np.diff(users.offsets), 1)[:, None]
+    return cast(Matrix, shares / np.maximum(np.diff(users.offsets), 1)[:, None])
 
 
 def _code_counts(users: Sequences, field: str, width: int) -> Matrix:
@@ -130,7 +131,7 @@ def _code_counts(users: Sequences, field: str, width: int) -> Matrix:
 def _profile(users: Sequences, width: int) -> Matrix:
     offsets, codes = users.profile
     flags = sparse.csr_matrix((np.ones(len(codes)), codes, offsets), shape=(users.users, width))
-    return flags.toarray()
+    return cast(Matrix, flags.toarray())
 
 
 def _owner(users: Sequences) -> NDArray[np.int64]:
@@ -155,12 +156,12 @@ class Content:
 
     @property
     def width(self) -> int:
-        return self.components.shape[1]
+        return int(self.components.shape[1])
 
     def transform(self, users: Sequences) -> Matrix:
         """Unit vectors [n, D]; zeros for users without items."""
         reduced = _tfidf(users, self.indicator, self.idf) @ self.components
-        return normalize(reduced).astype(np.float32)
+        return cast(Matrix, normalize(reduced).astype(np.float32))
 
 
 def fit_content(sample: Sequences, vocabulary: Vocabulary, width: int, seed: int) -> Content:

@@ -27,11 +27,17 @@ def groups(counts: pl.DataFrame, looked: Looked, min_cell: int) -> list[dict[str
     made = []
     for (title,), rows in counts.group_by("title", maintain_order=True):
         supported = rows.filter((pl.col("audience_count") >= min_cell) & (pl.col("base_count") >= min_cell))
-        shown = _with_ratios(supported, looked).filter(pl.col("ratio") > 1).sort(
-            ["ratio_low", "label"], descending=[True, False]
+        shown = (
+            _with_ratios(supported, looked)
+            .filter(pl.col("ratio") > 1)
+            .sort(["ratio_low", "label"], descending=[True, False])
         )
         made.append(
-            {"title": title, "hidden": len(rows) - len(supported), "rows": shown.drop("title").head(MOST_ROWS).to_dicts()}
+            {
+                "title": title,
+                "hidden": len(rows) - len(supported),
+                "rows": shown.drop("title").head(MOST_ROWS).to_dicts(),
+            }
         )
     return made
 

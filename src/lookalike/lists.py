@@ -25,7 +25,9 @@ def read_ids(path: Path) -> pl.DataFrame:
     elif len(frame.columns) == 1:
         column = frame.columns[0]
     else:
-        raise DataError(f"{path}: no column user_id among {', '.join(frame.columns)[:200]}", "name the column of ids user_id")
+        raise DataError(
+            f"{path}: no column user_id among {', '.join(frame.columns)[:200]}", "name the column of ids user_id"
+        )
     ids = frame.select(pl.col(column).cast(pl.String).str.strip_chars().alias("user_id"))
     # our own lists put ' before an id that a spreadsheet would run; given back, it is the same id again
     escaped = pl.col("user_id").str.contains(ESCAPED)

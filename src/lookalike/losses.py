@@ -5,7 +5,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def sampled_softmax(users: Tensor, targets: Tensor, negatives: Tensor, log_q: tuple[Tensor, Tensor], same: Tensor) -> Tensor:
+def sampled_softmax(
+    users: Tensor, targets: Tensor, negatives: Tensor, log_q: tuple[Tensor, Tensor], same: Tensor
+) -> Tensor:
     """Mean cross entropy of telling the target from shared sampled negatives.
 
     Logits are corrected by the log of the probability that an item is sampled, so that popular items, which are drawn

@@ -5,6 +5,7 @@ Nothing is sampled: every item the user has not met before competes (Krichene an
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ USERS_PER_BLOCK = 512
 MOST_USERS = 5_000
 NEIGHBOUR_USERS = 50_000
 NEIGHBOUR_ITEMS = 20_000
-Scores = Callable[[NDArray[np.int64]], NDArray[np.float64]]  # user rows [n] -> [n, V]
+Scores = Callable[[NDArray[np.int64]], NDArray[np.floating[Any]]]  # user rows [n] -> [n, V]
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def neighbours(known: Sequences, held: Held, items: int) -> Scores:
     return scores
 
 
-def _hits(scores: NDArray[np.float64], past: sparse.csr_matrix, coming: sparse.csr_matrix) -> NDArray[np.float64]:
+def _hits(scores: NDArray[np.floating[Any]], past: sparse.csr_matrix, coming: sparse.csr_matrix) -> NDArray[np.float64]:
     """Which of the first 20 came true, [n, 20] in rank order."""
     scores = np.array(scores, np.float32)
     scores[past.nonzero()] = -np.inf

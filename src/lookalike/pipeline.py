@@ -21,7 +21,8 @@ from lookalike import diagnosis, embeddings, expansion, insights, lists, records
 from lookalike.audience import Audience
 from lookalike.embeddings import Representation
 from lookalike.errors import ExpansionError, SettingsError, StateError
-from lookalike.expansion import Choice, Examples, Rows
+from lookalike.evaluation import Examples
+from lookalike.expansion import Choice, Rows
 from lookalike.ingest import IngestOptions
 from lookalike.settings import ExpandSettings, TrainSettings
 from lookalike.store import Cut, Store
@@ -315,7 +316,10 @@ def _write_expansion(
                 "audience": audiences.described(audience),
                 "settings": found["settings"],
                 "inputs": inputs,
-                "representation": {**found["representation"], "sha256": sha256(representation.folder / "manifest.json")},
+                "representation": {
+                    **found["representation"],
+                    "sha256": sha256(representation.folder / "manifest.json"),
+                },
                 "counts": {key: found[key] for key in ("universe", "candidates", "prospects", "seed", "suppression")},
                 "versions": versions(),
                 "outputs": outputs,
@@ -362,7 +366,15 @@ def status(workspace: Workspace) -> Result:
     live = embeddings.current(workspace).manifest if (workspace.embeddings / "CURRENT").exists() else None
     represented = live and {key: live[key] for key in ("run", "created", "as_of", "users", "blocks")}
     made = _expansions(workspace)
-    following = "report" if made else "expand --seed seed.csv --size 5%" if live else "train" if log["events"] else "ingest FILES"
+    following = (
+        "report"
+        if made
+        else "expand --seed seed.csv --size 5%"
+        if live
+        else "train"
+        if log["events"]
+        else "ingest FILES"
+    )
     return {
         "workspace": str(workspace.root),
         "log": log,
@@ -385,4 +397,3 @@ def versions() -> dict[str, str]:
 
 def _now() -> str:
     return datetime.now(UTC).replace(tzinfo=None, microsecond=0).isoformat() + "Z"
-

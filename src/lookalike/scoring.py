@@ -9,6 +9,7 @@ the report then cover it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -131,7 +132,9 @@ def ridge_logistic(
 
     start = np.zeros((problems, width + 1))
     start[:, -1] = np.log(rate / (1 - rate)) / factor[:, -1]
-    solved = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 100, "ftol": 1e-9, "gtol": 1e-3})
+    solved = minimize(
+        loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 100, "ftol": 1e-9, "gtol": 1e-3}
+    )
     weights: NDArray[np.float64] = (solved.x.reshape(problems, -1) * factor)[:, :width] @ basis.T
     return weights
 
@@ -172,13 +175,13 @@ class RankAverage:
 
     def __call__(self, block: Matrix) -> Scores:
         places = [_place(member(block), knots) for member, knots in zip(self.members, self.knots, strict=True)]
-        return np.mean(places, axis=0)
+        return cast(Scores, np.mean(places, axis=0))
 
 
 def _place(scores: Scores, knots: Scores) -> Scores:
     spread = max(float(knots[-1] - knots[0]), 1e-12)
     beyond = np.maximum(scores - knots[-1], 0) + np.minimum(scores - knots[0], 0)
-    return np.interp(scores, knots, np.linspace(0, 1, len(knots))) + beyond / spread
+    return cast(Scores, np.interp(scores, knots, np.linspace(0, 1, len(knots))) + beyond / spread
 
 
 def fit_all(

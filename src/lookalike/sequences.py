@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -22,7 +23,7 @@ SECONDS_PER_DAY = 86_400
 NO_ITEM = -1
 MAX_ATTRIBUTES = 50_000  # values of item attributes that are known by name; rarer ones are left out
 MAX_PROFILE = 64  # values of user attributes
-COLUMNS = {
+COLUMNS: dict[str, np.dtype[Any]] = {
     "time": np.dtype(np.int64),  # seconds since 1970, UTC
     "item": np.dtype(np.int32),
     "value": np.dtype(np.float32),  # NaN where the log names none
@@ -51,14 +52,14 @@ class Sequences:
 
     as_of: int  # seconds since 1970
     offsets: NDArray[np.int64]
-    columns: dict[str, NDArray[np.generic]]
+    columns: dict[str, NDArray[Any]]
     profile: tuple[NDArray[np.int64], NDArray[np.int32]]
 
     @property
     def users(self) -> int:
         return len(self.offsets) - 1
 
-    def __getitem__(self, column: str) -> NDArray[np.generic]:
+    def __getitem__(self, column: str) -> NDArray[Any]:
         return self.columns[column]
 
     def block(self, first: int, last: int) -> "Sequences":
@@ -136,7 +137,9 @@ def _positions(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[n
     """Where the entries of some rows of a CSR stand, row after row."""
     counts = offsets[rows + 1] - offsets[rows]
     ends = np.cumsum(counts)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(offsets[rows] - ends + counts, counts)
+    within = np.arange(ends[-1] if len(ends) else 0)
+    positions: NDArray[np.int64] = within + np.repeat(offsets[rows] - ends + counts, counts)
+    return positions
 
 
 def _ends(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -169,5 +172,3 @@ def _write_users(store: Store, path: Path) -> NDArray[np.int64]:
 
 def events_per_user(sequences: Sequences) -> NDArray[np.int64]:
     return np.diff(sequences.offsets)
-
-

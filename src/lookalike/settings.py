@@ -19,7 +19,9 @@ _STRICT = ConfigDict(extra="forbid", frozen=True)
 class TrainSettings:
     encoder: str = "transformer"
     dim: int = Field(default=128, ge=8, le=1024, multiple_of=8, description="width of the user embedding")
-    window_days: int | None = Field(default=None, ge=1, description="days of a sequence; 90, or more where many would be left out")
+    window_days: int | None = Field(
+        default=None, ge=1, description="days of a sequence; 90, or more where many would be left out"
+    )
     length: int = Field(default=128, ge=4, le=2048, description="most recent events kept in one sequence")
     min_events: int = Field(default=1, ge=1, description="users with fewer events before the cut are not eligible")
     epochs: int | None = Field(default=None, ge=1, description="passes over the log; from its size when not given")

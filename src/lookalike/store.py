@@ -23,7 +23,8 @@ CODED_FIELDS = ("event_type", *CONTEXT_FIELDS)
 MAX_CODES = 1_000  # values of one coded field; rarer ones count as missing
 
 _EVENT_COLUMNS = ", ".join(
-    f"{name} {kind}{' NOT NULL' if name in ('user_id', 'ts', 'event_type') else ''}" for name, kind in EVENT_FIELDS.items()
+    f"{name} {kind}{' NOT NULL' if name in ('user_id', 'ts', 'event_type') else ''}"
+    for name, kind in EVENT_FIELDS.items()
 )
 
 _SCHEMA = f"""
@@ -85,9 +86,13 @@ def quoted(identifier: str) -> str:
 
 @contextlib.contextmanager
 def opened(path: Path, *, temporary: Path | None = None, memory_limit: str = "4GiB") -> Iterator[Store]:
-    """The store at `path`, made when it is not there. Raises StateError when it is damaged, full or of another version."""
+    """The store at `path`, made if it is not there. Raises StateError when it is damaged, full or of another version."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    settings = {"memory_limit": memory_limit, "TimeZone": "UTC", "autoinstall_known_extensions": "false"}
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": memory_limit,
+        "TimeZone": "UTC",
+        "autoinstall_known_extensions": "false",
+    }
     if temporary:
         settings["temp_directory"] = str(temporary)
     try:
@@ -167,7 +172,9 @@ def prepare(store: Store, cut: Cut) -> None:
 
 def user_rows(store: Store) -> RecordBatchReader:
     """`row`, `user_id`, `tie` (the hash that orders equal scores), `events`, in the order of `row`."""
-    return store.reader("SELECT row, user_id, md5_number_lower(user_id) AS tie, n AS events FROM user_rows ORDER BY row")
+    return store.reader(
+        "SELECT row, user_id, md5_number_lower(user_id) AS tie, n AS events FROM user_rows ORDER BY row"
+    )
 
 
 def event_stream(store: Store, cut: Cut) -> RecordBatchReader:
@@ -251,7 +258,9 @@ def what_users_did(store: Store, looked_at: pl.DataFrame, cut: Cut) -> pl.DataFr
         *((field.capitalize(), field, "") for field in CONTEXT_FIELDS),
     ]
     counted = [store.frame(_COUNT.format(title="?", label=label, join=join), title) for title, label, join in plain]
-    by_attribute = _COUNT.format(title="'Item ' || attribute || ?", label="value", join="JOIN item_attributes USING (item_id)")
+    by_attribute = _COUNT.format(
+        title="'Item ' || attribute || ?", label="value", join="JOIN item_attributes USING (item_id)"
+    )
     counted[1:1] = [store.frame(by_attribute, "")]
     store.connection.execute("DROP TABLE deeds")
     return pl.concat(counted)
@@ -265,7 +274,9 @@ FROM deeds {join} WHERE {label} IS NOT NULL GROUP BY ALL ORDER BY title, audienc
 
 def summary(store: Store) -> dict[str, Any]:
     """What was ingested, in counts."""
-    ((events, users, first, last),) = store.rows("SELECT count(*), count(DISTINCT user_id), min(ts), max(ts) FROM events")
+    ((events, users, first, last),) = store.rows(
+        "SELECT count(*), count(DISTINCT user_id), min(ts), max(ts) FROM events"
+    )
     ((items,),) = store.rows("SELECT count(DISTINCT item_id) FROM events")
     ((files, rejected, duplicates),) = store.rows(
         "SELECT count(*), coalesce(sum(rejected), 0)::BIGINT, coalesce(sum(duplicates), 0)::BIGINT FROM files"

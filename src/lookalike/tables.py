@@ -24,17 +24,15 @@ def table(title: str, columns: list[str], rows: list[list[Any]], numeric: tuple[
 def of_ingest(done: Result) -> list[Shown]:
     """What became of the files, what is held now, and what looks wrong."""
     rows = [
-        [f["name"], f["kind"], "skipped, read before" if f["skipped"] else "", f"{f['rows']:,}", f"{f['added']:,}"]
-        + [f"{f['duplicates']:,}", f"{sum(f['rejected'].values()):,}"]
-        for f in done["files"]
+        [f["name"], f["kind"], *(["read before", "", "", ""] if f["skipped"] else _counted(f))] for f in done["files"]
     ]
-    columns = ["File", "Kind", "", "Rows", "Added", "Duplicates", "Rejected"]
+    columns = ["File", "Kind", "Rows", "Added", "Duplicates", "Rejected"]
     totals = done["totals"]
     held = (
         f"Held now: {totals['events']:,} events of {totals['users']:,} users and {totals['items']:,} items, "
         f"{_day(totals['first'])} to {_day(totals['last'])}"
     )
-    shown: list[Shown] = [table("Files", columns, rows, (3, 4, 5, 6)), "", held]
+    shown: list[Shown] = [table("Files", columns, rows, (2, 3, 4, 5)), "", held]
     reasons = [[f["name"], why, f"{n:,}"] for f in done["files"] for why, n in f["rejected"].items()]
     if reasons:
         shown += ["", table("Rejected", ["File", "Reason", "Rows"], reasons, (2,))]
@@ -42,6 +40,11 @@ def of_ingest(done: Result) -> list[Shown]:
         checks = [[c["severity"], c["check"], c["message"]] for c in done["checks"]]
         shown += ["", table("Worth a look", ["", "Check", ""], checks)]
     return shown
+
+
+def _counted(file: Result) -> list[str]:
+    counts = (file["rows"], file["added"], file["duplicates"], sum(file["rejected"].values()))
+    return [f"{count:,}" for count in counts]
 
 
 def of_explanation(shown: Result) -> list[Shown]:
@@ -53,7 +56,9 @@ def of_explanation(shown: Result) -> list[Shown]:
         parts += [escape(printable(line)) for line in _about(file)]
         if file["stored"]:
             fields = [name for name in file["stored"][0] if any(row[name] is not None for row in file["stored"])]
-            parts.append(table("First rows as stored", fields, [[row[f] or "" for f in fields] for row in file["stored"]]))
+            parts.append(
+                table("First rows as stored", fields, [[row[f] or "" for f in fields] for row in file["stored"]])
+            )
         else:
             parts.append(table("First rows", file["columns"], [[c or "" for c in row] for row in file["rows"]]))
         parts.append("")
@@ -71,10 +76,15 @@ def of_train(done: Result) -> list[Shown]:
     named = {"encoder": "this encoder", "item_neighbours": "item neighbours", "popularity": "popularity"}
     named["popularity_of_late"] = "popularity of the last 30 days"
     rows = [
-        [label, f"{done[key]['recall@20']:.4f}", f"{done[key]['ndcg@20']:.4f}"] for key, label in named.items() if done[key]
+        [label, f"{done[key]['recall@20']:.4f}", f"{done[key]['ndcg@20']:.4f}"]
+        for key, label in named.items()
+        if done[key]
     ]
     title = f"New items of {done['held_out_users']:,} held-out users, full catalogue"
-    summary = f"{done['users']:,} users embedded as {done['version']} by run {done['run']}, best epoch {done['best_epoch']} of {done['epochs']}"
+    summary = (
+        f"{done['users']:,} users embedded as {done['version']} by run {done['run']}, "
+        f"best epoch {done['best_epoch']} of {done['epochs']}"
+    )
     return [table(title, ["", "Recall@20", "NDCG@20"], rows, (1, 2)), "", summary]
 
 
@@ -100,7 +110,9 @@ def of_status(done: Result) -> list[Shown]:
         rows += [["users", f"{log['users']:,}"], ["items", f"{log['items']:,}"]]
         rows += [["from, to", f"{_day(log['first'])} to {_day(log['last'])}"], ["files", f"{log['files']:,}"]]
     rows.append(["trained runs", ", ".join(run["run"] for run in done["runs"]) or "none"])
-    rows.append(["vectors", f"{live['users']:,} users by {live['run']}, as of {_day(live['as_of'])}" if live else "none"])
+    rows.append(
+        ["vectors", f"{live['users']:,} users by {live['run']}, as of {_day(live['as_of'])}" if live else "none"]
+    )
     rows += [["expansion", f"{made['name']}: {made['prospects']:,} prospects"] for made in done["expansions"]]
     rows.append(["next", done["next"]])
     return [table("Status", ["", ""], rows)]

@@ -178,17 +178,18 @@ class Fit:
         vectors = self.model.items(unique)
         cells = batch.item.numel()
         # F.embedding, not indexing: its gradient is summed in a fixed order, so that a seed fixes the weights
-        inputs, *compared = F.embedding(inverse, vectors).split([cells, len(target), len(negative)])
+        inputs, targeted, drawn = torch.split(F.embedding(inverse, vectors), [cells, len(target), len(negative)])
         users = self.model.users(batch, inputs.view(*batch.item.shape, -1))
         users = users.flatten(0, 1).index_select(0, torch.from_numpy(where).to(self.device)) * self.model.scale
         loss = losses.sampled_softmax(
             users,
-            *compared,
+            targeted,
+            drawn,
             (self.log_q[target - FIRST_ITEM], self.log_q[negative - FIRST_ITEM]),
             target.unsqueeze(1) == negative,
         )
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimiser.step()
         return float(loss.detach())
@@ -220,7 +221,7 @@ def item_vectors(model: TwoTower) -> NDArray[np.float32]:
     """All items' vectors [V, D], in the users' space."""
     model.eval()
     index = torch.arange(FIRST_ITEM, model.sizes.items + FIRST_ITEM, device=model.item_id.weight.device)
-    parts = [model.items(part) for part in index.split(INFERENCE_EVENTS)]
+    parts = [model.items(part) for part in torch.split(index, INFERENCE_EVENTS)]
     return torch.cat(parts).float().cpu().numpy() if parts else np.zeros((0, model.sizes.dim), np.float32)
 
 

@@ -67,7 +67,8 @@ class Workspace:
                 holder = file.read().strip()
                 who = f"process {holder}" if holder.isdigit() else "another process"
                 raise StateError(
-                    f"{self.root}: {who} is working on this workspace", "wait until it ends, or name another --workspace"
+                    f"{self.root}: {who} is working on this workspace",
+                    "wait until it ends, or name another --workspace",
                 ) from error
             file.truncate(0)
             file.write(str(os.getpid()))

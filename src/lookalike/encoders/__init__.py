@@ -10,6 +10,7 @@ position see a later one, and one line in `ENCODERS`. The contract tests then co
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -92,7 +93,8 @@ class TwoTower(nn.Module):
         position = torch.arange(int(count.sum()), device=index.device)
         codes = self.item_codes[position + torch.repeat_interleave(begin - bags, count)]
         # an empty bag gives zeros: such an item is its id alone
-        return self.item_id(index) + F.embedding_bag(codes, self.attribute.weight, bags, mode="mean")
+        described = F.embedding_bag(codes, self.attribute.weight, bags, mode="mean")
+        return cast(Tensor, self.item_id(index) + described)
 
     def users(self, batch: SequenceBatch, vectors: Tensor) -> Tensor:
         """Unit vectors [B, T, D]: position t has read events 0 … t. `vectors` are the batch's items, [B, T, D]."""

@@ -72,9 +72,7 @@ def lift(evaluation: Evaluation) -> "Table":
     asked = percent(content.asked_share(evaluation))
     rows: list[list[Any]] = content.curve_rows(evaluation, "lift", telling=True)
     rows = [[f"› {row[0]}" if row[0] == asked else row[0], *row[1:]] for row in rows]
-    return table(
-        "Lift by size (› asked for)", [clean(name, 16) for name in columns], rows, tuple(range(len(columns)))
-    )
+    return table("Lift by size (› asked for)", [clean(name, 16) for name in columns], rows, tuple(range(len(columns))))
 
 
 def scorers(evaluation: Evaluation) -> "Table":
