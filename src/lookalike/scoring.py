@@ -181,7 +181,7 @@ class RankAverage:
 def _place(scores: Scores, knots: Scores) -> Scores:
     spread = max(float(knots[-1] - knots[0]), 1e-12)
     beyond = np.maximum(scores - knots[-1], 0) + np.minimum(scores - knots[0], 0)
-    return cast(Scores, np.interp(scores, knots, np.linspace(0, 1, len(knots))) + beyond / spread
+    return cast(Scores, np.interp(scores, knots, np.linspace(0, 1, len(knots))) + beyond / spread)
 
 
 def fit_all(
