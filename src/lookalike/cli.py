@@ -78,7 +78,7 @@ def callback(
 @app.command()
 def ingest(
     paths: Annotated[
-        list[Path], typer.Argument(help="Files, folders or globs: CSV, TSV, Parquet, JSON lines.", metavar="PATH...")
+        list[Path], typer.Argument(help="Files, folders or globs: CSV, TSV, Parquet, JSON lines.", metavar="PATH")
     ],
     items: Annotated[Path | None, typer.Option(help="Table of items: item_id and attributes.")] = None,
     users: Annotated[Path | None, typer.Option(help="Table of users: user_id and attributes.")] = None,
@@ -138,14 +138,14 @@ def train(
 @app.command()
 def expand(
     definition: Annotated[
-        Path | None, typer.Argument(help="An audience definition (TOML) instead of the flags.")
+        Path | None, typer.Argument(help="An audience definition (TOML) instead of the flags.", metavar="DEFINITION")
     ] = None,
     seed: Annotated[Path | None, typer.Option(help="CSV with a column user_id: the people to find more of.")] = None,
     size: Annotated[str | None, typer.Option(help="How many: 500000, 5%, or auto.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the audience; the seed file's if not given.")] = None,
     scorer: Annotated[str | None, typer.Option(help="auto, centroid, logistic or ensemble.")] = None,
     suppress: Annotated[
-        list[Path] | None, typer.Option(help="CSV of user_ids that must not be listed; repeat.")
+        list[Path] | None, typer.Option(metavar="FILE", help="CSV of user_ids that must not be listed; repeat.")
     ] = None,
     form: Annotated[str | None, typer.Option("--format", help="csv or parquet.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write the list against the verdict.")] = False,
@@ -177,7 +177,9 @@ def expand(
 
 @app.command()
 def report(
-    name: Annotated[str | None, typer.Argument(help="Name of the audience; the newest if not given.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="Name of the audience; the newest if not given.", metavar="NAME")
+    ] = None,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Show how good a list is and what its people do more than others, here and as an HTML page."""

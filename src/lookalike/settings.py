@@ -17,7 +17,7 @@ _STRICT = ConfigDict(extra="forbid", frozen=True)
 
 @dataclass(config=_STRICT)
 class TrainSettings:
-    encoder: str = "transformer"
+    encoder: str = Field(default="transformer", description="transformer, gru or mean")
     dim: int = Field(default=128, ge=8, le=1024, multiple_of=8, description="width of the user embedding")
     window_days: int | None = Field(
         default=None, ge=1, description="days of a sequence; 90, or more where many would be left out"
@@ -28,24 +28,23 @@ class TrainSettings:
     patience: int = Field(default=3, ge=1, description="epochs without a better held-out figure before stopping")
     batch_events: int = Field(default=8192, ge=64, description="events in one step")
     negatives: int = Field(default=1024, ge=100, description="sampled items each target is told apart from")
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0, description="largest step of the optimiser")
     horizon: int = Field(default=32, ge=1, description="later events a position learns to foresee")
     holdout_share: float = Field(default=0.1, gt=0, lt=0.5, description="share of the last events held out")
     content_dim: int = Field(default=128, ge=8, le=512, description="width of the content block")
     group_columns: int = Field(default=256, ge=8, le=2048, description="most common attribute values counted per user")
-    random_seed: int = Field(default=0, ge=0)
+    random_seed: int = Field(default=0, ge=0, description="number that fixes all chance")
 
 
 @dataclass(config=_STRICT)
 class ExpandSettings:
-    scorer: str = "auto"
-    folds: int = Field(default=5, ge=2, le=20)
+    folds: int = Field(default=5, ge=2, le=20, description="parts of the seed; each is held out in turn")
     repeats: int = Field(default=4, ge=1, le=50, description="how often the folds are drawn anew")
     background: int = Field(default=20_000, ge=100, description="eligible users the seed is told apart from, at most")
-    tiers: int = Field(default=5, ge=1, le=100)
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    tiers: int = Field(default=5, ge=1, le=100, description="parts of equal size the list is cut into")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of every band and of the verdict")
     min_cell: int = Field(default=25, ge=1, description="fewest users a figure of the report may rest on")
-    random_seed: int = Field(default=0, ge=0)
+    random_seed: int = Field(default=0, ge=0, description="number that fixes all chance")
 
 
 @dataclass(config=_STRICT)
