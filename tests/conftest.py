@@ -1,0 +1,38 @@
+"""What many tests share: an empty store, and a small trained workspace."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lookalike.settings import TrainSettings
+from lookalike.store import Store, opened
+from lookalike.workspace import Workspace
+from planted_log import SMALL, Population, planted, trained
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with opened(tmp_path / "space" / "lookalike.duckdb") as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def population() -> Callable[..., Population]:
+    return planted
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """A trained workspace, only to be read: copy it before breaking it."""
+
+    workspace: Workspace
+    population: Population
+    settings: TrainSettings
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    log = planted(600, seed=1)
+    return Tiny(trained(tmp_path_factory.mktemp("tiny"), log), log, SMALL)
