@@ -41,6 +41,7 @@ GRID: tuple[float, ...] = (
 GRID += (0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 ACTIVITY = "activity"
 RANDOM = "random"
+REFERENCE = "logistic"  # the best single scorer on most public logs, see docs/benchmarks.md
 
 
 @dataclass(frozen=True)
@@ -203,19 +204,19 @@ def random_curve(at: list[float], candidates: int) -> list[dict[str, float]]:
 
 
 def choose(quantiles: Quantiles, names: tuple[str, ...], share: float) -> str:
-    """The scorer with the best held-out lift about the asked size. Of equals the first named, which is the simplest.
+    """The reference scorer, unless another has a held-out lift that is better by more than one standard error.
 
-    Sizes from half to twice the asked one are averaged: at one size a small seed has only a handful of hits.
+    With few seeds the best of several is mostly the luckiest. Lift is averaged over sizes from half to twice the asked
+    one: at one size a small seed has only a handful of hits. The difference is taken seed by seed.
     """
     about = [min(1.0, share * factor) for factor in (0.5, 0.71, 1, 1.41, 2)]
-
-    def worth(name: str) -> float:
-        seeds = quantiles[name].shape[1]
-        return float(
-            np.mean([np.log((metrics.recall(quantiles[name], s) * seeds + 0.5) / (s * seeds + 0.5)) for s in about])
-        )
-
-    return max(names, key=worth)
+    found = {name: np.mean([(quantiles[name] < s) / s for s in about], axis=(0, 1)) for name in names}  # each [M]
+    chosen = REFERENCE if REFERENCE in names else names[0]
+    for name in names:
+        gain = found[name] - found[chosen]
+        if gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)):
+            chosen = name
+    return chosen
 
 
 def largest_size(quantiles: Floats, candidates: int, confidence: float) -> float | None:

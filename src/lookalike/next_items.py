@@ -19,6 +19,7 @@ from lookalike.sequences import SECONDS_PER_DAY, Sequences
 FIRST = 20
 USERS_PER_BLOCK = 512
 MOST_USERS = 5_000
+MOST_SCORES = 100_000_000  # users times items, which is what one measurement costs
 NEIGHBOUR_USERS = 50_000
 NEIGHBOUR_ITEMS = 20_000
 Scores = Callable[[NDArray[np.int64]], NDArray[np.floating[Any]]]  # user rows [n] -> [n, V]
@@ -34,14 +35,15 @@ class Held:
 
 
 def hold_out(known: Sequences, everything: Sequences, items: int, rng: np.random.Generator) -> Held:
-    """A sample of at most 5,000 such users; `known` ends at the cut, `everything` goes on."""
+    """A sample of at most 5,000 such users, fewer where the catalogue is large; `known` ends at the cut, `everything` goes on."""
     before, after = item_counts(known, items), item_counts(everything, items)
     before.data[:] = 1
     after.data[:] = 1
     coming = (after - before).tocsr()
     coming.eliminate_zeros()
     able = np.flatnonzero((np.diff(before.indptr) > 0) & (np.diff(coming.indptr) > 0))
-    users = np.sort(rng.permutation(able)[:MOST_USERS])
+    most = int(np.clip(MOST_SCORES / max(1, items), 500, MOST_USERS))
+    users = np.sort(rng.permutation(able)[:most])
     return Held(users, before[users], coming[users])
 
 
