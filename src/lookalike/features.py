@@ -208,5 +208,6 @@ def _tfidf(users: Sequences, indicator: sparse.csr_matrix, idf: NDArray[np.float
     for part, weights in ((counts, idf[:split]), (counts @ indicator, idf[split:])):
         weighted = part.astype(np.float64)
         weighted.data = np.log1p(weighted.data)
-        halves.append(normalize(weighted @ sparse.diags(weights)))
+        weighted = weighted @ sparse.diags(weights)
+        halves.append(normalize(weighted) if weighted.shape[1] else weighted)  # a log may name no item, or no attribute
     return sparse.hstack(halves, format="csr")
