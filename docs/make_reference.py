@@ -120,8 +120,8 @@ def commands() -> str:
         f"{root.help}\n",
         "    lookalike [flags of the program] COMMAND [flags of the command]\n",
         "stdout carries data only: tables for people, or with `--json` exactly one JSON object on one line. "
-        "Progress, notes and errors go to stderr. An error is two lines, `error:` what is wrong and where, and `hint:` the flag or the command that helps; "
-        "stdout is then empty.\n",
+        "Progress, notes and errors go to stderr. An error is two lines, `error:` what is wrong and where, and `hint:` "
+        "the flag or the command that helps; stdout is then empty.\n",
         "## Flags of the program\n",
         "They stand before the command. Without any word the help is shown.\n",
         _flags("", root, context),

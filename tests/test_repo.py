@@ -149,8 +149,8 @@ def test_package_shows_few_names() -> None:
 @pytest.mark.parametrize("words", [["--help"], ["--version"], ["expand", "--help"], ["no-such-command"]])
 def test_start_is_light(words: list[str]) -> None:
     code = (
-        "import sys\nfrom lookalike.cli import main\n"
-        f"main({words!r})\nsys.stderr.write(f'loaded {{sorted(set({HEAVY!r}) & set(sys.modules))}}')"
+        f"import sys\nfrom lookalike.cli import main\nmain({words!r})\n"
+        f"sys.stderr.write('loaded ' + repr(sorted(set({HEAVY!r}) & set(sys.modules))))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.splitlines()[-1] == "loaded []"

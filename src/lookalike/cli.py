@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lookalike import __version__
-from lookalike.errors import INTERRUPTED, LookalikeError, SettingsError
+from lookalike.errors import INTERRUPTED, LookalikeError, SettingsError, StateError
 from lookalike.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -239,17 +239,42 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return app(args=words or ["--help"], prog_name="lookalike", standalone_mode=False) or 0
+        code = app(args=words or ["--help"], prog_name="lookalike", standalone_mode=False) or 0
     except _UsageError as error:
         return _failed(SettingsError(_said(error), "lookalike COMMAND --help shows what can be given"))
     except LookalikeError as error:
         return _failed(error)
     except (typer.Abort, KeyboardInterrupt):
-        sys.stderr.write("interrupted: nothing is half-written\n")
-        return INTERRUPTED
+        code = INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our pipe left: nobody is to be told
         return 1
+    except Exception as error:
+        return _failed(_unforeseen(error))
+    if code == INTERRUPTED:  # Typer may turn the interrupt into its exit code by itself
+        sys.stderr.write("interrupted: nothing is half-written\n")
+    return code
+
+
+_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
+
+
+def _unforeseen(error: Exception) -> LookalikeError:
+    """What the system refused (a full disk above all), whichever library met it; anything else is a bug."""
+    if any(words in str(error) for words in _FULL):
+        made: LookalikeError = StateError(
+            f"the disk is full ({error})", "free disk space; what was there before still is"
+        )
+    elif isinstance(error, OSError):
+        made = StateError(
+            f"{error.filename or 'the workspace'}: {error.strerror}", "check the folder and its permissions"
+        )
+    else:
+        made = LookalikeError(
+            f"a bug: {type(error).__name__}: {error}", "run it again with --debug and report the traceback"
+        )
+    made.__cause__ = error
+    return made
 
 
 def _failed(error: LookalikeError) -> int:
