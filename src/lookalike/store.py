@@ -163,7 +163,7 @@ def prepare(store: Store, cut: Cut) -> None:
     for field in CODED_FIELDS:
         store.connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE {field}_codes AS
-                SELECT (row_number() OVER (ORDER BY n DESC, {field}))::SMALLINT AS code, {field} AS value
+                SELECT (row_number() OVER (ORDER BY n DESC, {field}))::INTEGER AS code, {field} AS value
                 FROM (SELECT {field}, count(*) AS n FROM events WHERE ts < ? AND {field} IS NOT NULL GROUP BY ALL)
                 ORDER BY code LIMIT {MAX_CODES}""",
             [cut.as_of],
