@@ -18,6 +18,7 @@ BASKET_GAP = 1_800  # seconds without an event that end a visit
 RECENT_DAYS = (7, 30, 90)
 MOST_SAMPLED = 100_000
 HOUR_BINS = 8
+NEGLIGIBLE = 1e-6  # beside lengths and singular values of about 1
 MOST_CODES = 16  # values of event type, country, device and source that get a column of their own
 Matrix = NDArray[np.floating[Any]]
 
@@ -161,6 +162,8 @@ class Content:
     def transform(self, users: Sequences) -> Matrix:
         """Unit vectors [n, D]; zeros for users without items."""
         reduced = _tfidf(users, self.indicator, self.idf) @ self.components
+        # a user of whom the directions know nothing: made unit length, rounding errors would be a place in the space
+        reduced[np.linalg.norm(reduced, axis=1) < NEGLIGIBLE] = 0
         return cast(Matrix, normalize(reduced).astype(np.float32))
 
 
@@ -176,7 +179,9 @@ def fit_content(sample: Sequences, vocabulary: Vocabulary, width: int, seed: int
     if width < 2:  # nothing to reduce: too few items or users
         return Content(indicator, idf, np.zeros((terms, 1)))
     svd = TruncatedSVD(width, n_iter=4, random_state=seed).fit(weighted)
-    return Content(indicator, idf, svd.components_.T)
+    # fewer independent terms than columns: the directions left over are arbitrary
+    meant = svd.singular_values_ >= NEGLIGIBLE * svd.singular_values_.max()
+    return Content(indicator, idf, svd.components_[meant].T)
 
 
 def item_indicator(vocabulary: Vocabulary) -> sparse.csr_matrix:
