@@ -1,6 +1,7 @@
 """From a seed to a ranked list: draw a background, hold out, choose, fit on the whole seed, rank everybody once."""
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -133,8 +134,14 @@ def _scored(
 ) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.uint64]]]:
     """Scores of all users in order. Tiles are fixed and each is one thread's, so threads cannot change a sum."""
 
+    kept = threading.local()  # a thread's tile is used again: fresh memory costs as much as the sums
+
     def one(blocks: list[NDArray[np.float16]]) -> NDArray[np.float64]:
-        tile = np.zeros((TILE, representation.width))  # a short tile is filled up: the same sums for the same user
+        if not hasattr(kept, "tile"):
+            kept.tile = np.zeros((TILE, representation.width))
+        tile: NDArray[np.float64] = (
+            kept.tile
+        )  # scored whole, also when its end is stale: the same sums for the same user
         rows, at = len(blocks[0]), 0
         for block in blocks:
             tile[:rows, at : at + block.shape[1]] = block

@@ -67,6 +67,8 @@ def popularity(known: Sequences, items: int, days: int | None = None) -> Scores:
 
 def neighbours(known: Sequences, held: Held, items: int) -> Scores:
     """Item-to-item collaborative filter: cosine of TF-IDF columns, summed over the items the user has met."""
+    if not items:  # a log of events about nothing
+        return popularity(known, items)
     users = np.linspace(0, known.users - 1, min(known.users, NEIGHBOUR_USERS)).astype(int)
     matrix = item_counts(known, items)[np.unique(users)]
     matrix.data = np.log1p(matrix.data)
