@@ -74,7 +74,9 @@ class TwoTower(nn.Module):
         self.head = nn.Linear(dim, dim, bias=False)
         self.pool = nn.Linear(dim, dim, bias=False)
         self.log_scale = nn.Parameter(torch.tensor(2.5))
-        self.register_buffer("item_offsets", item_attributes[0], persistent=False)
+        # of no items at all one empty entry is kept: events about nothing read it
+        offsets = item_attributes[0] if sizes.items else torch.zeros(2, dtype=torch.int64)
+        self.register_buffer("item_offsets", offsets, persistent=False)
         self.register_buffer("item_codes", item_attributes[1], persistent=False)
         for table in (self.item_id, self.attribute):
             nn.init.normal_(table.weight, std=dim**-0.5)
