@@ -22,7 +22,6 @@ class SeedFacts:
     matched: int
     unmatched: int
     suppressed: int  # of the matched; they teach but are never listed
-    used: int
     match_rate: float
 
     def as_dict(self) -> dict[str, float]:
@@ -42,7 +41,6 @@ def match_seed(
         matched=len(rows),
         unmatched=len(distinct) - len(rows),
         suppressed=int(np.isin(rows, suppressed, assume_unique=True).sum()),
-        used=len(rows),
         match_rate=len(rows) / max(1, len(distinct)),
     )
     said = f"{file}: {facts.matched:,} of {facts.distinct:,} ids match a known user ({facts.match_rate:.2%})"

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,27 +119,27 @@ def _held_out(
     fitted = fit_all(names, examples.columns, examples.seed[~held], examples.background[~apart], rng)
     fitted[ACTIVITY] = lambda block: block[:, examples.activity].astype(np.float64)
     pool = examples.background[apart & (examples.seed_of < 0)]
+    chance = rng.random(int(held.sum()))  # the same for all, so that methods differ by their scores alone
     return {
-        name: places(score(examples.seed[held]), score(pool), examples.candidates) for name, score in fitted.items()
+        name: places(score(examples.seed[held]), score(pool), examples.candidates, chance)
+        for name, score in fitted.items()
     }
 
 
-def places(held: Floats, pool: Floats, candidates: int) -> Floats:
-    """The share of the candidates ranked before each held-out seed, ties counted half.
+def places(held: Floats, pool: Floats, candidates: int, chance: Floats) -> Floats:
+    """The share of the candidates ranked before each held-out seed.
 
     The pool is a sample that stands for all candidates, so each of its users counts for many; the held-out seeds, which
-    hide among the candidates, count for themselves.
+    hide among the candidates, count for themselves. `chance` [M], uniform, orders equal scores, as the list does by a
+    hash, and sets each seed somewhere between its neighbours in the pool. So a scorer that knows nothing finds the share
+    of any size, however many scores are equal and however small the pool (the smoothed p-value of Vovk et al. 2005).
     """
-    weight = candidates / max(1, len(pool))
-    before = weight * _ahead(held, pool) + _ahead(held, held) - 0.5  # a seed does not stand before itself
-    return before / (candidates + len(held))
-
-
-def _ahead(scores: Floats, among: Floats) -> Floats:
-    """How many of `among` have a higher score, equal ones counted half."""
-    ordered = np.sort(among)
-    low, high = np.searchsorted(ordered, scores, "left"), np.searchsorted(ordered, scores, "right")
-    return len(ordered) - (low + high) / 2
+    ordered = np.sort(pool)
+    low, high = np.searchsorted(ordered, held, "left"), np.searchsorted(ordered, held, "right")
+    before = (len(pool) - high + chance * (high - low + 1)) / (len(pool) + 1)
+    seeds_before = np.empty(len(held))
+    seeds_before[np.lexsort((chance, -held))] = np.arange(len(held))
+    return cast(Floats, (candidates * before + seeds_before) / (candidates + len(held)))
 
 
 # --- curves ----------------------------------------------------------------------------------------------------------

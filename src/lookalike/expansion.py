@@ -79,15 +79,16 @@ def draw(rows: Rows, most: int, seed: int) -> Rows:
 
 
 def examples(representation: Representation, seed: Rows, suppressed: Rows, settings: ExpandSettings) -> Examples:
-    """The vectors of the seed and of a background."""
+    """The vectors of the seed, or of a sample of a large one, and of a background."""
     background = draw_background(representation.users, suppressed, settings.background, settings.random_seed)
-    place = np.searchsorted(seed, background)
-    is_seed = _within(background, seed)
+    taught = draw(seed, settings.background, settings.random_seed)
+    # seeds that the sample passed over are no candidates either
+    background = background[_within(background, taught) | ~_within(background, seed)]
     listed = np.union1d(seed, suppressed)
     return Examples(
-        seed=representation.gather(seed),
+        seed=representation.gather(taught),
         background=representation.gather(background),
-        seed_of=np.where(is_seed, place, -1),
+        seed_of=np.where(_within(background, taught), np.searchsorted(taught, background), -1),
         candidates=representation.users - len(listed),
         columns=lambda blocks: representation.columns(*blocks),
         activity=representation.column("log_events"),

@@ -217,7 +217,7 @@ def expand(workspace: Workspace, audience: Audience, settings: ExpandSettings, f
         listing = choice.verdict.expand or force
         ranked = _ranked(representation, known, choice, listed, settings, talk) if listing else None
         found = records.evaluation_record(audience, settings, representation, known, choice)
-        found |= {"created": _now(), "seed": facts.as_dict(), "suppression": suppression}
+        found |= {"created": _now(), "seed": facts.as_dict() | {"used": known.seeds}, "suppression": suppression}
         found["verdict"]["forced"] = force and not choice.verdict.expand
         if ranked is not None:
             found |= _about_list(workspace, representation, ranked, suppressed, settings)
@@ -361,7 +361,7 @@ def status(workspace: Workspace) -> Result:
     """What the workspace holds, and the next command."""
     log: Result = {"events": 0}
     if workspace.database.exists():
-        with workspace.locked(), _opened(workspace) as opened:
+        with store.opened(workspace.database, read_only=True) as opened:  # no lock: a training may be under way
             log = store.summary(opened)
     live = embeddings.current(workspace).manifest if (workspace.embeddings / "CURRENT").exists() else None
     represented = live and {key: live[key] for key in ("run", "created", "as_of", "users", "blocks")}

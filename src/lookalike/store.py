@@ -19,6 +19,7 @@ from lookalike.events import CONTEXT_FIELDS, EVENT_FIELDS
 
 SCHEMA_VERSION = 1
 ROWS_PER_BATCH = 262_144
+MEMORY_LIMIT = "4GiB"
 CODED_FIELDS = ("event_type", *CONTEXT_FIELDS)
 MAX_CODES = 1_000  # values of one coded field; rarer ones count as missing
 
@@ -85,19 +86,20 @@ def quoted(identifier: str) -> str:
 
 
 @contextlib.contextmanager
-def opened(path: Path, *, temporary: Path | None = None, memory_limit: str = "4GiB") -> Iterator[Store]:
+def opened(path: Path, *, temporary: Path | None = None, read_only: bool = False) -> Iterator[Store]:
     """The store at `path`, made if it is not there. Raises StateError when it is damaged, full or of another version."""
     path.parent.mkdir(parents=True, exist_ok=True)
     settings: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": memory_limit,
+        "memory_limit": MEMORY_LIMIT,
         "TimeZone": "UTC",
         "autoinstall_known_extensions": "false",
     }
     if temporary:
         settings["temp_directory"] = str(temporary)
     try:
-        with Store(duckdb.connect(str(path), config=settings)) as store:
-            store.connection.execute(_SCHEMA)
+        with Store(duckdb.connect(str(path), read_only=read_only, config=settings)) as store:
+            if not read_only:
+                store.connection.execute(_SCHEMA)
             _check_version(store, path)
             yield store
     except duckdb.Error as error:
