@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lookalike import pipeline
+from lookalike import learn, pipeline
 from lookalike.ingest import IngestOptions
 from lookalike.sequences import Sequences, Vocabulary, build
 from lookalike.settings import TrainSettings
@@ -96,5 +96,5 @@ def trained(root: Path, log: Population, settings: TrainSettings = SMALL) -> Wor
     log.items.write_csv(files / "items.csv")
     workspace = Workspace(root / "space")
     pipeline.ingest(workspace, [files / "events.csv"], IngestOptions(items=files / "items.csv"), Silent())
-    pipeline.train(workspace, pipeline.TrainRequest(settings, device="cpu"), Silent())
+    learn.train(workspace, learn.TrainRequest(settings, device="cpu"), Silent())
     return workspace

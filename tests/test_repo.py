@@ -22,7 +22,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 # From the ground up: a module may import those of its own layer and of the layers before it.
 LAYERS: dict[str, tuple[str, ...]] = {
-    "ground": ("errors", "workspace", "talk"),
+    "ground": ("errors", "workspace", "talk", "provenance"),
     "definitions": ("events", "settings", "audience"),
     "data": ("store", "ingest", "sequences", "features", "embeddings", "runs", "lists"),
     "kernels": ("encoders", "losses", "metrics", "scoring", "ranking", "batches"),
@@ -30,7 +30,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "next_items", "training", "checkpoints", "evaluation", "diagnosis", "expansion", "insights", "records",
     ),
     "outputs": ("report", "tables"),
-    "verbs": ("pipeline",),
+    "verbs": ("pipeline", "learn"),
     "edge": ("console", "cli"),
 }  # fmt: skip
 LEVEL = {module: level for level, modules in enumerate(LAYERS.values()) for module in modules}

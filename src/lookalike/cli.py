@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lookalike import __version__
-from lookalike.errors import INTERRUPTED, LookalikeError, SettingsError, StateError
+from lookalike.errors import INTERRUPTED, ExpansionError, LookalikeError, SettingsError, StateError
 from lookalike.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -123,14 +123,14 @@ def train(
     random_seed: Annotated[int | None, typer.Option("--seed", help="Number that fixes all chance.")] = None,
 ) -> None:
     """Fit a user encoder on the log, measure it on held-out days, and store every user's vectors."""
-    from lookalike import pipeline, tables
+    from lookalike import learn, tables
     from lookalike.settings import changed
 
     flags = {"encoder": encoder, "dim": dim, "window_days": _days(window), "epochs": epochs, "random_seed": random_seed}
     settings = changed(edge().settings().train, **flags)
-    request = pipeline.TrainRequest(settings, _moment(as_of), resume, device)
+    request = learn.TrainRequest(settings, _moment(as_of), resume, device)
     console = edge().console
-    done = pipeline.train(edge().workspace, request, console)
+    done = learn.train(edge().workspace, request, console)
     console.result(done, *tables.of_train(done))
     console.note("next: lookalike expand --seed seed.csv --size 5%")
 
@@ -172,7 +172,12 @@ def expand(
     console = edge().console
     done = pipeline.expand(edge().workspace, audience, edge().settings().expand, force, console)
     console.result(done, *tables.of_expand(done))
-    console.note(f"next: lookalike report {done['name']}")
+    if done["prospects"] is None:
+        raise ExpansionError(
+            f"do not expand: {'; '.join(done['reasons'])}",
+            f"no list was written; --force writes it all the same, lookalike report {audience.name} shows the figures",
+        )
+    console.note(f"next: lookalike report {audience.name}")
 
 
 @app.command()

@@ -26,7 +26,7 @@ BLOCKS = ("sequence", "content", "aggregates")
 USERS_PER_SHARD = 262_144
 USERS_PER_STEP = 16_384
 KEPT_VERSIONS = 2
-Compute = Callable[[int, int], dict[str, NDArray[np.float32]]]  # user rows first, last -> each block [n, width]
+Compute = Callable[[int, int], dict[str, NDArray[np.floating[Any]]]]  # user rows first, last -> each block [n, width]
 
 
 def write(

@@ -46,6 +46,8 @@ def scorers_for(asked: str) -> tuple[str, ...]:
 
 def size_among(size: Size, candidates: int) -> int | None:
     """The asked count of prospects; None for `auto`. Raises ExpansionError when there are fewer candidates."""
+    if candidates < 1:
+        raise ExpansionError("seed and suppression leave nobody to rank", "suppress fewer users")
     if size.is_auto:
         return None
     count = size.among(candidates)

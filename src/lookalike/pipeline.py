@@ -1,232 +1,71 @@
 """The commands as functions: read, call, write. Each takes an open workspace and gives back plain values to show."""
 
-import importlib.metadata
-import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-import lookalike
 from lookalike import audience as audiences
 from lookalike import diagnosis, embeddings, expansion, insights, lists, records, store
+from lookalike import ingest as ingesting
 from lookalike.audience import Audience
 from lookalike.embeddings import Representation
-from lookalike.errors import ExpansionError, SettingsError, StateError
+from lookalike.errors import StateError
 from lookalike.evaluation import Examples
 from lookalike.expansion import Choice, Rows
 from lookalike.ingest import IngestOptions
-from lookalike.settings import ExpandSettings, TrainSettings
-from lookalike.store import Cut, Store
+from lookalike.provenance import now, versions
+from lookalike.settings import ExpandSettings
+from lookalike.store import Cut
 from lookalike.talk import Talk
-from lookalike.workspace import TEMPORARY, Workspace, new_folder, read_json, sha256, write_json, write_text
+from lookalike.workspace import Workspace, new_folder, read_json, sha256, write_json, write_text
 
 Result = dict[str, Any]
 # BLAS works on one thread: its own split a sum differently on another machine, and crawl when a core is taken. Where a
 # second core helps, whole pieces of work are given to it.
 
 
-@contextmanager
-def _opened(workspace: Workspace) -> Iterator[Store]:
-    with store.opened(workspace.database, temporary=workspace.root / f"{TEMPORARY}duckdb") as opened:
-        yield opened
-
-
-@contextmanager
-def _scratch(workspace: Workspace) -> Iterator[Path]:
-    """A folder on the workspace's disk for arrays too large for memory."""
-    with TemporaryDirectory(prefix=TEMPORARY, dir=workspace.root) as folder:
-        yield Path(folder)
-
-
 # --- ingest ----------------------------------------------------------------------------------------------------------
 
 
 def ingest(workspace: Workspace, paths: list[Path], options: IngestOptions, talk: Talk) -> Result:
-    from lookalike import ingest as reading
-
-    with workspace.locked(), _opened(workspace) as opened:
-        return reading.ingest(opened, paths, options, talk).as_dict()
+    with workspace.locked(), store.opened_in(workspace) as opened:
+        return ingesting.ingest(opened, paths, options, talk).as_dict()
 
 
 def explain(paths: list[Path], options: IngestOptions) -> Result:
-    from lookalike import ingest as reading
-
-    return reading.explain(paths, options).as_dict()
-
-
-# --- train -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class TrainRequest:
-    settings: TrainSettings
-    as_of: datetime | None = None
-    resume: bool = False
-    device: str = "auto"
-
-
-def train(workspace: Workspace, request: TrainRequest, talk: Talk) -> Result:
-    """Fits an encoder, measures it on held-out days, and stores every user's vectors."""
-    from lookalike import checkpoints, runs, sequences
-
-    with workspace.locked(), threadpool_limits(1, "blas"), _scratch(workspace) as scratch:
-        with _opened(workspace) as opened:
-            cut = Cut(request.as_of or store.last_moment(opened), request.settings.min_events)
-            with talk.progress("reading the log"):
-                arrays, vocabulary = sequences.build(opened, cut, scratch)
-        if arrays.users == 0:
-            raise StateError("no user has an event before the cut", "a later --as-of, or lookalike ingest")
-        fit, figures = _fit(workspace, arrays, vocabulary, request, talk)
-        name = runs.next_name(workspace)
-        trained = _trained(name, cut, fit, vocabulary, figures)
-        runs.save(workspace, name, trained)
-        version = _represent(workspace, fit, arrays, vocabulary, (scratch / "users.parquet", trained.manifest), talk)
-        checkpoints.drop(workspace)
-    return {"run": name, "version": version, **trained.manifest["counts"], **trained.metrics["figures"]}
-
-
-def _fit(workspace: Workspace, arrays: Any, vocabulary: Any, request: TrainRequest, talk: Talk) -> tuple[Any, Result]:
-    from lookalike import checkpoints, next_items, training
-    from lookalike.encoders import ENCODERS
-
-    if request.settings.encoder not in ENCODERS:
-        raise SettingsError(f"no encoder is called {request.settings.encoder!r}", f"--encoder {'|'.join(ENCODERS)}")
-    plan = training.plan(arrays, vocabulary, request.settings)
-    fit = training.Fit(plan, vocabulary, training.device_for(request.device))
-    fingerprint = {"settings": asdict(request.settings), "as_of": arrays.as_of, "events": int(arrays.offsets[-1])}
-    if request.resume:
-        checkpoints.resume(workspace, fit, fingerprint)
-        talk.note(f"resuming after epoch {fit.progress.epoch}")
-    elif checkpoints.exists(workspace):
-        talk.note("an unfinished training is discarded; --resume would have gone on with it")
-        checkpoints.drop(workspace)
-    held = plan.held
-    items = len(vocabulary.items)
-    baselines = {
-        "popularity": next_items.measure(held, next_items.popularity(plan.known, items)),
-        "popularity_of_late": next_items.measure(held, next_items.popularity(plan.known, items, days=30)),
-        "item_neighbours": next_items.measure(held, next_items.neighbours(plan.known, held, items)),
-    }
-
-    def on_epoch(progress: training.Progress, fit: training.Fit) -> None:
-        last = progress.history[-1]
-        talk.note(
-            f"epoch {last.epoch}/{plan.epochs}: loss {last.loss:.3f}, held-out recall@20 {last.figures['recall@20']:.4f}, "
-            f"NDCG@20 {last.figures['ndcg@20']:.4f}, {last.events_per_second:,.0f} events/s"
-        )
-        checkpoints.save(workspace, fit, fingerprint)
-
-    with talk.progress("training", total=plan.epochs * max(1, len(plan.known["time"]))) as step:
-        fit.run(on_epoch, step)
-    best = fit.progress.history[fit.progress.best_epoch - 1].figures if fit.progress.best_epoch else {}
-    return fit, {"held_out_users": len(held.users), "encoder": best, **baselines}
-
-
-def _trained(name: str, cut: Cut, fit: Any, vocabulary: Any, figures: Result) -> Any:
-    """The finished fit with all that is to be known of it."""
-    from lookalike.runs import Trained
-    from lookalike.training import item_vectors
-
-    plan = fit.plan
-    config = {
-        "name": name,
-        "sizes": asdict(fit.model.sizes),
-        "settings": asdict(plan.settings),
-        "window_days": plan.window,
-        "versions": versions(),
-    }
-    counts = {
-        "users": plan.known.users,
-        "events": int(plan.events),
-        "items": fit.model.sizes.items,
-        "epochs": fit.progress.epoch,
-        "best_epoch": fit.progress.best_epoch,
-    }
-    manifest = {
-        "run": name,
-        "created": _now(),
-        "as_of": cut.as_of.isoformat(),
-        "weights_saw_events_before": datetime.fromtimestamp(plan.known.as_of, UTC).replace(tzinfo=None).isoformat(),
-        "counts": counts,
-    }
-    metrics = {"figures": figures, "history": [asdict(epoch) for epoch in fit.progress.history]}
-    return Trained(fit.weights(), item_vectors(fit.model), vocabulary, config, metrics, manifest)
-
-
-def _represent(
-    workspace: Workspace, fit: Any, arrays: Any, vocabulary: Any, of: tuple[Path, Result], talk: Talk
-) -> str:
-    """Stores all blocks of all users; gives the version's name. `of` is who the rows are, and the run's manifest."""
-    from lookalike import batches, features, training
-
-    users, manifest = of
-
-    settings: TrainSettings = fit.plan.settings
-    with talk.progress("fitting content and aggregates"):
-        sample = features.sample(arrays, settings.random_seed)
-        content = features.fit_content(sample, vocabulary, settings.content_dim, settings.random_seed)
-        aggregates = features.fit_aggregates(sample, vocabulary, settings.group_columns)
-    latest = batches.latest(arrays, batches.window_starts(arrays, fit.plan.window), settings.length)
-
-    def compute(first: int, last: int) -> dict[str, NDArray[np.float32]]:
-        block = arrays.block(first, last)
-        return {
-            "sequence": training.user_vectors(fit.model, arrays, latest[np.arange(first, last)]),
-            "content": content.transform(block),
-            "aggregates": aggregates.transform(block),
-        }
-
-    facts = {
-        "run": manifest["run"],
-        "created": _now(),
-        "as_of": manifest["as_of"],
-        "min_events": settings.min_events,
-        "blocks": {"sequence": settings.dim, "content": content.width, "aggregates": len(aggregates.names)},
-        "columns": {"aggregates": aggregates.names},
-    }
-    with talk.progress("embedding users", total=arrays.users) as step:
-        return embeddings.write(workspace, users, compute, facts, step)
+    return ingesting.explain(paths, options).as_dict()
 
 
 # --- expand ----------------------------------------------------------------------------------------------------------
 
 
 def expand(workspace: Workspace, audience: Audience, settings: ExpandSettings, force: bool, talk: Talk) -> Result:
-    """Measures and ranks; writes the list with its evaluation. Raises ExpansionError after writing only the evaluation
-    when the verdict is against and `force` is not given."""
+    """Measures and ranks; writes the list with its evaluation, and gives a summary.
+
+    When the verdict is against and `force` is not given, only the evaluation is written: `prospects` is None.
+    """
+    representation = embeddings.current(workspace)
     with workspace.locked(), threadpool_limits(1, "blas"):
-        representation = embeddings.current(workspace)
         suppressed, suppression = _suppressed(representation, audience)
         seed, facts = diagnosis.match_seed(representation, lists.read_ids(audience.seed), suppressed, audience.seed)
-        listed = np.union1d(seed, suppressed)
-        if len(listed) >= representation.users:
-            raise ExpansionError("seed and suppression leave nobody to rank", "suppress fewer users")
-        asked = expansion.size_among(audience.size, representation.users - len(listed))
+        left_out = np.union1d(seed, suppressed)
+        asked = expansion.size_among(audience.size, representation.users - len(left_out))
         known = expansion.examples(representation, seed, suppressed, settings)
         with talk.progress("measuring on held-out seeds", total=settings.repeats * settings.folds) as step:
             choice = expansion.decide(known, audience.scorer, asked, settings, step)
-        listing = choice.verdict.expand or force
-        ranked = _ranked(representation, known, choice, listed, settings, talk) if listing else None
         found = records.evaluation_record(audience, settings, representation, known, choice)
-        found |= {"created": _now(), "seed": facts.as_dict() | {"used": known.seeds}, "suppression": suppression}
+        found |= {"created": now(), "seed": facts.as_dict() | {"used": known.seeds}, "suppression": suppression}
         found["verdict"]["forced"] = force and not choice.verdict.expand
-        if ranked is not None:
+        ranked = None
+        if choice.verdict.expand or force:
+            ranked = _ranked(representation, known, choice, left_out, settings, talk)
             found |= _about_list(workspace, representation, ranked, suppressed, settings)
         _write_expansion(workspace, representation, audience, found, ranked, talk)
-    if not listing:
-        raise ExpansionError(
-            f"do not expand: {'; '.join(choice.verdict.reasons)}",
-            f"the figures are in {workspace.audience(audience.name) / 'evaluation.json'}; --force writes the list all the same",
-        )
     return records.expand_summary(found, workspace.audience(audience.name), audience.format)
 
 
@@ -282,7 +121,7 @@ def _about_list(
             "base": np.isin(rows, base).astype(np.int8),
         }
     )
-    with _opened(workspace) as opened:
+    with store.opened_in(workspace) as opened:
         counts = store.what_users_did(opened, looked_at, Cut(datetime.fromisoformat(representation.manifest["as_of"])))
     return records.list_record(ranked.frame, counts, insights.Looked(len(audience), len(base)), settings.min_cell)
 
@@ -387,13 +226,3 @@ def status(workspace: Workspace) -> Result:
 
 def _run_row(manifest: Result) -> Result:
     return {key: manifest[key] for key in ("run", "created", "as_of")}
-
-
-def versions() -> dict[str, str]:
-    named = ("duckdb", "faiss-cpu", "numpy", "polars", "pyarrow", "scikit-learn", "scipy", "torch")
-    libraries = {name: importlib.metadata.version(name) for name in named}
-    return {"lookalike": lookalike.__version__, "python": platform.python_version(), **libraries}
-
-
-def _now() -> str:
-    return datetime.now(UTC).replace(tzinfo=None, microsecond=0).isoformat() + "Z"

@@ -108,6 +108,6 @@ def expand_summary(found: Result, folder: Path, form: str) -> Result:
         "lift_low": held["low"],
         "lift_high": held["high"],
         "activity_lift": held["activity_lift"],
-        "prospects": str(folder / f"prospects.{form}"),
+        "prospects": str(folder / f"prospects.{form}") if found["prospects"] else None,
         "evaluation": str(folder / "evaluation.json"),
     }

@@ -23,6 +23,7 @@ from lookalike.workspace import Workspace, new_folder, sha256, write_json
 class Trained:
     """What a finished fit leaves."""
 
+    name: str
     weights: dict[str, torch.Tensor]
     items: NDArray[np.float32]  # [V, D]
     vocabulary: Vocabulary
@@ -37,9 +38,9 @@ def next_name(workspace: Workspace) -> str:
     return f"r{max(taken, default=0) + 1:06d}"
 
 
-def save(workspace: Workspace, name: str, run: Trained) -> Path:
+def save(workspace: Workspace, run: Trained) -> Path:
     """Writes a finished run, whole or not at all; gives its folder."""
-    target = workspace.runs / name
+    target = workspace.runs / run.name
     with new_folder(target) as folder:
         write_json(folder / "config.json", run.config)
         write_json(folder / "metrics.json", run.metrics)

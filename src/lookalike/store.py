@@ -16,6 +16,7 @@ from pyarrow import RecordBatchReader
 
 from lookalike.errors import LookalikeError, StateError
 from lookalike.events import CONTEXT_FIELDS, EVENT_FIELDS
+from lookalike.workspace import TEMPORARY, Workspace
 
 SCHEMA_VERSION = 1
 ROWS_PER_BATCH = 262_144
@@ -104,6 +105,11 @@ def opened(path: Path, *, temporary: Path | None = None, read_only: bool = False
             yield store
     except duckdb.Error as error:
         raise explained(error, path) from error
+
+
+def opened_in(workspace: Workspace) -> contextlib.AbstractContextManager[Store]:
+    """The workspace's store; what does not fit in memory goes beside it."""
+    return opened(workspace.database, temporary=workspace.root / f"{TEMPORARY}duckdb")
 
 
 def explained(error: duckdb.Error, path: Path) -> LookalikeError:

@@ -95,8 +95,8 @@ def of_expand(done: Result) -> list[Shown]:
         *[["", reason] for reason in done["reasons"]],
         ["scorer", done["scorer"]],
         ["seed users matched", f"{done['matched']:,} ({done['match_rate']:.1%})"],
-        ["prospects", f"{done['size']:,} of {done['candidates']:,} candidates"],
-        ["list", done["prospects"]],
+        ["size", f"{done['size']:,} of {done['candidates']:,} candidates"],
+        ["list", done["prospects"] or "none was written"],
         ["figures", done["evaluation"]],
     ]
     return [table(done["name"], ["", ""], rows)]

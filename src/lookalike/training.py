@@ -49,6 +49,7 @@ class Plan:
     """What one fit works on: the events it may see, and the held-out ones it is judged by."""
 
     events: int  # in all, the held-out ones included
+    as_of: int  # seconds since 1970: the end of all events
     known: Sequences
     held: next_items.Held
     window: int | None
@@ -73,7 +74,7 @@ def plan(sequences: Sequences, vocabulary: Vocabulary, settings: TrainSettings) 
     held = next_items.hold_out(known, sequences, len(vocabulary.items), rng)
     window = batches.window_for(sequences, settings.window_days)
     epochs = settings.epochs or max(1, min(MOST_EPOCHS, round(TRAINING_EVENTS / max(1, len(known["time"])))))
-    return Plan(int(sequences.offsets[-1]), known, held, window, epochs, settings)
+    return Plan(int(sequences.offsets[-1]), sequences.as_of, known, held, window, epochs, settings)
 
 
 def sizes(vocabulary: Vocabulary, settings: TrainSettings) -> Sizes:

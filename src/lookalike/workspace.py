@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,9 +57,13 @@ class Workspace:
         return self.audiences / checked_name(name)
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keeps a second process out while this one writes. Raises StateError when one is already at work."""
-        self.root.mkdir(parents=True, exist_ok=True)
+    def locked(self, *, make: bool = False) -> Iterator[None]:
+        """Keeps a second process out while this one writes. Raises StateError when one is already at work, or when
+        there is no workspace and `make` is not given."""
+        if make:
+            self.root.mkdir(parents=True, exist_ok=True)
+        elif not self.database.exists():
+            raise StateError(f"{self.root}: nothing was ingested into this workspace", "lookalike ingest FILES")
         with open(self.root / ".lock", "a+") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -75,6 +80,12 @@ class Workspace:
             file.flush()
             self._clean()
             yield
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder on the workspace's disk for what is too large for memory; gone afterwards."""
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=self.root) as folder:
+            yield Path(folder)
 
     def _clean(self) -> None:
         for folder in (self.root, self.runs, self.embeddings, self.audiences):
@@ -113,14 +124,16 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """One JSON object. Raises StateError when the file is missing or damaged."""
+def read_json(path: Path, *needed: str) -> dict[str, Any]:
+    """One JSON object. Raises StateError when the file is missing or damaged, or lacks a key that is needed."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise StateError(f"{path}: cannot be read ({error})", "run the command that wrote it again") from error
     if not isinstance(value, dict):
         raise StateError(f"{path}: holds no JSON object", "run the command that wrote it again")
+    if lacking := [key for key in needed if key not in value]:
+        raise StateError(f"{path}: lacks {', '.join(lacking)}", "run the command that wrote it again")
     return value
 
 
