@@ -50,10 +50,10 @@ JSON: dict[str, dict[str, str]] = {
         "epochs": "passes made",
         "best_epoch": "the pass whose weights were kept",
         "held_out_users": "users with new items in the held-out days",
-        "encoder": "recall@20 and ndcg@20 of the encoder over the full catalogue",
-        "popularity": "the same of the most popular items",
+        "popularity": "recall@20 and ndcg@20 over the full catalogue of the most popular items",
         "popularity_of_late": "the same of the most popular items of the last 30 days",
         "item_neighbours": "the same of an item-to-item collaborative filter",
+        "encoder": "the same of the encoder",
     },
     "expand": {
         "name": "the audience",
@@ -68,7 +68,7 @@ JSON: dict[str, dict[str, str]] = {
         "lift_low": "lower end of its band",
         "lift_high": "upper end of its band",
         "activity_lift": "the same when people are ranked by activity alone",
-        "prospects": "path of the list",
+        "prospects": "path of the list; null when none was written",
         "evaluation": "path of all the figures",
     },
     "report": {"*": "all of `evaluation.json`", "page": "path of the HTML page"},
@@ -121,7 +121,8 @@ def commands() -> str:
         "    lookalike [flags of the program] COMMAND [flags of the command]\n",
         "stdout carries data only: tables for people, or with `--json` exactly one JSON object on one line. "
         "Progress, notes and errors go to stderr. An error is two lines, `error:` what is wrong and where, and `hint:` "
-        "the flag or the command that helps; stdout is then empty.\n",
+        "the flag or the command that helps. stdout is then empty, but for a seed that should not be expanded: "
+        "its figures are printed, and the exit code is 5.\n",
         "## Flags of the program\n",
         "They stand before the command. Without any word the help is shown.\n",
         _flags("", root, context),

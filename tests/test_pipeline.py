@@ -238,9 +238,9 @@ def test_list_may_be_parquet(ready: Command, inputs: Inputs) -> None:
 
 
 def test_seed_of_anybody_gets_no_list_but_its_figures(ready: Command, inputs: Inputs) -> None:
-    ran = ready("expand", "--seed", inputs.others, "--size", "10%")
+    ran = ready("--json", "expand", "--seed", inputs.others, "--size", "10%")
     message, hint = ran.complaint
-    assert (ran.code, ran.out) == (5, "")
+    assert (ran.code, ran.json["verdict"], ran.json["prospects"]) == (5, "do not expand", None)
     assert message.startswith("do not expand: held-out lift at ")
     assert "--force" in hint
     folder = ready.workspace / "audiences" / "others"

@@ -1,7 +1,7 @@
 """An audience definition: who the seed is and what list is wanted. The flags of `expand` and a TOML file make the same one."""
 
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,7 +95,8 @@ def load(path: Path) -> Audience:
 
 def changed(audience: Audience, **flags: Any) -> Audience:
     """The audience with each flag that was typed (is not None) in place of the file's value."""
-    return replace(audience, **{name: value for name, value in flags.items() if value is not None})
+    typed = {name: value for name, value in flags.items() if value is not None}
+    return checked(Audience, asdict(audience) | typed, "the flags")
 
 
 def described(audience: Audience) -> dict[str, Any]:

@@ -271,9 +271,7 @@ def _unforeseen(error: Exception) -> LookalikeError:
             f"the disk is full ({error})", "free disk space; what was there before still is"
         )
     elif isinstance(error, OSError):
-        made = StateError(
-            f"{error.filename or 'the workspace'}: {error.strerror}", "check the folder and its permissions"
-        )
+        made = StateError(str(error), "check the folder and its permissions")
     else:
         made = LookalikeError(
             f"a bug: {type(error).__name__}: {error}", "run it again with --debug and report the traceback"

@@ -135,7 +135,7 @@ class Representation:
             try:
                 # "c": a read-only map would make torch warn; this one cannot change the file either
                 shard[block] = np.load(path, mmap_mode="c", allow_pickle=False)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, EOFError) as error:
                 raise StateError(f"{path}: damaged or missing ({error})", "lookalike train writes it anew") from error
             width = () if block == "tie" else (self.manifest["blocks"][block],)
             if shard[block].shape != (users, *width):
@@ -179,7 +179,7 @@ def current(workspace: Workspace) -> Representation:
     if not pointer.exists():
         raise StateError("no encoder was trained in this workspace", "lookalike train")
     folder = workspace.embeddings / os.path.basename(pointer.read_text().strip())
-    manifest = read_json(folder / "manifest.json")
+    manifest = read_json(folder / "manifest.json", "run", "created", "as_of", "users", "columns")
     if set(manifest.get("blocks", {})) != set(BLOCKS) or "shards" not in manifest:
         raise StateError(f"{folder}: the manifest does not fit this version of lookalike", "lookalike train")
     return Representation(folder, manifest)
@@ -187,22 +187,25 @@ def current(workspace: Workspace) -> Representation:
 
 def match(representation: Representation, ids: pl.DataFrame) -> NDArray[np.int64]:
     """The ascending rows of the ids (column `user_id`) that are known. Streams; memory follows the list, not the users."""
-    found = (
-        pl.scan_parquet(representation.ids)
-        .join(ids.lazy().select("user_id").unique(), on="user_id", how="semi")
-        .select("row")
-        .collect(engine="streaming")
-    )
+    wanted = ids.lazy().select("user_id").unique()
+    found = _read_ids(representation, lambda known: known.join(wanted, on="user_id", how="semi").select("row"))
     return np.sort(found["row"].to_numpy().astype(np.int64))
 
 
 def user_ids(representation: Representation, rows: NDArray[np.int64]) -> pl.Series:
     """The ids of some rows, in the order of `rows`."""
-    wanted = pl.DataFrame({"row": rows, "place": np.arange(len(rows))})
-    found = (
-        pl.scan_parquet(representation.ids)
-        .select(pl.col("row").cast(pl.Int64), "user_id")
-        .join(wanted.lazy(), on="row", how="inner")
-        .collect(engine="streaming")
-    )
+    wanted = pl.LazyFrame({"row": rows, "place": np.arange(len(rows))})
+    chosen = (pl.col("row").cast(pl.Int64), pl.col("user_id"))
+    found = _read_ids(representation, lambda known: known.select(chosen).join(wanted, on="row", how="inner"))
     return found.sort("place")["user_id"]
+
+
+def _read_ids(representation: Representation, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
+    """What a query of the file of ids gives. Raises StateError when the file is damaged or missing."""
+    try:
+        return query(pl.scan_parquet(representation.ids)).collect(engine="streaming")
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).splitlines()[0][:200]
+        raise StateError(
+            f"{representation.ids}: damaged or missing ({reason})", "lookalike train writes it anew"
+        ) from error

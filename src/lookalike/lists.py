@@ -10,7 +10,7 @@ from lookalike.workspace import write_text
 # A cell that begins so is run as a formula by spreadsheets; a plain signed number is not.
 FORMULA = r"^[=+\-@\t\r]"
 NUMBER = r"^[+-]?\d+(\.\d+)?$"
-ESCAPED = r"^'[=+\-@\t\r]"
+ESCAPED = r"^'+[=+\-@\t\r]"  # our own ' comes first, whatever the id begins with
 
 
 def read_ids(path: Path) -> pl.DataFrame:
@@ -38,6 +38,12 @@ def read_ids(path: Path) -> pl.DataFrame:
     return ids
 
 
+def either_way(ids: pl.DataFrame) -> pl.DataFrame:
+    """The ids, and those that `read_ids` may have taken a ' from with it too: for a list that must not miss anybody."""
+    taken = ids.filter(pl.col("user_id").str.contains(r"^'*[=+\-@\t\r]"))
+    return pl.concat([ids, taken.select(user_id="'" + pl.col("user_id"))])
+
+
 def _read(path: Path) -> pl.DataFrame:
     if not path.is_file():
         raise DataError(f"{path}: no such file", "give a CSV with a column user_id")
@@ -58,7 +64,7 @@ def write_prospects(frame: pl.DataFrame, path: Path) -> int:
         frame.write_parquet(path)
         return 0
     column = pl.col("user_id")
-    formula = column.str.contains(FORMULA) & ~column.str.contains(NUMBER)
+    formula = (column.str.contains(FORMULA) & ~column.str.contains(NUMBER)) | column.str.contains(ESCAPED)
     escaped = int(frame.select(formula.sum()).item())
     safe = frame.with_columns(pl.when(formula).then("'" + column).otherwise(column).alias("user_id"))
     write_text(path, safe.write_csv(float_precision=6))

@@ -33,7 +33,7 @@ Result = dict[str, Any]
 
 
 def ingest(workspace: Workspace, paths: list[Path], options: IngestOptions, talk: Talk) -> Result:
-    with workspace.locked(), store.opened_in(workspace) as opened:
+    with workspace.locked(make=True), store.opened_in(workspace) as opened:
         return ingesting.ingest(opened, paths, options, talk).as_dict()
 
 
@@ -81,7 +81,7 @@ def _suppressed(representation: Representation, audience: Audience) -> tuple[Row
     if not audience.suppress:
         return np.zeros(0, np.int64), {"given": 0, "matched": 0}
     ids = pl.concat([lists.read_ids(file) for file in audience.suppress]).unique()
-    rows = embeddings.match(representation, ids)
+    rows = embeddings.match(representation, lists.either_way(ids))
     return rows, {"given": len(ids), "matched": len(rows)}
 
 
@@ -178,7 +178,7 @@ def report(workspace: Workspace, name: str | None) -> tuple[Result, Path]:
     if not (folder / "evaluation.json").exists():
         known = ", ".join(row["name"] for row in _expansions(workspace)) or "none"
         raise StateError(f"no expansion is called {chosen!r}", f"known: {known}")
-    found = read_json(folder / "evaluation.json")
+    found = read_json(folder / "evaluation.json", "name", "verdict", "held_out", "curves")
     write_text(folder / "report.html", page(found))
     return found, folder / "report.html"
 
@@ -192,7 +192,7 @@ def _newest(workspace: Workspace) -> str:
 
 def _expansions(workspace: Workspace) -> list[Result]:
     manifests = sorted(workspace.audiences.glob("*/manifest.json"))
-    made = [read_json(path) for path in manifests if not path.parent.name.startswith(".")]
+    made = [read_json(path, "name", "created", "counts") for path in manifests if not path.parent.name.startswith(".")]
     return [{"name": m["name"], "created": m["created"], "prospects": m["counts"]["prospects"]} for m in made]
 
 
@@ -217,7 +217,10 @@ def status(workspace: Workspace) -> Result:
     return {
         "workspace": str(workspace.root),
         "log": log,
-        "runs": [_run_row(read_json(path)) for path in sorted(workspace.runs.glob("r*/manifest.json"))],
+        "runs": [
+            _run_row(read_json(path, "run", "created", "as_of"))
+            for path in sorted(workspace.runs.glob("r*/manifest.json"))
+        ],
         "representation": represented,
         "expansions": made,
         "next": f"lookalike {following}",
