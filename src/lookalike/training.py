@@ -118,7 +118,8 @@ class Fit:
         )
         self.progress = Progress()
         self.best: Tensors = self.weights()
-        counts = np.bincount(np.maximum(np.asarray(plan.known["item"]), 0), minlength=len(vocabulary.items))
+        item = np.asarray(plan.known["item"])
+        counts = np.bincount(item[item >= 0], minlength=max(1, len(vocabulary.items)))
         chance = (counts + 1.0) ** POPULARITY_POWER
         self.chance = torch.from_numpy(chance / chance.sum()).float().to(device)
         self.log_q = torch.log(self.chance * plan.settings.negatives)
