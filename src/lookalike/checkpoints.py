@@ -56,8 +56,9 @@ def resume(workspace: Workspace, fit: Fit, fingerprint: dict[str, Any]) -> None:
         )
     tensors = _load_tensors(folder / "checkpoint.safetensors")
     try:
-        fit.model.load_state_dict(_part(tensors, "model."))
         fit.best = _part(tensors, "best.")
+        fit.model.load_state_dict(fit.best)  # they must fit now, not when the last epoch has been trained
+        fit.model.load_state_dict(_part(tensors, "model."))
         optimiser = fit.optimiser.state_dict()
         optimiser["state"] = _nested(_part(tensors, "optimiser."))
         fit.optimiser.load_state_dict(optimiser)
