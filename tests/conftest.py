@@ -1,5 +1,11 @@
 """What many tests share: an empty store, and a small trained workspace."""
 
+import os
+
+# Before torch is loaded: tests run side by side, and threads that wait for a busy core take ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
