@@ -20,7 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lookalike.errors import StateError
-from lookalike.workspace import Workspace, new_folder, read_json, sha256, write_json, write_text
+from lookalike.workspace import Workspace, new_folder, read_json, reserve, sha256, write_json, write_text
 
 BLOCKS = ("sequence", "content", "aggregates")
 USERS_PER_SHARD = 262_144
@@ -63,9 +63,10 @@ def _write_shard(
         end = min(begin + USERS_PER_STEP, last)
         for block, values in compute(begin, end).items():
             if block not in open_files:
-                open_files[block] = np.lib.format.open_memmap(
-                    folder / f"{block}-{number:05d}.npy", "w+", np.float16, (last - first, values.shape[1])
-                )
+                path = folder / f"{block}-{number:05d}.npy"
+                shape = (last - first, values.shape[1])
+                open_files[block] = np.lib.format.open_memmap(path, "w+", np.float16, shape)
+                reserve(path)
             open_files[block][begin - first : end - first] = values
         on_users(end)
     for file in open_files.values():

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from lookalike import store as queries
 from lookalike.store import Cut, Store
+from lookalike.workspace import reserve
 
 SECONDS_PER_DAY = 86_400
 NO_ITEM = -1
@@ -106,6 +107,8 @@ def build(store: Store, cut: Cut, folder: Path) -> tuple[Sequences, Vocabulary]:
         name: np.memmap(folder / f"{name}.bin", kind, "w+", shape=(max(1, int(offsets[-1])),))
         for name, kind in COLUMNS.items()
     }
+    for name in columns:
+        reserve(folder / f"{name}.bin")
     position = 0
     for batch in queries.event_stream(store, cut):
         for name, kind in COLUMNS.items():

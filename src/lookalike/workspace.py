@@ -173,6 +173,14 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
+def reserve(path: Path) -> None:
+    """Takes the disk space of a file that is about to be filled through a memory map. Raises OSError when there is none:
+    the map itself would meet a full disk with a signal that ends the process without a word."""
+    with open(path, "r+b") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
+
+
 def sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
