@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,7 +139,8 @@ def places(held: Floats, pool: Floats, candidates: int, chance: Floats) -> Float
     before = (len(pool) - high + chance * (high - low + 1)) / (len(pool) + 1)
     seeds_before = np.empty(len(held))
     seeds_before[np.lexsort((chance, -held))] = np.arange(len(held))
-    return cast(Floats, (candidates * before + seeds_before) / (candidates + len(held)))
+    found: Floats = (candidates * before + seeds_before) / (candidates + len(held))
+    return found
 
 
 # --- curves ----------------------------------------------------------------------------------------------------------
