@@ -120,7 +120,12 @@ class Fit:
         self.best: Tensors = self.weights()
         item = np.asarray(plan.known["item"])
         counts = np.bincount(item[item >= 0], minlength=max(1, len(vocabulary.items)))
-        chance = (counts + 1.0) ** POPULARITY_POWER
+        if counts.any():  # an item not seen yet is its attributes alone: its id means nothing, nor is it a negative
+            with torch.no_grad():
+                self.model.item_id.weight[torch.from_numpy(np.flatnonzero(counts == 0)) + FIRST_ITEM] = 0
+        else:
+            counts[:] = 1
+        chance = counts**POPULARITY_POWER
         self.chance = torch.from_numpy(chance / chance.sum()).float().to(device)
         self.log_q = torch.log(self.chance * plan.settings.negatives)
 
