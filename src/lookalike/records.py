@@ -51,7 +51,8 @@ def evaluation_record(
             "activity_lift": activity.value,
             "activity_low": activity.low,
             "activity_high": activity.high,
-            "max_lift": known.candidates / max(choice.size, known.seeds),
+            # a fold's seeds, all in front
+            "max_lift": known.candidates / max(choice.size, known.seeds / min(settings.folds, known.seeds)),
             "recall": recall.value,
             "recall_low": recall.low,
             "recall_high": recall.high,
