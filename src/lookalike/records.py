@@ -28,6 +28,7 @@ def evaluation_record(
     recall = evaluation.recall_band(quantiles[choice.scorer], choice.share, confidence)
     activity = evaluation.lift_band(quantiles[evaluation.ACTIVITY], choice.share, confidence)
     manifest = representation.manifest
+    hidden = known.seeds // min(settings.folds, known.seeds)
     return {
         "name": audience.name,
         "as_of": manifest["as_of"],
@@ -51,8 +52,8 @@ def evaluation_record(
             "activity_lift": activity.value,
             "activity_low": activity.low,
             "activity_high": activity.high,
-            # a fold's seeds, all in front
-            "max_lift": known.candidates / max(choice.size, known.seeds / min(settings.folds, known.seeds)),
+            # a fold's seeds, all in front, among the candidates and themselves
+            "max_lift": 1 / max(choice.share, hidden / (known.candidates + hidden)),
             "recall": recall.value,
             "recall_low": recall.low,
             "recall_high": recall.high,
