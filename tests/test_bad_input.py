@@ -453,7 +453,7 @@ def program(space: Path, *words: object) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
-@pytest.mark.parametrize("left", [0, 50_000, 150_000, 300_000])
+@pytest.mark.parametrize("left", [0, 50_000, 200_000])
 def test_full_disk_stops_each_command_in_words(ready: Command, inputs: Inputs, tmp_path: Path, left: int) -> None:
     import shutil
 

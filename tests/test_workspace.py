@@ -50,10 +50,10 @@ def test_name_that_is_no_plain_file_name_is_refused(name: str) -> None:
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
-def test_text_is_written_whole_with_its_folder(tmp_path: Path) -> None:
-    write_text(tmp_path / "new" / "file", "one\r\ntwo\n")
-    assert (tmp_path / "new" / "file").read_bytes() == b"one\r\ntwo\n"
-    assert names(tmp_path / "new") == {"file"}
+def test_text_is_written_whole_and_as_it_is(tmp_path: Path) -> None:
+    write_text(tmp_path / "file", "one\r\ntwo\n")
+    assert (tmp_path / "file").read_bytes() == b"one\r\ntwo\n"
+    assert names(tmp_path) == {"file"}
 
 
 def test_text_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +196,8 @@ def test_folder_that_stepped_aside_goes_when_its_successor_came(space: Workspace
     for name in (".old-spring", "spring"):
         (space.audiences / name).mkdir(parents=True)
         (space.audiences / name / name).touch()
+        (space.audiences / name / "manifest.json").touch()
     with space.locked():
         pass
     assert names(space.audiences) == {"spring"}
-    assert names(space.audiences / "spring") == {"spring"}
+    assert names(space.audiences / "spring") == {"spring", "manifest.json"}
