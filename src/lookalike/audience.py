@@ -66,6 +66,7 @@ class Audience:
     scorer: str = "auto"
     suppress: tuple[Path, ...] = ()
     format: Literal["csv", "parquet"] = "csv"
+    named: bool = True  # False when the name is only the seed file's
 
 
 @dataclass(config=_STRICT)
@@ -96,6 +97,8 @@ def load(path: Path) -> Audience:
 def changed(audience: Audience, **flags: Any) -> Audience:
     """The audience with each flag that was typed (is not None) in place of the file's value."""
     typed = {name: value for name, value in flags.items() if value is not None}
+    if "name" in typed:
+        typed |= {"name": checked_name(typed["name"]), "named": True}
     return checked(Audience, asdict(audience) | typed, "the flags")
 
 
@@ -108,4 +111,4 @@ def described(audience: Audience) -> dict[str, Any]:
 def named_after(seed: Path, size: Size) -> Audience:
     """An audience with the seed file's name, as far as that can be one."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", seed.name.split(".")[0]).strip("-._") or "audience"
-    return Audience(name=name[:100], seed=seed, size=size)
+    return Audience(name=name[:100], seed=seed, size=size, named=False)

@@ -38,6 +38,10 @@ def exists(workspace: Workspace) -> bool:
     return (workspace.runs / UNFINISHED / "state.json").exists()
 
 
+def nothing_to_resume() -> StateError:
+    return StateError("no unfinished training to resume", "lookalike train")
+
+
 def drop(workspace: Workspace) -> None:
     shutil.rmtree(workspace.runs / UNFINISHED, ignore_errors=True)
 
@@ -46,7 +50,7 @@ def resume(workspace: Workspace, fit: Fit, fingerprint: dict[str, Any]) -> None:
     """Puts a fresh fit where the unfinished one stood. Raises StateError when there is none, or it is of other data."""
     folder = workspace.runs / UNFINISHED
     if not exists(workspace):
-        raise StateError("no unfinished training to resume", "lookalike train")
+        raise nothing_to_resume()
     state = read_json(folder / "state.json")
     differing = [key for key, value in fingerprint.items() if state.get("fingerprint", {}).get(key) != value]
     if differing:

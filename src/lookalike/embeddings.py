@@ -83,9 +83,11 @@ def _next_name(workspace: Workspace) -> str:
 
 
 def _prune(workspace: Workspace) -> None:
+    live = (workspace.embeddings / "CURRENT").read_text().strip()
     versions = sorted(p for p in workspace.embeddings.glob("v*") if p.name[1:].isdigit())
     for old in versions[:-KEPT_VERSIONS]:
-        shutil.rmtree(old)
+        if old.name != live:
+            shutil.rmtree(old)
 
 
 @dataclass(frozen=True)

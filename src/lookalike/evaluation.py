@@ -39,6 +39,7 @@ GRID: tuple[float, ...] = (
     0.15,
 )
 GRID += (0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+MOST_WORKERS = 4
 ACTIVITY = "activity"
 RANDOM = "random"
 REFERENCE = "logistic"  # the best single scorer on most public logs, see docs/benchmarks.md
@@ -58,6 +59,12 @@ class Examples:
     @property
     def seeds(self) -> int:
         return len(self.seed)
+
+    @property
+    def pool(self) -> float:
+        """How many users drawn from an endless crowd tell as much of the candidates as this background; all of them: inf."""
+        drawn = int((self.seed_of < 0).sum())
+        return drawn / (1 - drawn / self.candidates) if drawn < self.candidates else np.inf
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,7 @@ def hold_out(
         for name, found in _held_out(examples, names, split, fold, rng).items():
             quantiles[name][repeat, split.seed == fold] = found
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(workers()) as pool:
         splits = [
             _split(examples, folds, np.random.default_rng([settings.random_seed, 3, r]))
             for r in range(settings.repeats)
@@ -95,6 +102,11 @@ def hold_out(
             future.result()
             on_fold(done)
     return quantiles
+
+
+def workers() -> int:
+    """Threads to spread work over: the cores we may use, but few enough that their copies stay within the memory budget."""
+    return min(MOST_WORKERS, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -146,19 +158,32 @@ def places(held: Floats, pool: Floats, candidates: int, chance: Floats) -> Float
 # --- curves ----------------------------------------------------------------------------------------------------------
 
 
-def recall_band(quantiles: Floats, share: float, confidence: float) -> Band:
+def recall_band(quantiles: Floats, share: float, confidence: float, pool: float = np.inf) -> Band:
     """Recall at a share of the candidates with an exact binomial band (Clopper and Pearson 1934).
 
-    Repeats refine the estimate but bring no new people, so the band counts each seed once.
+    Repeats refine the estimate but bring no new people, so the band counts each seed once. `pool` is how many background
+    users stand for the candidates: the border of a size is known only as well as they tell, see `_certainty`.
     """
-    return _binomial(metrics.recall(quantiles, share) * quantiles.shape[1], quantiles.shape[1], confidence)
+    seeds = quantiles.shape[1]
+    hits = metrics.recall(quantiles, share) * seeds
+    certain = _certainty(hits, share, pool)
+    return _binomial(hits * certain, seeds * certain, confidence)
 
 
-def lift_band(quantiles: Floats, share: float, confidence: float) -> Band:
-    return recall_band(quantiles, share, confidence).over(share)
+def lift_band(quantiles: Floats, share: float, confidence: float, pool: float = np.inf) -> Band:
+    return recall_band(quantiles, share, confidence, pool).over(share)
 
 
-def _binomial(hits: float, trials: int, confidence: float) -> Band:
+def _certainty(hits: float, share: float, pool: float) -> float:
+    """What part of the hits to count, so that a binomial band also holds the noise of the border.
+
+    The relative variance of lift is that of the hits, 1 / hits, and that of the pool's users within the border,
+    1 / (share * pool); hits / (1 + hits / (share * pool)) of them have both. 1 when the pool is large beside the seed.
+    """
+    return float(share * pool / (hits + share * pool)) if np.isfinite(pool) else 1.0
+
+
+def _binomial(hits: float, trials: float, confidence: float) -> Band:
     tail = (1 - confidence) / 2
     low = float(stats.beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
     high = float(stats.beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
@@ -173,10 +198,12 @@ def shares(candidates: int, asked: float | None) -> list[float]:
     return sorted({share for share in usual if abs(share / asked - 1) > 0.02} | {asked})
 
 
-def curve(quantiles: Floats, at: list[float], candidates: int, confidence: float) -> list[dict[str, float]]:
+def curve(
+    quantiles: Floats, at: list[float], candidates: int, confidence: float, pool: float = np.inf
+) -> list[dict[str, float]]:
     points = []
     for share in at:
-        recall = recall_band(quantiles, share, confidence)
+        recall = recall_band(quantiles, share, confidence, pool)
         lift = recall.over(share)
         points.append(
             {
@@ -221,12 +248,18 @@ def choose(quantiles: Quantiles, names: tuple[str, ...], share: float) -> str:
     return chosen
 
 
-def largest_size(quantiles: Floats, candidates: int, confidence: float) -> float | None:
-    """The largest share of the curve whose last half still lifts above chance with confidence; None when there is none."""
-    for share in reversed(shares(candidates, None)):
-        marginal = metrics.recall(quantiles, share) - metrics.recall(quantiles, share / 2)
-        band = _binomial(marginal * quantiles.shape[1], quantiles.shape[1], confidence).over(share / 2)
-        if share < 1 and band.low > 1:
+def largest_size(quantiles: Floats, candidates: int, confidence: float, pool: float = np.inf) -> float | None:
+    """The largest share of the curve whose last half still lifts above chance with confidence; None when there is none.
+
+    Every size is a try at being the largest, so the doubt is shared out among them (Bonferroni).
+    """
+    tried = [share for share in shares(candidates, None) if share < 1]
+    seeds = quantiles.shape[1]
+    for share in reversed(tried):
+        marginal = (metrics.recall(quantiles, share) - metrics.recall(quantiles, share / 2)) * seeds
+        certain = _certainty(marginal, share / 2, pool)
+        band = _binomial(marginal * certain, seeds * certain, 1 - (1 - confidence) / len(tried))
+        if band.over(share / 2).low > 1:
             return share
     return None
 
@@ -244,12 +277,12 @@ class Verdict:
 EXPAND, DO_NOT_EXPAND = "expand", "do not expand"
 
 
-def verdict(quantiles: Quantiles, scorer: str, share: float, confidence: float) -> Verdict:
+def verdict(quantiles: Quantiles, scorer: str, share: float, confidence: float, pool: float = np.inf) -> Verdict:
     """Expand only when, at this size, held-out lift is above chance and above ranking by activity, with confidence."""
-    lift = lift_band(quantiles[scorer], share, confidence)
-    activity = lift_band(quantiles[ACTIVITY], share, confidence)
+    lift = lift_band(quantiles[scorer], share, confidence, pool)
+    activity = lift_band(quantiles[ACTIVITY], share, confidence, pool)
     beats_chance = lift.low > 1
-    beats_activity = gain_p_value(quantiles[scorer], quantiles[ACTIVITY], share) < (1 - confidence) / 2
+    beats_activity = gain_p_value(quantiles[scorer], quantiles[ACTIVITY], share, pool) < (1 - confidence) / 2
     reasons = (
         f"held-out lift at {share:.2%} of the candidates is {lift.value:.2f} "
         f"({confidence:.0%} band {lift.low:.2f} to {lift.high:.2f}): "
@@ -260,20 +293,21 @@ def verdict(quantiles: Quantiles, scorer: str, share: float, confidence: float) 
     return Verdict(EXPAND if beats_chance and beats_activity else DO_NOT_EXPAND, reasons)
 
 
-def gain_p_value(ours: Floats, baseline: Floats, share: float) -> float:
+def gain_p_value(ours: Floats, baseline: Floats, share: float, pool: float = np.inf) -> float:
     """One-sided p that a seed found by only one of two rankings is found by ours no more often (McNemar's exact test)."""
     difference = np.mean(ours < share, axis=0) - np.mean(baseline < share, axis=0)
-    won, lost = float(difference[difference > 0].sum()), float(-difference[difference < 0].sum())
+    certain = _certainty(metrics.recall(ours, share) * ours.shape[1], share, pool)
+    won, lost = (float(certain * np.maximum(way * difference, 0).sum()) for way in (1, -1))
     return float(stats.beta.cdf(0.5, won, lost + 1)) if won > 0 else 1.0
 
 
 def summary(
-    quantiles: Quantiles, names: tuple[str, ...], scorer: str, share: float, confidence: float
+    quantiles: Quantiles, scorer: str, share: float, confidence: float, pool: float = np.inf
 ) -> list[dict[str, Any]]:
     """The bake-off: each scorer with its lift at the asked size."""
     rows = []
-    for name in names:
-        band = lift_band(quantiles[name], share, confidence)
+    for name in (name for name in quantiles if name != ACTIVITY):
+        band = lift_band(quantiles[name], share, confidence, pool)
         rows.append(
             {
                 "name": name,

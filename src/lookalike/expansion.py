@@ -1,6 +1,5 @@
 """From a seed to a ranked list: draw a background, hold out, choose, fit on the whole seed, rank everybody once."""
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -105,11 +104,15 @@ def decide(
     quantiles = evaluation.hold_out(known, names, settings, on_fold)
     share = asked / known.candidates if asked else 0.05
     chosen = evaluation.choose(quantiles, names, share) if scorer == AUTO else scorer
+    largest = None
     if asked is None:
-        share = evaluation.largest_size(quantiles[chosen], known.candidates, settings.confidence) or share
-    size = asked or max(1, round(share * known.candidates))
-    verdict = evaluation.verdict(quantiles, chosen, share, settings.confidence)
-    return Choice(chosen, size, share, quantiles, verdict)
+        largest = evaluation.largest_size(quantiles[chosen], known.candidates, settings.confidence, known.pool)
+        share = largest or share
+    verdict = evaluation.verdict(quantiles, chosen, share, settings.confidence, known.pool)
+    if asked is None and largest is None:
+        none = f"no size lifts surely above chance; {share:.0%} is shown"
+        verdict = Verdict(evaluation.DO_NOT_EXPAND, (none, *verdict.reasons))
+    return Choice(chosen, asked or max(1, round(share * known.candidates)), share, quantiles, verdict)
 
 
 def fit(known: Examples, scorer: str, settings: ExpandSettings) -> Score:
@@ -153,7 +156,7 @@ def _scored(
         check_finite(scores, representation.folder)
         return scores
 
-    threads = os.cpu_count() or 1  # BLAS itself stays on one thread, as the caller has set it
+    threads = evaluation.workers()  # BLAS itself stays on one thread, as the caller has set it
     waiting: deque[tuple[int, Future[NDArray[np.float64]], NDArray[np.uint64]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         for first, blocks, ties in representation.stream(TILE):

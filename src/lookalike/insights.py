@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 Z95 = 1.959964
-MOST_ROWS = 30
+MOST_ROWS = 500  # of a group in the record; the report shows fewer
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from threadpoolctl import threadpool_limits
 
 from lookalike import batches, checkpoints, embeddings, features, next_items, runs, sequences, store, training
@@ -38,6 +39,9 @@ def train(workspace: Workspace, request: TrainRequest, talk: Talk) -> Result:
         raise SettingsError(f"no encoder is called {request.settings.encoder!r}", f"--encoder {'|'.join(ENCODERS)}")
     if not workspace.database.exists():
         raise StateError("nothing was ingested into this workspace", "lookalike ingest FILES")
+    if request.resume and not checkpoints.exists(workspace):
+        raise checkpoints.nothing_to_resume()
+    training.device_for(request.device)  # a device that is not there is said before the work
     with workspace.locked(), threadpool_limits(1, "blas"), workspace.scratch() as scratch:
         log = _read(workspace, request, scratch, talk)
         plan = training.plan(log.sequences, log.vocabulary, request.settings)
@@ -58,15 +62,17 @@ class Log:
     sequences: Sequences
     vocabulary: Vocabulary
     users: Path
+    files: list[dict[str, str]]  # name and sha256 of what was ingested
 
 
 def _read(workspace: Workspace, request: TrainRequest, folder: Path, talk: Talk) -> Log:
     with store.opened_in(workspace) as opened, talk.progress("reading the log"):
         cut = Cut(request.as_of or store.last_moment(opened), request.settings.min_events)
         arrays, vocabulary = sequences.build(opened, cut, folder)
+        files = store.ingested(opened)
     if arrays.users == 0:
         raise StateError("no user has enough events before the cut", "a later --as-of, or lookalike ingest")
-    return Log(cut, arrays, vocabulary, folder / "users.parquet")
+    return Log(cut, arrays, vocabulary, folder / "users.parquet", files)
 
 
 def _baselines(plan: Plan, vocabulary: Vocabulary, talk: Talk) -> Result:
@@ -114,6 +120,7 @@ def _trained(name: str, log: Log, fit: Fit, figures: Result) -> Trained:
         "sizes": asdict(fit.model.sizes),
         "settings": asdict(plan.settings),
         "window_days": plan.window,
+        "threads": torch.get_num_threads(),  # sums, and so weights, differ in their last digits with it
         "versions": versions(),
     }
     counts = {
@@ -129,9 +136,10 @@ def _trained(name: str, log: Log, fit: Fit, figures: Result) -> Trained:
         "as_of": log.cut.as_of.isoformat(),
         "weights_saw_events_before": datetime.fromtimestamp(plan.known.as_of, UTC).replace(tzinfo=None).isoformat(),
         "counts": counts,
+        "files": log.files,
     }
-    best = progress.history[progress.best_epoch - 1].figures
-    metrics = {"figures": figures | {"encoder": best}, "history": [asdict(epoch) for epoch in progress.history]}
+    encoder = next_items.measure(plan.held, fit.item_scores())
+    metrics = {"figures": figures | {"encoder": encoder}, "history": [asdict(epoch) for epoch in progress.history]}
     items = training.item_vectors(fit.model)
     return Trained(name, fit.weights(), items, log.vocabulary, config, metrics, manifest)
 
@@ -160,6 +168,7 @@ def _represent(workspace: Workspace, fit: Fit, log: Log, run: Trained, talk: Tal
         "min_events": settings.min_events,
         "blocks": {"sequence": settings.dim, "content": content.width, "aggregates": len(aggregates.names)},
         "columns": {"aggregates": aggregates.names},
+        "versions": versions(),
     }
     with talk.progress("embedding users", total=arrays.users) as step:
         return embeddings.write(workspace, log.users, compute, facts, step)

@@ -34,17 +34,25 @@ class Held:
     coming: sparse.csr_matrix  # [users, V]
 
 
+def halves(held: Held) -> tuple[Held, Held]:
+    """Two parts of the users: one to choose by, one to report."""
+    first, second = (Held(held.users[k::2], held.past[k::2], held.coming[k::2]) for k in (0, 1))
+    return first, second
+
+
 def hold_out(known: Sequences, everything: Sequences, items: int, rng: np.random.Generator) -> Held:
     """A sample of at most 5,000 such users, fewer where the catalogue is large; `known` ends at the cut, `everything` goes on."""
-    before, after = item_counts(known, items), item_counts(everything, items)
+    most = int(np.clip(MOST_SCORES / max(1, items), 500, MOST_USERS))
+    both = np.flatnonzero((np.diff(known.offsets) > 0) & (np.diff(everything.offsets) > np.diff(known.offsets)))
+    users = np.sort(rng.permutation(both)[: 4 * most])  # not all of them met something new
+    before, after = item_counts(known.take(users), items), item_counts(everything.take(users), items)
     before.data[:] = 1
     after.data[:] = 1
     coming = (after - before).tocsr()
     coming.eliminate_zeros()
     able = np.flatnonzero((np.diff(before.indptr) > 0) & (np.diff(coming.indptr) > 0))
-    most = int(np.clip(MOST_SCORES / max(1, items), 500, MOST_USERS))
-    users = np.sort(rng.permutation(able)[:most])
-    return Held(users, before[users], coming[users])
+    chosen = np.sort(rng.permutation(able)[:most])
+    return Held(users[chosen], before[chosen], coming[chosen])
 
 
 def measure(held: Held, scores: Scores) -> dict[str, float]:
@@ -70,7 +78,7 @@ def neighbours(known: Sequences, held: Held, items: int) -> Scores:
     if not items:  # a log of events about nothing
         return popularity(known, items)
     users = np.linspace(0, known.users - 1, min(known.users, NEIGHBOUR_USERS)).astype(int)
-    matrix = item_counts(known, items)[np.unique(users)]
+    matrix = item_counts(known.take(np.unique(users)), items)
     matrix.data = np.log1p(matrix.data)
     support = np.asarray((matrix > 0).sum(0)).ravel()
     idf = np.log((1 + matrix.shape[0]) / (1 + support)) + 1

@@ -1,5 +1,6 @@
 """The commands as functions: read, call, write. Each takes an open workspace and gives back plain values to show."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from lookalike import diagnosis, embeddings, expansion, insights, lists, records
 from lookalike import ingest as ingesting
 from lookalike.audience import Audience
 from lookalike.embeddings import Representation
-from lookalike.errors import StateError
+from lookalike.errors import SettingsError, StateError
 from lookalike.evaluation import Examples
 from lookalike.expansion import Choice, Rows
 from lookalike.ingest import IngestOptions
@@ -33,6 +34,7 @@ Result = dict[str, Any]
 
 
 def ingest(workspace: Workspace, paths: list[Path], options: IngestOptions, talk: Talk) -> Result:
+    ingesting.find(paths, options)  # a file that is not there is said before the workspace is made
     with workspace.locked(make=True), store.opened_in(workspace) as opened:
         return ingesting.ingest(opened, paths, options, talk).as_dict()
 
@@ -49,24 +51,75 @@ def expand(workspace: Workspace, audience: Audience, settings: ExpandSettings, f
 
     When the verdict is against and `force` is not given, only the evaluation is written: `prospects` is None.
     """
-    representation = embeddings.current(workspace)
+    folder = workspace.audience(audience.name)
+    embeddings.current(workspace)  # nothing trained: said before the lock makes a file
     with workspace.locked(), threadpool_limits(1, "blas"):
-        suppressed, suppression = _suppressed(representation, audience)
-        seed, facts = diagnosis.match_seed(representation, lists.read_ids(audience.seed), suppressed, audience.seed)
-        left_out = np.union1d(seed, suppressed)
-        asked = expansion.size_among(audience.size, representation.users - len(left_out))
-        known = expansion.examples(representation, seed, suppressed, settings)
+        representation = embeddings.current(workspace)
+        _check_name(folder, audience)
+        people = _people(representation, audience, talk)
+        asked = expansion.size_among(audience.size, representation.users - len(people.left_out))
+        known = expansion.examples(representation, people.seed, people.suppressed, settings)
         with talk.progress("measuring on held-out seeds", total=settings.repeats * settings.folds) as step:
             choice = expansion.decide(known, audience.scorer, asked, settings, step)
         found = records.evaluation_record(audience, settings, representation, known, choice)
-        found |= {"created": now(), "seed": facts.as_dict() | {"used": known.seeds}, "suppression": suppression}
+        found |= {"created": now(), "seed": people.seed_facts | {"used": known.seeds}}
+        found |= {"suppression": people.suppression, "warnings": people.warnings}
         found["verdict"]["forced"] = force and not choice.verdict.expand
         ranked = None
         if choice.verdict.expand or force:
-            ranked = _ranked(representation, known, choice, left_out, settings, talk)
-            found |= _about_list(workspace, representation, ranked, suppressed, settings)
-        _write_expansion(workspace, representation, audience, found, ranked, talk)
-    return records.expand_summary(found, workspace.audience(audience.name), audience.format)
+            ranked = _ranked(representation, known, choice, people.left_out, settings, talk)
+            found |= _about_list(workspace, representation, ranked, people.suppressed, settings)
+        _write_expansion(folder, representation, audience, (found, people.inputs), ranked, talk)
+    return records.expand_summary(found, folder, audience.format)
+
+
+def _check_name(folder: Path, audience: Audience) -> None:
+    """A list may only be replaced by another seed's when the name was meant: two clients' seed.csv share a default one."""
+    if audience.named or not (folder / "manifest.json").exists():
+        return
+    made_from = read_json(folder / "manifest.json").get("inputs", [])
+    if made_from and made_from[0].get("sha256") != sha256(audience.seed):
+        raise SettingsError(
+            f"audiences/{audience.name} holds the list of another seed",
+            f"--name NAME, or --name {audience.name} to replace it",
+        )
+
+
+@dataclass(frozen=True)
+class _People:
+    """Who teaches and who must not be listed, all as ascending rows; and what is to be said of them."""
+
+    seed: Rows
+    suppressed: Rows
+    seed_facts: Result
+    suppression: Result
+    inputs: list[dict[str, str]]  # the seed's file first
+    warnings: list[str]
+
+    @property
+    def left_out(self) -> Rows:
+        return np.union1d(self.seed, self.suppressed)
+
+
+def _people(representation: Representation, audience: Audience, talk: Talk) -> _People:
+    files = (audience.seed, *audience.suppress)
+    read = [lists.read_ids(file) for file in files]
+    inputs = [{"name": file.name, "sha256": sha256(file)} for file in files]
+    suppressed, warnings = np.zeros(0, np.int64), []
+    given = pl.concat([one.ids for one in read[1:]]).unique() if audience.suppress else pl.DataFrame()
+    if audience.suppress:
+        suppressed = embeddings.match(representation, lists.either_way(given))
+        if not len(suppressed):
+            warnings.append(f"none of the {len(given):,} ids to suppress is a known user: are they the log's user ids?")
+    seed, facts = diagnosis.match_seed(representation, read[0].ids, suppressed, audience.seed)
+    if unused := {"ts", "value"} & {name.strip().lower() for name in read[0].unused}:
+        warnings.append(
+            f"{audience.seed.name}: {', '.join(sorted(unused))} of the seed is not used: every seed counts the same"
+        )
+    for warning in warnings:
+        talk.note(f"warning: {warning}")
+    suppression = {"given": len(given), "matched": len(suppressed)}
+    return _People(seed, suppressed, facts.as_dict(), suppression, inputs, warnings)
 
 
 @dataclass(frozen=True)
@@ -75,14 +128,6 @@ class _List:
 
     rows: Rows
     frame: pl.DataFrame  # rank, user_id, score, tier
-
-
-def _suppressed(representation: Representation, audience: Audience) -> tuple[Rows, Result]:
-    if not audience.suppress:
-        return np.zeros(0, np.int64), {"given": 0, "matched": 0}
-    ids = pl.concat([lists.read_ids(file) for file in audience.suppress]).unique()
-    rows = embeddings.match(representation, lists.either_way(ids))
-    return rows, {"given": len(ids), "matched": len(rows)}
 
 
 def _ranked(
@@ -121,22 +166,24 @@ def _about_list(
             "base": np.isin(rows, base).astype(np.int8),
         }
     )
-    with store.opened_in(workspace) as opened:
+    with store.opened(workspace.database, read_only=True) as opened:
         counts = store.what_users_did(opened, looked_at, Cut(datetime.fromisoformat(representation.manifest["as_of"])))
     return records.list_record(ranked.frame, counts, insights.Looked(len(audience), len(base)), settings.min_cell)
 
 
 def _write_expansion(
-    workspace: Workspace,
+    folder: Path,
     representation: Representation,
     audience: Audience,
-    found: Result,
+    of: tuple[Result, list[dict[str, str]]],
     ranked: _List | None,
     talk: Talk,
 ) -> None:
-    with new_folder(workspace.audience(audience.name)) as folder:
+    """Puts the folder in place whole. `of` is the record and the hashes of what it was made from."""
+    found, inputs = of
+    with new_folder(folder) as made:
         if ranked is not None:
-            escaped = lists.write_prospects(ranked.frame, folder / f"prospects.{audience.format}")
+            escaped = lists.write_prospects(ranked.frame, made / f"prospects.{audience.format}")
             if escaped:
                 warning = (
                     f"{escaped:,} ids begin like a spreadsheet formula and stand in the CSV with ' before them; "
@@ -144,26 +191,22 @@ def _write_expansion(
                 )
                 found["warnings"].append(warning)
                 talk.note(f"warning: {warning}")
-        write_json(folder / "evaluation.json", found)
-        inputs = {file.name: sha256(file) for file in (audience.seed, *audience.suppress)}
-        outputs = {file.name: sha256(file) for file in sorted(folder.iterdir())}
-        write_json(
-            folder / "manifest.json",
-            {
-                "name": audience.name,
-                "created": found["created"],
-                "audience": audiences.described(audience),
-                "settings": found["settings"],
-                "inputs": inputs,
-                "representation": {
-                    **found["representation"],
-                    "sha256": sha256(representation.folder / "manifest.json"),
-                },
-                "counts": {key: found[key] for key in ("universe", "candidates", "prospects", "seed", "suppression")},
-                "versions": versions(),
-                "outputs": outputs,
-            },
-        )
+        write_json(made / "evaluation.json", found)
+        outputs = {file.name: sha256(file) for file in sorted(made.iterdir())}
+        source = found["representation"] | {"sha256": sha256(representation.folder / "manifest.json")}
+        counted = ("universe", "candidates", "prospects", "seed", "suppression")
+        manifest = {
+            "name": audience.name,
+            "created": found["created"],
+            "audience": audiences.described(audience),
+            "settings": found["settings"],
+            "inputs": inputs,
+            "representation": source,
+            "counts": {key: found[key] for key in counted},
+            "versions": versions(),
+            "outputs": outputs,
+        }
+        write_json(made / "manifest.json", manifest)
 
 
 # --- report, status --------------------------------------------------------------------------------------------------
@@ -173,20 +216,27 @@ def report(workspace: Workspace, name: str | None) -> tuple[Result, Path]:
     """Writes the page of one expansion, the newest unless named; gives its evaluation and where the page is."""
     from lookalike.report import page
 
-    chosen = name or _newest(workspace)
-    folder = workspace.audience(chosen)
-    if not (folder / "evaluation.json").exists():
-        known = ", ".join(row["name"] for row in _expansions(workspace)) or "none"
-        raise StateError(f"no expansion is called {chosen!r}", f"known: {known}")
-    found = read_json(folder / "evaluation.json", "name", "verdict", "held_out", "curves")
-    write_text(folder / "report.html", page(found))
+    folder = workspace.audience(name) if name else None
+    if not workspace.audiences.exists():
+        raise _nothing_expanded()
+    with workspace.locked():  # an expansion that ends meanwhile would swap the folder under the page
+        folder = folder or workspace.audience(_newest(workspace))
+        if not (folder / "evaluation.json").exists():
+            known = ", ".join(row["name"] for row in _expansions(workspace)) or "none"
+            raise StateError(f"no expansion is called {name!r}", f"known: {known}")
+        found = read_json(folder / "evaluation.json", "name", "verdict", "held_out", "curves")
+        write_text(folder / "report.html", page(found))
     return found, folder / "report.html"
+
+
+def _nothing_expanded() -> StateError:
+    return StateError("nothing was expanded in this workspace", "lookalike expand --seed seed.csv --size 5%")
 
 
 def _newest(workspace: Workspace) -> str:
     made = _expansions(workspace)
     if not made:
-        raise StateError("nothing was expanded in this workspace", "lookalike expand --seed seed.csv --size 5%")
+        raise _nothing_expanded()
     return str(max(made, key=lambda row: row["created"])["name"])
 
 
@@ -199,6 +249,10 @@ def _expansions(workspace: Workspace) -> list[Result]:
 def status(workspace: Workspace) -> Result:
     """What the workspace holds, and the next command."""
     log: Result = {"events": 0}
+    if workspace.root.exists():
+        # what a killed command left is cleaned, if nobody is at work
+        with contextlib.suppress(StateError), workspace.locked():
+            pass
     if workspace.database.exists():
         with store.opened(workspace.database, read_only=True) as opened:  # no lock: a training may be under way
             log = store.summary(opened)

@@ -21,12 +21,14 @@ def evaluation_record(
 ) -> Result:
     """All that was measured, as evaluation.json holds it."""
     confidence, quantiles = settings.confidence, choice.quantiles
-    names = tuple(name for name in quantiles if name != evaluation.ACTIVITY)
     at = evaluation.shares(known.candidates, choice.share)
-    curves = {name: evaluation.curve(values, at, known.candidates, confidence) for name, values in quantiles.items()}
-    lift = evaluation.lift_band(quantiles[choice.scorer], choice.share, confidence)
-    recall = evaluation.recall_band(quantiles[choice.scorer], choice.share, confidence)
-    activity = evaluation.lift_band(quantiles[evaluation.ACTIVITY], choice.share, confidence)
+    curves = {
+        name: evaluation.curve(values, at, known.candidates, confidence, known.pool)
+        for name, values in quantiles.items()
+    }
+    lift = evaluation.lift_band(quantiles[choice.scorer], choice.share, confidence, known.pool)
+    recall = evaluation.recall_band(quantiles[choice.scorer], choice.share, confidence, known.pool)
+    activity = evaluation.lift_band(quantiles[evaluation.ACTIVITY], choice.share, confidence, known.pool)
     manifest = representation.manifest
     hidden = known.seeds // min(settings.folds, known.seeds)
     return {
@@ -59,7 +61,7 @@ def evaluation_record(
             "recall_high": recall.high,
         },
         "curves": curves | {evaluation.RANDOM: evaluation.random_curve(at, known.candidates)},
-        "scorers": evaluation.summary(quantiles, names, choice.scorer, choice.share, confidence),
+        "scorers": evaluation.summary(quantiles, choice.scorer, choice.share, confidence, known.pool),
         "tiers": [],
         "insights": None,
         "representation": {
@@ -69,7 +71,6 @@ def evaluation_record(
             "trained": manifest["created"],
         },
         "settings": {f"expand.{key}": value for key, value in asdict(settings).items()},
-        "warnings": [],
     }
 
 
@@ -106,6 +107,7 @@ def expand_summary(found: Result, folder: Path, form: str) -> Result:
         "candidates": found["candidates"],
         "matched": found["seed"]["matched"],
         "match_rate": found["seed"]["match_rate"],
+        "suppression": found["suppression"],
         "lift": held["lift"],
         "lift_low": held["low"],
         "lift_high": held["high"],

@@ -87,7 +87,7 @@ class Sequences:
         )
 
     def before(self, moment: int) -> "Sequences":
-        """The same users with only their events before a moment. The columns stay on disk; ends move."""
+        """The same users with only their events before a moment, copied into memory."""
         keep = np.asarray(self["time"]) < moment
         counts = np.concatenate([[0], np.cumsum(keep, dtype=np.int64)])
         offsets = counts[self.offsets]

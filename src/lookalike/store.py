@@ -185,13 +185,16 @@ def user_rows(store: Store) -> RecordBatchReader:
     )
 
 
+_FLOAT = "(sign({0}) * least(abs({0}), 3e38))::FLOAT"  # a larger double would stop the cast
+
+
 def event_stream(store: Store, cut: Cut) -> RecordBatchReader:
     """The events of the numbered users in the order of user and time, as codes: 0 is missing, -1 no item."""
     codes = ", ".join(f"coalesce({f}_codes.code, 0)::SMALLINT AS {f}" for f in CODED_FIELDS)
     joins = " ".join(f"LEFT JOIN {f}_codes ON {f}_codes.value = e.{f}" for f in CODED_FIELDS)
     return store.reader(
-        f"""SELECT epoch(e.ts)::BIGINT AS time, coalesce(i.row, -1)::INTEGER AS item, e.value::FLOAT AS value,
-                   e.quantity::FLOAT AS quantity, {codes}
+        f"""SELECT epoch(e.ts)::BIGINT AS time, coalesce(i.row, -1)::INTEGER AS item, {_FLOAT.format("e.value")} AS value,
+                   {_FLOAT.format("e.quantity")} AS quantity, {codes}
             FROM events e JOIN user_rows u USING (user_id) LEFT JOIN item_rows i USING (item_id) {joins}
             WHERE e.ts < ? ORDER BY u.row, e.ts, item, event_type, value, quantity, country, device, source""",
         cut.as_of,
@@ -278,6 +281,12 @@ _COUNT = """
 SELECT {title} AS title, {label} AS label, count(DISTINCT user_id) FILTER (audience = 1) AS audience_count,
        count(DISTINCT user_id) FILTER (base = 1) AS base_count
 FROM deeds {join} WHERE {label} IS NOT NULL GROUP BY ALL ORDER BY title, audience_count DESC, label"""
+
+
+def ingested(store: Store) -> list[dict[str, str]]:
+    """Name and hash of every file the events and tables came from."""
+    rows = store.rows("SELECT name, sha256, kind FROM files ORDER BY file_id")
+    return [{"name": Path(name).name, "sha256": digest, "kind": kind} for name, digest, kind in rows]
 
 
 def summary(store: Store) -> dict[str, Any]:

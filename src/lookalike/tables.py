@@ -13,9 +13,9 @@ Shown = Table | str
 
 def table(title: str, columns: list[str], rows: list[list[Any]], numeric: tuple[int, ...] = ()) -> Table:
     """A plain table whose cells are shown as they are, never read as markup."""
-    made = Table(title=escape(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
+    made = Table(title=escape(printable(title)), title_justify="left", box=None, pad_edge=False, header_style="bold")
     for position, column in enumerate(columns):
-        made.add_column(escape(column), justify="right" if position in numeric else "left", overflow="fold")
+        made.add_column(escape(printable(column)), justify="right" if position in numeric else "left", overflow="fold")
     for row in rows:
         made.add_row(*(escape(printable(str(cell))) for cell in row))
     return made
@@ -95,6 +95,7 @@ def of_expand(done: Result) -> list[Shown]:
         *[["", reason] for reason in done["reasons"]],
         ["scorer", done["scorer"]],
         ["seed users matched", f"{done['matched']:,} ({done['match_rate']:.1%})"],
+        ["suppressed", f"{done['suppression']['matched']:,} known of {done['suppression']['given']:,} ids given"],
         ["size", f"{done['size']:,} of {done['candidates']:,} candidates"],
         ["list", done["prospects"] or "none was written"],
         ["figures", done["evaluation"]],

@@ -51,7 +51,8 @@ class Plan:
     events: int  # in all, the held-out ones included
     as_of: int  # seconds since 1970: the end of all events
     known: Sequences
-    held: next_items.Held
+    watched: next_items.Held  # the held-out users whose figures choose the epoch
+    held: next_items.Held  # the others, whose figures are reported
     window: int | None
     epochs: int
     settings: TrainSettings
@@ -71,10 +72,10 @@ def cut_for(sequences: Sequences, share: float) -> int:
 def plan(sequences: Sequences, vocabulary: Vocabulary, settings: TrainSettings) -> Plan:
     known = sequences.before(cut_for(sequences, settings.holdout_share))
     rng = np.random.default_rng([settings.random_seed, 1])
-    held = next_items.hold_out(known, sequences, len(vocabulary.items), rng)
+    watched, held = next_items.halves(next_items.hold_out(known, sequences, len(vocabulary.items), rng))
     window = batches.window_for(sequences, settings.window_days)
     epochs = settings.epochs or max(1, min(MOST_EPOCHS, round(TRAINING_EVENTS / max(1, len(known["time"])))))
-    return Plan(int(sequences.offsets[-1]), sequences.as_of, known, held, window, epochs, settings)
+    return Plan(int(sequences.offsets[-1]), sequences.as_of, known, watched, held, window, epochs, settings)
 
 
 def sizes(vocabulary: Vocabulary, settings: TrainSettings) -> Sizes:
@@ -139,10 +140,10 @@ class Fit:
         later = batches.later_events(plan.known, plan.settings.horizon)
         while progress.epoch < plan.epochs and progress.epoch - progress.best_epoch < plan.settings.patience:
             loss, speed = self._epoch(starts, later, on_events)
-            figures = next_items.measure(plan.held, self.item_scores())
+            figures = next_items.measure(plan.watched, self.item_scores())
             progress.epoch += 1
             progress.history.append(Epoch(progress.epoch, loss, figures, speed))
-            judged = figures["ndcg@20"] if len(plan.held.users) else float(progress.epoch)
+            judged = figures["ndcg@20"] if len(plan.watched.users) else float(progress.epoch)
             if judged > progress.best:
                 progress.best, progress.best_epoch, self.best = judged, progress.epoch, self.weights()
             on_epoch(progress, self)

@@ -88,12 +88,18 @@ class Workspace:
             yield Path(folder)
 
     def _clean(self) -> None:
-        for folder in (self.root, self.runs, self.embeddings, self.audiences):
+        expansions = (folder for folder in self.audiences.glob("*") if folder.is_dir())
+        for folder in (self.root, self.runs, self.embeddings, self.audiences, *expansions):
             for rubbish in folder.glob(f"{TEMPORARY}*"):
                 shutil.rmtree(rubbish) if rubbish.is_dir() else rubbish.unlink()
             for aside in folder.glob(f"{ASIDE}*"):
                 successor = folder / aside.name.removeprefix(ASIDE)
-                shutil.rmtree(aside) if successor.exists() else os.rename(aside, successor)
+                shutil.rmtree(aside) if any(successor.glob("manifest.json")) else _put_back(aside, successor)
+
+
+def _put_back(aside: Path, successor: Path) -> None:
+    shutil.rmtree(successor, ignore_errors=True)  # half a folder, if anything
+    os.rename(aside, successor)
 
 
 def checked_name(name: str) -> str:
@@ -108,7 +114,6 @@ def checked_name(name: str) -> str:
 
 def write_text(path: Path, text: str) -> None:
     """Puts a whole file in place, or leaves the old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
     try:
         with open(temporary, "w", encoding="utf-8", newline="") as file:
@@ -116,6 +121,7 @@ def write_text(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
 """User encoders: a batch of sequences in, one unit vector a position out.
 
 Two towers. The item tower adds up an id embedding and the mean embedding of the item's attributes. The user tower reads
-the items of a sequence with what the event was and when, through a causal body (this registry), and adds the causal mean
+the items of a sequence with what the event was and when, through a causal body (this registry), and adds a causal pool
 of the items read so far, so that a short history has a sensible vector before the body has learnt anything.
 
 To add a body: one file with a function `(dim, length) -> nn.Module` that maps [B, T, D] to [B, T, D] and lets no
@@ -106,8 +106,9 @@ class TwoTower(nn.Module):
         real = (batch.item != PADDING).unsqueeze(-1)
         known = (batch.item >= FIRST_ITEM).unsqueeze(-1)
         read = torch.cumsum(known, 1).clamp(min=1)
-        mean_so_far = torch.cumsum(vectors * known, 1) / read.sqrt()
-        return F.normalize(self.head(hidden) + self.pool(mean_so_far), dim=-1) * real
+        # over the root of their number: between a mean, which forgets how much was read, and a sum
+        pooled = torch.cumsum(vectors * known, 1) / read.sqrt()
+        return F.normalize(self.head(hidden) + self.pool(pooled), dim=-1) * real
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         unique, inverse = torch.unique(batch.item, return_inverse=True)

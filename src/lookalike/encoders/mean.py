@@ -1,4 +1,4 @@
-"""No body at all: the user is the pooled mean of the items. The encoder every other one has to beat."""
+"""No body at all: the user is the pool of the items. The encoder every other one has to beat."""
 
 from torch import Tensor, nn
 

@@ -2,7 +2,7 @@
 
 from lookalike.ingest.options import IngestOptions, parse_mapping
 from lookalike.ingest.report import Check, Explanation, FileReport, IngestReport, Preview, Totals
-from lookalike.ingest.run import explain, ingest
+from lookalike.ingest.run import explain, find, ingest
 
 __all__ = [
     "Check",
@@ -13,6 +13,7 @@ __all__ = [
     "Preview",
     "Totals",
     "explain",
+    "find",
     "ingest",
     "parse_mapping",
 ]

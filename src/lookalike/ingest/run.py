@@ -1,6 +1,7 @@
 """The two verbs: look at the files, or load them."""
 
 import contextlib
+import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def ingest(store: Store, paths: list[Path], options: IngestOptions, talk: Talk) 
     reports: list[FileReport] = []
     found: list[Check] = []
     with _session(store.connection, options) as scratch:
-        jobs = [_job(store, source, kind, options, scratch) for source, kind in _sources(paths, options)]
+        jobs = [_job(store, source, kind, options, scratch) for source, kind in find(paths, options)]
         total = sum(job.source.size for job in jobs)
         done = 0
         with talk.progress("ingest", total) as step:
@@ -65,11 +66,12 @@ def explain(paths: list[Path], options: IngestOptions) -> Explanation:
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
     with contextlib.closing(connection), _session(connection, options) as scratch:
         return Explanation(
-            [_preview(connection, source, kind, options, scratch) for source, kind in _sources(paths, options)]
+            [_preview(connection, source, kind, options, scratch) for source, kind in find(paths, options)]
         )
 
 
-def _sources(paths: list[Path], options: IngestOptions) -> list[tuple[Source, str]]:
+def find(paths: list[Path], options: IngestOptions) -> list[tuple[Source, str]]:
+    """The files meant, each with its kind: events, items or users. Raises DataError when one is not there or empty."""
     apart = [(path, kind) for path, kind in ((options.items, "items"), (options.users, "users")) if path]
     tables = [(files.source(path), kind) for path, kind in apart]
     taken = {source.path.resolve() for source, _ in tables}
@@ -99,8 +101,23 @@ def _session(connection: duckdb.DuckDBPyConnection, options: IngestOptions) -> I
 def _job(store: Store, source: Source, kind: str, options: IngestOptions, scratch: Path) -> _Job:
     digest = sha256(source.path)
     if _known(store, digest, kind):
+        _check_mapping(store, source, digest, kind, options)
         return _Job(source, kind, digest, None)
     return _Job(source, kind, digest, _plan(store.connection, source, kind, options, scratch))
+
+
+def _check_mapping(store: Store, source: Source, digest: str, kind: str, options: IngestOptions) -> None:
+    """Raises DataError when a file read before is now given with another mapping: skipping it would look like success."""
+    if kind != "events":
+        return
+    ((stored,),) = store.rows("SELECT mapping FROM files WHERE sha256 = ? AND kind = ? LIMIT 1", digest, kind)
+    before = json.loads(stored)
+    differing = [field for field, column in options.mapping.items() if field in before and before[field] != column]
+    if differing:
+        raise DataError(
+            f"{source.name}: was read before with another column as {', '.join(differing)}",
+            "ingest into a new --workspace",
+        )
 
 
 def _known(store: Store, digest: str, kind: str) -> bool:

@@ -1,0 +1,74 @@
+"""Lists of user ids, read as a log is read: the same formats, and the same cleaning, so that the same person matches."""
+
+import contextlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from lookalike.errors import DataError
+from lookalike.events import USER_KEY
+from lookalike.ingest import files, names, plan, readers
+from lookalike.ingest.readers import Reader
+
+
+@dataclass(frozen=True)
+class IdList:
+    """ids: column `user_id`, without blanks. `unused` are the other columns of the file."""
+
+    ids: pl.DataFrame
+    unused: tuple[str, ...]
+
+
+def read(path: Path) -> IdList:
+    """The ids of a file: of its column `user_id` or one of that meaning, or of its only column.
+
+    A single column whose heading is no known name is a list without heading: its first line is an id too.
+    Raises DataError when there is no such file, no such column, no id, or a line that cannot be read: a list that
+    somebody must stand on is read whole or not at all.
+    """
+    source = files.source(path) if path.is_file() else _missing(path)
+    connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+    with contextlib.closing(connection), tempfile.TemporaryDirectory() as scratch:
+        reader = readers.opened(connection, source, Path(scratch))
+        column, headed = _column(reader)
+        cell = plan.cleaned(column, reader.columns[column])
+        try:
+            rows = reader.stage(connection, [column])
+            connection.complete()  # or DuckDB minds a result that staging left unread
+            found = connection.sql(f"SELECT {cell} AS user_id FROM {rows.scan}").to_arrow_table()
+        except duckdb.Error as error:
+            raise readers.unreadable(source, error) from error
+        if rows.malformed:
+            raise DataError(
+                f"{path}: {rows.malformed:,} of {rows.count:,} lines are malformed", "export the list again"
+            )
+    ids = pl.DataFrame(found).cast(pl.String).drop_nulls()
+    if not headed:
+        ids = pl.concat([pl.DataFrame({"user_id": [column]}), ids])
+    if ids.is_empty():
+        raise DataError(f"{path}: holds no id", "one id a line under the heading user_id")
+    return IdList(ids, tuple(name for name in reader.columns if name != column))
+
+
+def _column(reader: Reader) -> tuple[str, bool]:
+    """The column of ids, and whether the file has a heading."""
+    known = [
+        names.plain(name) for name in (USER_KEY, *names.synonyms("events")[USER_KEY], *names.synonyms("keys")[USER_KEY])
+    ]
+    by_name = {names.plain(name): name for name in reversed(reader.columns)}
+    for name in known:
+        if name in by_name:
+            return by_name[name], True
+    if len(reader.columns) == 1:
+        return next(iter(reader.columns)), reader.source.format == "parquet"
+    raise DataError(
+        f"{reader.source.name}: no column user_id among {', '.join(reader.columns)[:200]}",
+        "name the column of ids user_id",
+    )
+
+
+def _missing(path: Path) -> files.Source:
+    raise DataError(f"{path}: no such file", "give a CSV with a column user_id")
