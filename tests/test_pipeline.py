@@ -183,7 +183,9 @@ def test_no_seed_and_no_suppressed_user_is_ever_listed(ready: Command, tmp_path:
     blocked = data.draw(st.lists(st.sampled_from([*everybody, "nobody"]), min_size=1, max_size=120, unique=True))
     files = id_file(tmp_path / "s.csv", seed), id_file(tmp_path / "b.csv", blocked)
     size = data.draw(st.sampled_from(["1", "30", "100%"]))
-    ran = ready("--json", "expand", "--seed", files[0], "--size", size, "--suppress", files[1], "--force")
+    ran = ready(
+        "--json", "expand", "--seed", files[0], "--size", size, "--suppress", files[1], "--force", "--name", "s"
+    )
     assert ran.code == 0, ran.err
     found = listed(ready.workspace, "s")["user_id"].to_list()
     left = set(everybody) - set(seed) - set(blocked)
