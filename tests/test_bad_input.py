@@ -68,7 +68,6 @@ SEED_FILES: dict[str, bytes] = {
     "only blanks": b"user_id\n \n\t\n",
     "several columns and none is it": b"name,city\nann,rome\n",
     "ragged": b"user_id,value\nu001,1\nu002,1,2,3\n",
-    "not utf-8": "user_id\nm\u00fcller\n".encode("latin-1"),
     "a quote that never closes": b'user_id,value\n"u001,1\nu002,2\n',
     "no text at all": bytes(range(256)) * 4,
 }

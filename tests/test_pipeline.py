@@ -87,7 +87,9 @@ def test_manifest_tells_the_truth(expanded_space: Path, inputs: Inputs) -> None:
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
     assert manifest["outputs"] == {name: digest(folder / name) for name in ("evaluation.json", "prospects.csv")}
-    assert manifest["inputs"] == {path.name: digest(path) for path in (inputs.seed, inputs.suppressed)}
+    assert manifest["inputs"] == [
+        {"name": path.name, "sha256": digest(path)} for path in (inputs.seed, inputs.suppressed)
+    ]
     version = expanded_space / "embeddings" / manifest["representation"]["version"]
     assert manifest["representation"]["sha256"] == digest(version / "manifest.json")
     assert manifest["counts"]["prospects"] == len(listed(expanded_space))
@@ -297,7 +299,7 @@ def test_odd_log_is_trained_and_expanded_or_refused_in_words(fresh: Command, tmp
     assert fresh("ingest", tmp_path / "log.csv").code == 0
     ran = fresh(*TRAIN)
     assert ran.code == 0, ran.err
-    ran = fresh("expand", "--seed", seed, "--size", "2", "--force")
+    ran = fresh("expand", "--seed", seed, "--size", "2", "--force", "--name", "s")
     assert ran.code == 0, ran.err
     assert len(listed(fresh.workspace, "seed")) == 2
     assert fresh("report").code == 0

@@ -216,27 +216,31 @@ def report(workspace: Workspace, name: str | None) -> tuple[Result, Path]:
     """Writes the page of one expansion, the newest unless named; gives its evaluation and where the page is."""
     from lookalike.report import page
 
-    folder = workspace.audience(name) if name else None
-    if not workspace.audiences.exists():
-        raise _nothing_expanded()
-    with workspace.locked():  # an expansion that ends meanwhile would swap the folder under the page
-        folder = folder or workspace.audience(_newest(workspace))
-        if not (folder / "evaluation.json").exists():
-            known = ", ".join(row["name"] for row in _expansions(workspace)) or "none"
-            raise StateError(f"no expansion is called {name!r}", f"known: {known}")
-        found = read_json(folder / "evaluation.json", "name", "verdict", "held_out", "curves")
-        write_text(folder / "report.html", page(found))
+    _tidy(workspace)
+    folder = workspace.audience(name or _newest(workspace))
+    if not (folder / "evaluation.json").exists():
+        known = ", ".join(row["name"] for row in _expansions(workspace)) or "none"
+        raise StateError(f"no expansion is called {name!r}", f"known: {known}")
+    found = read_json(folder / "evaluation.json", "name", "verdict", "held_out", "curves")
+    html = page(found)
+    # no lock, so that a report can be had while a training runs; an expansion that ended meanwhile has the last word
+    if read_json(folder / "evaluation.json") != found:
+        raise StateError(f"{folder}: was expanded anew just now", f"lookalike report {folder.name}")
+    write_text(folder / "report.html", html)
     return found, folder / "report.html"
 
 
-def _nothing_expanded() -> StateError:
-    return StateError("nothing was expanded in this workspace", "lookalike expand --seed seed.csv --size 5%")
+def _tidy(workspace: Workspace) -> None:
+    """Cleans up after a killed command, unless somebody is at work."""
+    if workspace.root.exists():
+        with contextlib.suppress(StateError), workspace.locked():
+            pass
 
 
 def _newest(workspace: Workspace) -> str:
     made = _expansions(workspace)
     if not made:
-        raise _nothing_expanded()
+        raise StateError("nothing was expanded in this workspace", "lookalike expand --seed seed.csv --size 5%")
     return str(max(made, key=lambda row: row["created"])["name"])
 
 
@@ -249,10 +253,7 @@ def _expansions(workspace: Workspace) -> list[Result]:
 def status(workspace: Workspace) -> Result:
     """What the workspace holds, and the next command."""
     log: Result = {"events": 0}
-    if workspace.root.exists():
-        # what a killed command left is cleaned, if nobody is at work
-        with contextlib.suppress(StateError), workspace.locked():
-            pass
+    _tidy(workspace)
     if workspace.database.exists():
         with store.opened(workspace.database, read_only=True) as opened:  # no lock: a training may be under way
             log = store.summary(opened)
