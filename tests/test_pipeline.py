@@ -301,7 +301,7 @@ def test_odd_log_is_trained_and_expanded_or_refused_in_words(fresh: Command, tmp
     assert ran.code == 0, ran.err
     ran = fresh("expand", "--seed", seed, "--size", "2", "--force", "--name", "s")
     assert ran.code == 0, ran.err
-    assert len(listed(fresh.workspace, "seed")) == 2
+    assert len(listed(fresh.workspace, "s")) == 2
     assert fresh("report").code == 0
 
 
