@@ -75,7 +75,7 @@ class _Definition:
     size: int | str
     name: str | None = None
     scorer: str = "auto"
-    suppress: tuple[str, ...] = ()
+    suppress: tuple[str, ...] | str = ()
     format: Literal["csv", "parquet"] = "csv"
 
 
@@ -84,12 +84,13 @@ def load(path: Path) -> Audience:
     values: dict[str, Any] = read_toml(path)
     definition = checked(_Definition, values, str(path))
     folder = path.parent
+    suppress = (definition.suppress,) if isinstance(definition.suppress, str) else definition.suppress
     return Audience(
         name=checked_name(definition.name or path.stem),
         seed=folder / definition.seed,
         size=parse_size(definition.size),
         scorer=definition.scorer,
-        suppress=tuple(folder / file for file in definition.suppress),
+        suppress=tuple(folder / file for file in suppress),
         format=definition.format,
     )
 

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from lookalike.errors import StateError
+from lookalike.settings import TrainSettings, checked
 from lookalike.training import Epoch, Fit, Progress
 from lookalike.workspace import Workspace, new_folder, read_json, write_json
 
@@ -36,6 +37,14 @@ def save(workspace: Workspace, fit: Fit, fingerprint: dict[str, Any]) -> None:
 
 def exists(workspace: Workspace) -> bool:
     return (workspace.runs / UNFINISHED / "state.json").exists()
+
+
+def settings_of(workspace: Workspace) -> TrainSettings:
+    """The settings the unfinished training began with. Raises StateError when there is none."""
+    if not exists(workspace):
+        raise nothing_to_resume()
+    path = workspace.runs / UNFINISHED / "state.json"
+    return checked(TrainSettings, read_json(path, "fingerprint")["fingerprint"].get("settings", {}), str(path))
 
 
 def nothing_to_resume() -> StateError:

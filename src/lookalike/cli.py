@@ -118,7 +118,9 @@ def train(
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="Only events before this time (UTC), such as 2026-03-01.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted training, as it was begun.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     random_seed: Annotated[int | None, typer.Option("--seed", help="Number that fixes all chance.")] = None,
 ) -> None:
@@ -159,6 +161,10 @@ def expand(
 
     asked = audiences.parse_size(size) if size is not None else None
     flags = {"name": name, "seed": seed, "size": asked, "scorer": scorer, "format": form}
+    if definition is not None and definition.suffix.lower() != ".toml":
+        raise SettingsError(
+            f"{definition}: a definition is a TOML file", f"lookalike expand --seed {definition} --size 5%"
+        )
     if definition is not None:
         audience = audiences.changed(audiences.load(definition), **flags)
     elif seed is None or asked is None:
@@ -258,6 +264,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(_unforeseen(error))
     if code == INTERRUPTED:  # Typer may turn the interrupt into its exit code by itself
         sys.stderr.write("interrupted: nothing is half-written\n")
+        if _edge and "train" in words and (_edge.workspace.runs / "unfinished" / "state.json").exists():
+            sys.stderr.write("hint: lookalike train --resume goes on after the last whole epoch\n")
     return code
 
 

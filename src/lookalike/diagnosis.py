@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from lookalike import embeddings
 from lookalike.embeddings import Representation
-from lookalike.errors import ExpansionError
+from lookalike.errors import DataError, ExpansionError
 
 MIN_SEED = 5
+ENOUGH_TO_MATCH = 10
+GOOD_MATCH_RATE = 0.8
 
 
 @dataclass(frozen=True)
@@ -54,3 +56,27 @@ def match_seed(
     if facts.matched == representation.users:
         raise ExpansionError(f"{said}: every user is a seed, nobody is left to rank", "give the users you want more of")
     return rows, facts
+
+
+def check_suppression(given: int, matched: int) -> None:
+    """Raises DataError when a list of some length names nobody: then its ids are most likely written in another way."""
+    if given >= ENOUGH_TO_MATCH and not matched:
+        raise DataError(
+            f"none of the {given:,} ids to suppress is a known user",
+            "write them as the log does; leave the list out if it really concerns nobody here",
+        )
+
+
+def warnings_of(facts: SeedFacts, given: int, suppressed: int, unused: tuple[str, ...]) -> list[str]:
+    """What an analyst should know before trusting the list, one sentence each."""
+    found = []
+    if given and not suppressed:
+        found.append(f"none of the {given:,} ids to suppress is a known user")
+    if facts.match_rate < GOOD_MATCH_RATE:
+        found.append(
+            f"{facts.unmatched:,} of {facts.distinct:,} seed ids are no known users: "
+            f"the list is made from the other {facts.matched:,}"
+        )
+    if any(name.strip().lower() == "value" for name in unused):
+        found.append("the seed's column value is not used: every seed counts the same")
+    return found

@@ -1,6 +1,6 @@
 """The train command: read the log, fit an encoder and measure it, store the run and everybody's vectors."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,8 +39,8 @@ def train(workspace: Workspace, request: TrainRequest, talk: Talk) -> Result:
         raise SettingsError(f"no encoder is called {request.settings.encoder!r}", f"--encoder {'|'.join(ENCODERS)}")
     if not workspace.database.exists():
         raise StateError("nothing was ingested into this workspace", "lookalike ingest FILES")
-    if request.resume and not checkpoints.exists(workspace):
-        raise checkpoints.nothing_to_resume()
+    if request.resume:
+        request = replace(request, settings=checkpoints.settings_of(workspace))
     training.device_for(request.device)  # a device that is not there is said before the work
     with workspace.locked(), threadpool_limits(1, "blas"), workspace.scratch() as scratch:
         log = _read(workspace, request, scratch, talk)
@@ -107,6 +107,7 @@ def _fit(workspace: Workspace, plan: Plan, log: Log, request: TrainRequest, talk
         )
         checkpoints.save(workspace, fit, fingerprint)
 
+    talk.note(f"{len(plan.known['time']):,} events of {plan.known.users:,} users, at most {plan.epochs} epochs")
     with talk.progress("training", total=plan.epochs * max(1, len(plan.known["time"]))) as step:
         fit.run(on_epoch, step)
     return fit
@@ -166,6 +167,7 @@ def _represent(workspace: Workspace, fit: Fit, log: Log, run: Trained, talk: Tal
         "created": now(),
         "as_of": run.manifest["as_of"],
         "min_events": settings.min_events,
+        "files": log.files,
         "blocks": {"sequence": settings.dim, "content": content.width, "aggregates": len(aggregates.names)},
         "columns": {"aggregates": aggregates.names},
         "versions": versions(),

@@ -56,7 +56,7 @@ def expand(workspace: Workspace, audience: Audience, settings: ExpandSettings, f
     with workspace.locked(), threadpool_limits(1, "blas"):
         representation = embeddings.current(workspace)
         _check_name(folder, audience)
-        people = _people(representation, audience, talk)
+        people = _people(workspace, representation, audience, talk)
         asked = expansion.size_among(audience.size, representation.users - len(people.left_out))
         known = expansion.examples(representation, people.seed, people.suppressed, settings)
         with talk.progress("measuring on held-out seeds", total=settings.repeats * settings.folds) as step:
@@ -101,25 +101,30 @@ class _People:
         return np.union1d(self.seed, self.suppressed)
 
 
-def _people(representation: Representation, audience: Audience, talk: Talk) -> _People:
+def _people(workspace: Workspace, representation: Representation, audience: Audience, talk: Talk) -> _People:
     files = (audience.seed, *audience.suppress)
     read = [lists.read_ids(file) for file in files]
     inputs = [{"name": file.name, "sha256": sha256(file)} for file in files]
-    suppressed, warnings = np.zeros(0, np.int64), []
-    given = pl.concat([one.ids for one in read[1:]]).unique() if audience.suppress else pl.DataFrame()
-    if audience.suppress:
-        suppressed = embeddings.match(representation, lists.either_way(given))
-        if not len(suppressed):
-            warnings.append(f"none of the {len(given):,} ids to suppress is a known user: are they the log's user ids?")
+    given = pl.concat([one.ids for one in read[1:]]).unique() if audience.suppress else pl.DataFrame({"user_id": []})
+    suppressed = embeddings.match(representation, lists.either_way(given)) if len(given) else np.zeros(0, np.int64)
+    diagnosis.check_suppression(len(given), len(suppressed))
     seed, facts = diagnosis.match_seed(representation, read[0].ids, suppressed, audience.seed)
-    if unused := {"ts", "value"} & {name.strip().lower() for name in read[0].unused}:
-        warnings.append(
-            f"{audience.seed.name}: {', '.join(sorted(unused))} of the seed is not used: every seed counts the same"
-        )
+    warnings = diagnosis.warnings_of(facts, len(given), len(suppressed), read[0].unused)
+    warnings += _newer(workspace, representation)
     for warning in warnings:
         talk.note(f"warning: {warning}")
     suppression = {"given": len(given), "matched": len(suppressed)}
     return _People(seed, suppressed, facts.as_dict(), suppression, inputs, warnings)
+
+
+def _newer(workspace: Workspace, representation: Representation) -> list[str]:
+    """A warning when files were ingested that the stored vectors have not seen."""
+    seen = representation.manifest.get("files")
+    if seen is None or not workspace.database.exists():
+        return []
+    with store.opened(workspace.database, read_only=True) as opened:
+        newer = len(store.ingested(opened)) - len(seen)
+    return [f"{newer:,} files were ingested after the training; lookalike train takes them in"] if newer > 0 else []
 
 
 @dataclass(frozen=True)
@@ -260,15 +265,7 @@ def status(workspace: Workspace) -> Result:
     live = embeddings.current(workspace).manifest if (workspace.embeddings / "CURRENT").exists() else None
     represented = live and {key: live[key] for key in ("run", "created", "as_of", "users", "blocks")}
     made = _expansions(workspace)
-    following = (
-        "report"
-        if made
-        else "expand --seed seed.csv --size 5%"
-        if live
-        else "train"
-        if log["events"]
-        else "ingest FILES"
-    )
+    stale = bool(live) and bool(_newer(workspace, embeddings.current(workspace)))
     return {
         "workspace": str(workspace.root),
         "log": log,
@@ -278,8 +275,17 @@ def status(workspace: Workspace) -> Result:
         ],
         "representation": represented,
         "expansions": made,
-        "next": f"lookalike {following}",
+        "next": f"lookalike {_following(bool(log['events']), bool(live), stale, bool(made))}",
     }
+
+
+def _following(ingested: bool, trained: bool, stale: bool, expanded: bool) -> str:
+    """The command that comes next."""
+    if not ingested:
+        return "ingest FILES"
+    if not trained or stale:
+        return "train"
+    return "report" if expanded else "expand --seed seed.csv --size 5%"
 
 
 def _run_row(manifest: Result) -> Result:

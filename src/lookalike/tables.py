@@ -85,7 +85,8 @@ def of_train(done: Result) -> list[Shown]:
         f"{done['users']:,} users embedded as {done['version']} by run {done['run']}, "
         f"best epoch {done['best_epoch']} of {done['epochs']}"
     )
-    return [table(title, ["", "Recall@20", "NDCG@20"], rows, (1, 2)), "", summary]
+    judge = "A list rests on more than the encoder: judge it by the lift that expand measures."
+    return [table(title, ["", "Recall@20", "NDCG@20"], rows, (1, 2)), "", summary, judge]
 
 
 def of_expand(done: Result) -> list[Shown]:

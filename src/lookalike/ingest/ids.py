@@ -13,6 +13,8 @@ from lookalike.events import USER_KEY
 from lookalike.ingest import files, names, plan, readers
 from lookalike.ingest.readers import Reader
 
+WHOLE_FLOAT = r"^\d+\.0$"
+
 
 @dataclass(frozen=True)
 class IdList:
@@ -46,6 +48,8 @@ def read(path: Path) -> IdList:
                 f"{path}: {rows.malformed:,} of {rows.count:,} lines are malformed", "export the list again"
             )
     ids = pl.DataFrame(found).cast(pl.String).drop_nulls()
+    if ids.select(pl.col("user_id").str.contains(WHOLE_FLOAT).all()).item():
+        ids = ids.select(pl.col("user_id").str.strip_suffix(".0"))  # a spreadsheet took the ids for numbers
     if not headed:
         ids = pl.concat([pl.DataFrame({"user_id": [column]}), ids])
     if ids.is_empty():
