@@ -56,7 +56,7 @@ def visible(html: str) -> str:
 
 
 def test_the_verdict_comes_first_in_one_sentence_with_the_key_number(evaluation: dict[str, Any]) -> None:
-    said = f"The first 168{NBSP}people hold 3.8 times as many seed-like people as a random pick "
+    said = f"Of seed people hidden as a test, the first 168{NBSP}people hold 3.8 times as many as a random pick "
     said += f"(95{NBSP}% band 2.4 to 5.2); ranking by activity alone gives 2.0{NBSP}×."
     assert said in page(evaluation)
     assert said.replace(NBSP, " ") in " ".join(printed(evaluation).split())

@@ -81,9 +81,9 @@ def sentence(evaluation: Evaluation) -> str:
     if number(held.get("lift")) is None:
         return "The seed could not be measured on held-out people, so nothing is known about how good a list would be."
     lift, size = times(held["lift"]).replace("\u00a0×", ""), number(held.get("size"))
-    who = "The first person holds" if size == 1 else f"The first {people(size)} hold"
+    who = "the first person holds" if size == 1 else f"the first {people(size)} hold"
     said = (
-        f"{who} {lift} times as many seed-like people as a random pick "
+        f"Of seed people hidden as a test, {who} {lift} times as many as a random pick "
         f"({confidence(evaluation)} band {band(held.get('low'), held.get('high'))})"
     )
     if number(held.get("activity_lift")) is None:
@@ -130,7 +130,7 @@ def figures(evaluation: Evaluation) -> list[Figure]:
             f"{band(held.get('low'), held.get('high'))}; at most {times(held.get('max_lift'))} is possible",
         ),
         Figure(
-            "Seed people found",
+            "Hidden seed people found",
             percent(held.get("recall")),
             f"{percent_band(held.get('recall_low'), held.get('recall_high'))} of those held out",
         ),
