@@ -232,7 +232,7 @@ def random_curve(at: list[float], candidates: int) -> list[dict[str, float]]:
 
 
 def choose(quantiles: Quantiles, names: tuple[str, ...], share: float) -> str:
-    """The reference scorer, unless another has a held-out lift that is better by more than one standard error.
+    """The reference scorer, unless another has a held-out lift that is better by more than two standard errors.
 
     With few seeds the best of several is mostly the luckiest. Lift is averaged over sizes from half to twice the asked
     one: at one size a small seed has only a handful of hits. The difference is taken seed by seed.
@@ -242,8 +242,7 @@ def choose(quantiles: Quantiles, names: tuple[str, ...], share: float) -> str:
     chosen = REFERENCE if REFERENCE in names else names[0]
     for name in names:
         gain = found[name] - found[chosen]
-        # where one seed alone makes the difference the two are equal, and rounding must not choose
-        if gain.mean() > 1.000001 * gain.std(ddof=1) / np.sqrt(len(gain)):
+        if gain.mean() > 2 * gain.std(ddof=1) / np.sqrt(len(gain)):
             chosen = name
     return chosen
 
