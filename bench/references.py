@@ -112,7 +112,8 @@ def _stored(rows: Any, folder: Path) -> Any:
     users.with_columns(pl.format("u{}", "row").alias("user_id")).write_parquet(folder / "users.parquet")
     edges = np.linspace(0, rows.shape[1], len(embeddings.BLOCKS) + 1).astype(int)
     spans = dict(zip(embeddings.BLOCKS, pairwise(edges), strict=False))
-    facts = {"blocks": {block: int(last - first) for block, (first, last) in spans.items()}, "columns": {}}
+    made = {"run": "none", "created": "now", "as_of": "now"}
+    facts = made | {"blocks": {block: int(last - first) for block, (first, last) in spans.items()}, "columns": {}}
 
     def compute(first: int, last: int) -> dict[str, Any]:
         return {block: rows[first:last, low:high] for block, (low, high) in spans.items()}
