@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from lookalike.errors import StateError
-from lookalike.sequences import COLUMNS, Sequences, Vocabulary, events_per_user
+from lookalike.sequences import COLUMNS, Sequences, Vocabulary
 from lookalike.store import Store
 from planted_log import built, insert_events
 
@@ -102,7 +102,7 @@ def test_every_event_stands_with_its_user_in_time_order(store: Store, tmp_path: 
     arrays, vocabulary = built(store, tmp_path)
     found, expected = decoded(arrays, vocabulary), plain(log)
     assert [by_moment(user) for user in found] == [by_moment(sorted(user, key=lambda e: e[0])) for user in expected]
-    assert events_per_user(arrays).tolist() == [len(user) for user in expected]
+    assert np.diff(arrays.offsets).tolist() == [len(user) for user in expected]
     assert vocabulary.items == ranked_names(log, "item_id")
     assert vocabulary.codes["event_type"] == ranked_names(log, "event_type")
     assert vocabulary.codes["country"] == ranked_names(log, "country")
@@ -127,7 +127,7 @@ def test_the_cut_is_strict_and_counts_only_users_with_enough_events_before_it(st
     put(store, [{"user_id": u, "ts": moment + timedelta(seconds=s), "item_id": f"{u}{s}"} for u, s in rows])
     arrays, vocabulary = built(store, tmp_path, moment, min_events=2)
     assert pl.read_parquet(tmp_path / "users.parquet")["user_id"].to_list() == ["a", "d"]
-    assert events_per_user(arrays).tolist() == [2, 2]
+    assert np.diff(arrays.offsets).tolist() == [2, 2]
     assert arrays.as_of == int((moment - datetime(1970, 1, 1)).total_seconds())
     assert "a0" not in vocabulary.items
     assert "b5" not in vocabulary.items

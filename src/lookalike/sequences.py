@@ -171,7 +171,3 @@ def _write_users(store: Store, path: Path) -> NDArray[np.int64]:
             writer.write_batch(batch)
             counts.append(batch.column("events").to_numpy(zero_copy_only=False))
     return np.concatenate(counts) if counts else np.zeros(0, np.int64)
-
-
-def events_per_user(sequences: Sequences) -> NDArray[np.int64]:
-    return np.diff(sequences.offsets)

@@ -157,8 +157,8 @@ def prepare(store: Store, cut: Cut) -> None:
     """
     store.connection.execute(
         """CREATE OR REPLACE TEMP TABLE user_rows AS
-           SELECT (row_number() OVER (ORDER BY user_id) - 1)::INTEGER AS row, user_id, n, first_ts, last_ts
-           FROM (SELECT user_id, count(*) AS n, min(ts) AS first_ts, max(ts) AS last_ts
+           SELECT (row_number() OVER (ORDER BY user_id) - 1)::INTEGER AS row, user_id, n
+           FROM (SELECT user_id, count(*) AS n
                  FROM events WHERE ts < ? GROUP BY user_id HAVING count(*) >= ?)""",
         [cut.as_of, cut.min_events],
     )
