@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lookalike.encoders import FIRST_ITEM, GAP_BUCKETS, NO_ITEM, PADDING, SequenceBatch
-from lookalike.sequences import SECONDS_PER_DAY, Sequences
+from lookalike.encoders import FIRST_ITEM, MOMENTS, NO_ITEM, PADDING, SequenceBatch
+from lookalike.sequences import BASKET_GAP, SECONDS_PER_DAY, Sequences
 
 Rows = NDArray[np.int64]
 WINDOWS = (90, 180, 365, 730)
@@ -21,12 +21,13 @@ class Stretches:
 
     start: Rows
     length: Rows
+    user: Rows
 
     def __len__(self) -> int:
         return len(self.start)
 
     def __getitem__(self, chosen: Rows) -> "Stretches":
-        return Stretches(self.start[chosen], self.length[chosen])
+        return Stretches(self.start[chosen], self.length[chosen], self.user[chosen])
 
 
 def window_for(sequences: Sequences, asked: int | None) -> int | None:
@@ -53,7 +54,7 @@ def latest(sequences: Sequences, starts: Rows, length: int) -> Stretches:
     """Each user's last events in the window, one stretch a user; of length 0 where there is none."""
     ends = sequences.offsets[1:]
     start = np.maximum(starts, ends - length)
-    return Stretches(start, ends - start)
+    return Stretches(start, ends - start, np.arange(len(ends)))
 
 
 def cut_up(sequences: Sequences, starts: Rows, length: int, rng: np.random.Generator) -> Stretches:
@@ -66,7 +67,14 @@ def cut_up(sequences: Sequences, starts: Rows, length: int, rng: np.random.Gener
     which = np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     start = starts[owner] + np.where(which == 0, 0, phase[owner] + (which - 1) * length)
     end = np.minimum(starts[owner] + phase[owner] + which * length, ends[owner])
-    return Stretches(start, end - start)
+    return Stretches(start, end - start, owner)
+
+
+def slices(stretches: Stretches, rng: np.random.Generator) -> Stretches:
+    """A random part of each stretch, of at least half its length."""
+    length = np.ceil(stretches.length * rng.uniform(0.5, 1.0, len(stretches))).astype(np.int64)
+    start = stretches.start + (rng.random(len(stretches)) * (stretches.length - length + 1)).astype(np.int64)
+    return Stretches(start, length, stretches.user)
 
 
 @dataclass(frozen=True)
@@ -80,26 +88,37 @@ class Later:
     end: Rows
 
 
-def later_events(sequences: Sequences, horizon: int) -> Later:
-    time = np.asarray(sequences["time"])
-    moment_starts = np.ones(len(time), bool)
-    moment_starts[1:] = time[1:] != time[:-1]
-    moment_starts[sequences.offsets[:-1][np.diff(sequences.offsets) > 0]] = True
-    bounds = np.append(np.flatnonzero(moment_starts), len(time))
-    begin = bounds[np.cumsum(moment_starts)]
-    user_end = np.repeat(sequences.offsets[1:], np.diff(sequences.offsets))
+def later_events(sequences: Sequences, horizon: int, gap: NDArray[np.int64] | None = None) -> Later:
+    """The next `horizon` events after each one; with `gap` [N], seconds, only those more than that much later."""
+    time, owner = np.asarray(sequences["time"]), sequences.owner
+    user_end = sequences.offsets[1:][owner]
+    if gap is None:
+        moment_starts = np.ones(len(time), bool)
+        moment_starts[1:] = time[1:] != time[:-1]
+        moment_starts[sequences.offsets[:-1][np.diff(sequences.offsets) > 0]] = True
+        bounds = np.append(np.flatnonzero(moment_starts), len(time))
+        begin = bounds[np.cumsum(moment_starts)]
+    else:  # one number orders all events by user and time, so one search finds every place
+        first = int(time.min()) if len(time) else 0
+        stride = (int(time.max()) - first if len(time) else 0) + int(gap.max(initial=0)) + 2
+        key = owner * stride + (time - first)
+        begin = np.searchsorted(key, key + gap[owner], side="right")
     begin = np.minimum(begin, user_end)
     return Later(begin, np.minimum(begin + horizon, user_end))
 
 
 def by_length(stretches: Stretches, events: int, rng: np.random.Generator | None = None) -> Iterator[Rows]:
-    """Indices of stretches of like length, a batch at a time, so that little is padding; shuffled when given `rng`."""
+    """Indices of stretches of like length, a batch at a time, so that little is padding.
+
+    Shuffled when given `rng`, which leaves out empty stretches: they teach nothing.
+    """
     keys = stretches.length.astype(np.float64)
     if rng is not None:
         keys = keys * rng.uniform(0.9, 1.1, len(keys))
     order = np.argsort(keys, kind="stable")
-    order = order[stretches.length[order] > 0]
-    widths = stretches.length[order]
+    if rng is not None:
+        order = order[stretches.length[order] > 0]
+    widths = np.maximum(stretches.length[order], 1)
     bounds, first = [0], 0
     while first < len(order):  # one turn a batch, not a user: sorted, so a batch is as wide as its last stretch
         last = first + max(
@@ -115,24 +134,54 @@ def by_length(stretches: Stretches, events: int, rng: np.random.Generator | None
 
 def gather(sequences: Sequences, stretches: Stretches, device: torch.device) -> tuple[SequenceBatch, Rows]:
     """The stretches as one padded batch, and the event position behind every place of it, [B, T] (-1 for padding)."""
-    places = np.arange(int(stretches.length.max()))
+    places = np.arange(max(1, int(stretches.length.max())))
     real = places < stretches.length[:, None]
     position = np.where(real, stretches.start[:, None] + places, 0)
-    time = np.asarray(sequences["time"][position])
-    item = np.asarray(sequences["item"][position]).astype(np.int64)
+    if len(sequences["time"]):
+        item = np.asarray(sequences["item"][position]).astype(np.int64)
+        context = _context(sequences, position)
+    else:  # nobody has done anything yet
+        item = np.full(position.shape, -1)
+        context = np.zeros((*position.shape, len(MOMENTS) + len(sequences.fields)), np.int64)
     item = np.where(real, np.where(item >= 0, item + FIRST_ITEM, NO_ITEM), PADDING)
-    gap = np.diff(time, axis=1, prepend=time[:, :1])
-    bucket = np.clip(np.log2(1 + np.maximum(gap, 0)), 0, GAP_BUCKETS - 1).astype(np.int64)
-    event_type = np.asarray(sequences["event_type"][position]).astype(np.int64)
+    profile_starts, profile = sequences.profile_of(stretches.user)
 
     def on_device(values: NDArray[np.integer]) -> torch.Tensor:
-        return torch.from_numpy(np.where(real, values, 0).astype(np.int64)).to(device)
+        return torch.from_numpy(values.astype(np.int64)).to(device)
 
     batch = SequenceBatch(
-        item=torch.from_numpy(item).to(device),
-        event_type=on_device(event_type),
-        gap=on_device(bucket),
-        hour=on_device(time % SECONDS_PER_DAY // 3_600),
-        weekday=on_device((time // SECONDS_PER_DAY + 3) % 7),
+        item=on_device(item),
+        context=on_device(context * real[..., None]),
+        profile=on_device(profile),
+        profile_starts=on_device(profile_starts),
     )
     return batch, np.where(real, position, -1)
+
+
+def _context(sequences: Sequences, position: Rows) -> Rows:
+    """The value of each of MOMENTS and of each coded field at some events, [B, T, F]."""
+    time = np.asarray(sequences["time"][position])
+    gap = np.maximum(np.diff(time, axis=1, prepend=time[:, :1]), 0)
+    visit = gap > BASKET_GAP
+    visit[:, 0] = True
+    columns = [
+        _log_bucket(gap, MOMENTS["gap"]),
+        _log_bucket(np.maximum(time - time[:, :1], 0), MOMENTS["elapsed"]),
+        time % SECONDS_PER_DAY // 3_600,
+        (time // SECONDS_PER_DAY + 3) % 7,
+        visit,
+        _money_bucket(np.asarray(sequences["value"][position])),
+        *(np.asarray(sequences[name][position]) for name in sequences.fields),
+    ]
+    return np.stack(columns, -1).astype(np.int64)
+
+
+def _log_bucket(seconds: NDArray[np.integer], buckets: int) -> Rows:
+    """Doubling steps: the last is of 97 days and more."""
+    return np.clip(np.log2(1 + seconds), 0, buckets - 1).astype(np.int64)
+
+
+def _money_bucket(value: NDArray[np.floating]) -> Rows:
+    """0 where no value is named, 1 for a refund, then doubling steps."""
+    steps = 2 + np.clip(np.log2(1 + np.maximum(np.nan_to_num(value), 0)), 0, MOMENTS["value"] - 3)
+    return np.where(np.isnan(value), 0, np.where(value < 0, 1, steps)).astype(np.int64)

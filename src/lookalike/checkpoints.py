@@ -28,8 +28,9 @@ def save(workspace: Workspace, fit: Fit, fingerprint: dict[str, Any]) -> None:
     state = asdict(progress) | {"fingerprint": fingerprint}
     tensors = {f"model.{name}": value for name, value in fit.weights().items()}
     tensors |= {f"best.{name}": value for name, value in fit.best.items()}
-    for index, values in fit.optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{index}.{key}": torch.as_tensor(value).clone() for key, value in values.items()}
+    for name, optimiser in fit.optimisers.items():
+        for index, values in optimiser.state_dict()["state"].items():
+            tensors |= {f"{name}.{index}.{key}": torch.as_tensor(value).clone() for key, value in values.items()}
     with new_folder(workspace.runs / UNFINISHED) as folder:
         save_file(tensors, folder / "checkpoint.safetensors")
         write_json(folder / "state.json", state)
@@ -72,9 +73,9 @@ def resume(workspace: Workspace, fit: Fit, fingerprint: dict[str, Any]) -> None:
         fit.best = _part(tensors, "best.")
         fit.model.load_state_dict(fit.best)  # they must fit now, not when the last epoch has been trained
         fit.model.load_state_dict(_part(tensors, "model."))
-        optimiser = fit.optimiser.state_dict()
-        optimiser["state"] = _nested(_part(tensors, "optimiser."))
-        fit.optimiser.load_state_dict(optimiser)
+        for name, optimiser in fit.optimisers.items():
+            stored = optimiser.state_dict() | {"state": _nested(_part(tensors, f"{name}."))}
+            optimiser.load_state_dict(stored)
         history = [Epoch(**epoch) for epoch in state["history"]]
         fit.progress = Progress(state["epoch"], state["best"], state["best_epoch"], history)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:

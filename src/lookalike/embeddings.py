@@ -176,6 +176,14 @@ def check_finite(values: NDArray[Any], folder: Path) -> None:
         raise StateError(f"{folder}: holds values that are no numbers", "lookalike train writes the vectors anew")
 
 
+def exists(workspace: Workspace) -> bool:
+    """Whether there is a live version of this program's making."""
+    try:
+        return bool(current(workspace))
+    except StateError:
+        return False
+
+
 def current(workspace: Workspace) -> Representation:
     """The live version. Raises StateError when nothing was trained or it is damaged."""
     pointer = workspace.embeddings / "CURRENT"

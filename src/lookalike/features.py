@@ -12,9 +12,8 @@ from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize
 
-from lookalike.sequences import SECONDS_PER_DAY, Sequences, Vocabulary
+from lookalike.sequences import BASKET_GAP, SECONDS_PER_DAY, Sequences, Vocabulary
 
-BASKET_GAP = 1_800  # seconds without an event that end a visit
 RECENT_DAYS = (7, 30, 90)
 MOST_SAMPLED = 100_000
 HOUR_BINS = 8
@@ -66,7 +65,14 @@ def fit_aggregates(sample: Sequences, vocabulary: Vocabulary, columns: int) -> A
     named += [f"{field}={vocabulary.codes[field][code]}" for field, width in codes.items() for code in range(width)]
     named += [f"{attribute}={value}" for attribute, value in vocabulary.profile]
     named += [names[group] for group in groups]
-    return Aggregates(named, groups.astype(np.int32), indicator[:, groups].tocsr(), codes, len(vocabulary.profile))
+    return Aggregates(named, groups.astype(np.int32), grouped(vocabulary, groups), codes, len(vocabulary.profile))
+
+
+def grouped(vocabulary: Vocabulary, groups: NDArray[np.integer]) -> sparse.csr_matrix:
+    """Which item counts for which of the groups, [V, groups]; of a log without item attributes items are the groups."""
+    if vocabulary.attributes:
+        return item_indicator(vocabulary)[:, groups].tocsr()
+    return sparse.identity(len(vocabulary.items), format="csr")[:, groups].tocsr()
 
 
 ACTIVITY = [
@@ -84,7 +90,7 @@ CLOCK = [f"hour_{3 * i:02d}_{3 * i + 3:02d}" for i in range(HOUR_BINS)] + [f"wee
 
 
 def _activity(users: Sequences) -> Matrix:
-    time, owner, n = np.asarray(users["time"]), _owner(users), users.users
+    time, owner, n = np.asarray(users["time"]), users.owner, users.users
     count = np.diff(users.offsets)
     starts = np.ones(len(time), bool)
     starts[1:] = (owner[1:] != owner[:-1]) | (np.diff(time) > BASKET_GAP)
@@ -102,7 +108,7 @@ def _activity(users: Sequences) -> Matrix:
 
 
 def _money(users: Sequences) -> Matrix:
-    owner, n = _owner(users), users.users
+    owner, n = users.owner, users.users
     value = np.bincount(owner, np.nan_to_num(np.asarray(users["value"], np.float64)), n)
     quantity = np.bincount(owner, np.nan_to_num(np.asarray(users["quantity"], np.float64)), n)
     each = value / np.maximum(np.diff(users.offsets), 1)
@@ -112,7 +118,7 @@ def _money(users: Sequences) -> Matrix:
 
 def _clock(users: Sequences) -> Matrix:
     """Shares of the user's events by three hours of the day and by weekday."""
-    time, owner, n = np.asarray(users["time"]), _owner(users), users.users
+    time, owner, n = np.asarray(users["time"]), users.owner, users.users
     hours = time % SECONDS_PER_DAY // (SECONDS_PER_DAY // HOUR_BINS)
     weekdays = (time // SECONDS_PER_DAY + 3) % 7  # 1970-01-01 was a Thursday
     shares = np.zeros((n, HOUR_BINS + 7))
@@ -125,7 +131,7 @@ def _code_counts(users: Sequences, field: str, width: int) -> Matrix:
     codes = np.asarray(users[field]).astype(np.int64)
     known = (codes > 0) & (codes <= width)
     counts = np.zeros((users.users, width))
-    np.add.at(counts, (_owner(users)[known], codes[known] - 1), 1)
+    np.add.at(counts, (users.owner[known], codes[known] - 1), 1)
     return np.log1p(counts)
 
 
@@ -133,11 +139,6 @@ def _profile(users: Sequences, width: int) -> Matrix:
     offsets, codes = users.profile
     flags = sparse.csr_matrix((np.ones(len(codes)), codes, offsets), shape=(users.users, width))
     return cast(Matrix, flags.toarray())
-
-
-def _owner(users: Sequences) -> NDArray[np.int64]:
-    """Which user of the block each event belongs to, [E]."""
-    return np.repeat(np.arange(users.users), np.diff(users.offsets))
 
 
 def _count(owner: NDArray[np.int64], n: int, which: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -152,8 +153,8 @@ class Content:
     """TF-IDF of items and their attributes, each half of unit length, reduced by a truncated SVD."""
 
     indicator: sparse.csr_matrix  # [V, A]
-    idf: NDArray[np.float64]  # [V + A]
-    components: NDArray[np.float64]  # [V + A, D]
+    idf: NDArray[np.float32]  # [V + A]
+    components: NDArray[np.float32]  # [V + A, D]
 
     @property
     def width(self) -> int:
@@ -177,11 +178,12 @@ def fit_content(sample: Sequences, vocabulary: Vocabulary, width: int, seed: int
     weighted = _tfidf(sample, indicator, idf)
     width = min(width, terms - 1, sample.users - 1)
     if width < 2:  # nothing to reduce: too few items or users
-        return Content(indicator, idf, np.zeros((terms, 1)))
+        return Content(indicator, idf.astype(np.float32), np.zeros((terms, 1), np.float32))
     svd = TruncatedSVD(width, n_iter=4, random_state=seed).fit(weighted)
     # fewer independent terms than columns: the directions left over are arbitrary
     meant = svd.singular_values_ >= NEGLIGIBLE * svd.singular_values_.max()
-    return Content(indicator, idf, svd.components_[meant].T)
+    # in the precision it is stored in, so that a loaded run gives the same bytes
+    return Content(indicator, idf.astype(np.float32), svd.components_[meant].T.astype(np.float32))
 
 
 def item_indicator(vocabulary: Vocabulary) -> sparse.csr_matrix:
@@ -196,7 +198,7 @@ def item_counts(users: Sequences, items: int | None = None) -> sparse.csr_matrix
     item = np.asarray(users["item"])
     known = item >= 0
     width = items if items is not None else (int(item.max(initial=-1)) + 1)
-    owner = _owner(users)[known]
+    owner = users.owner[known]
     counts = sparse.csr_matrix((np.ones(len(owner)), (owner, item[known])), shape=(users.users, width))
     counts.sum_duplicates()
     return counts
@@ -206,7 +208,7 @@ def _with_groups(counts: sparse.csr_matrix, indicator: sparse.csr_matrix) -> spa
     return sparse.hstack([counts, counts @ indicator], format="csr")
 
 
-def _tfidf(users: Sequences, indicator: sparse.csr_matrix, idf: NDArray[np.float64]) -> sparse.csr_matrix:
+def _tfidf(users: Sequences, indicator: sparse.csr_matrix, idf: NDArray[np.floating[Any]]) -> sparse.csr_matrix:
     """Log counts times idf; items and attributes each made unit length, so that neither drowns the other."""
     counts = item_counts(users, indicator.shape[0])
     halves, split = [], indicator.shape[0]

@@ -5,20 +5,31 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from lookalike import batches, checkpoints, embeddings, features, next_items, runs, sequences, store, training
+from lookalike import (
+    checkpoints,
+    embedder,
+    embeddings,
+    features,
+    judging,
+    runs,
+    sequences,
+    store,
+    training,
+    transfer,
+)
+from lookalike.embedder import Embedder
 from lookalike.encoders import ENCODERS
 from lookalike.errors import SettingsError, StateError
-from lookalike.features import Matrix
+from lookalike.fusion import Fusion, Place, Weights
 from lookalike.provenance import now, versions
-from lookalike.runs import Trained
+from lookalike.runs import Results, Run
 from lookalike.sequences import Sequences, Vocabulary
 from lookalike.settings import TrainSettings
 from lookalike.store import Cut
-from lookalike.talk import Talk
+from lookalike.talk import Silent, Talk
 from lookalike.training import Fit, Plan, Progress
 from lookalike.workspace import Workspace
 
@@ -31,27 +42,75 @@ class TrainRequest:
     as_of: datetime | None = None
     resume: bool = False
     device: str = "auto"
+    start_from: str | None = None  # a run, or the folder of one
 
 
 def train(workspace: Workspace, request: TrainRequest, talk: Talk) -> Result:
     """Fits an encoder, measures it on held-out days, and stores every user's vectors."""
-    if request.settings.encoder not in ENCODERS:
-        raise SettingsError(f"no encoder is called {request.settings.encoder!r}", f"--encoder {'|'.join(ENCODERS)}")
     if not workspace.database.exists():
         raise StateError("nothing was ingested into this workspace", "lookalike ingest FILES")
-    if request.resume:
-        request = replace(request, settings=checkpoints.settings_of(workspace))
+    request = _settled(workspace, request)
     training.device_for(request.device)  # a device that is not there is said before the work
-    with workspace.locked(), threadpool_limits(1, "blas"), workspace.scratch() as scratch:
-        log = _read(workspace, request, scratch, talk)
+    with training.together(), threadpool_limits(1, "blas"):
+        if training.process()[0]:
+            return _help(workspace, request)
+        with workspace.locked(), workspace.scratch() as scratch:
+            log = _read(workspace, request, scratch, talk)
+            training.wait()
+            return _train(workspace, request, log, talk)
+
+
+def _settled(workspace: Workspace, request: TrainRequest) -> TrainRequest:
+    """The request with the settings that will be used. Raises before any work what cannot be asked for."""
+    settings = request.settings
+    if request.resume:
+        settings = checkpoints.settings_of(workspace)
+    elif request.start_from:  # the shape of the weights is given
+        shape = runs.load(workspace, request.start_from).config["sizes"]
+        settings = replace(settings, encoder=shape["encoder"], dim=shape["dim"], length=shape["length"])
+    if settings.encoder not in ENCODERS:
+        raise SettingsError(f"no encoder is called {settings.encoder!r}", f"--encoder {'|'.join(ENCODERS)}")
+    return replace(request, settings=settings)
+
+
+def _help(workspace: Workspace, request: TrainRequest) -> Result:
+    """What the other processes of `torchrun` do: the same fit on their share of the batches, and nothing else."""
+    training.wait()  # the first process has the database until it has read it
+    with workspace.scratch() as scratch:
+        log = _read(workspace, request, scratch, Silent(), read_only=True)
         plan = training.plan(log.sequences, log.vocabulary, request.settings)
-        figures = _baselines(plan, log.vocabulary, talk)
-        fit = _fit(workspace, plan, log, request, talk)
-        run = _trained(runs.next_name(workspace), log, fit, figures)
-        runs.save(workspace, run)
-        version = _represent(workspace, fit, log, run, talk)
-        checkpoints.drop(workspace)
-    return {"run": run.name, "version": version, **run.manifest["counts"], **run.metrics["figures"]}
+        fit = _fit_of(workspace, plan, log, request, Silent())
+        fit.run(lambda progress, fit: None, lambda done, note: None)
+    return {}
+
+
+def _train(workspace: Workspace, request: TrainRequest, log: "Log", talk: Talk) -> Result:
+    with talk.progress("fitting content"):
+        plan = training.plan(log.sequences, log.vocabulary, request.settings)
+    with talk.progress("measuring the baselines"):
+        figures = judging.baselines(plan, log.vocabulary)
+    fit = _fit(workspace, plan, log, request, talk)
+    with talk.progress("weighing the parts on audiences drawn from the log"):
+        weights, found = judging.judged(fit, log.sequences)
+    found |= {"churn@5%": None}
+    made = _embedder(fit, log, weights, talk)
+    run = Run(
+        name=runs.next_name(workspace),
+        weights=fit.weights(),
+        fitted=embedder.fitted_arrays(made),
+        vocabulary=log.vocabulary,
+        config=_config(fit, made, request),
+    )
+    results = _results(run.name, log, fit, made, figures | found)
+    runs.save(workspace, run, results)
+    before = embeddings.current(workspace) if embeddings.exists(workspace) else None
+    version = _represent(workspace, made, log, run, results, talk)
+    checkpoints.drop(workspace)
+    churn = judging.churn(before, embeddings.current(workspace), request.settings.random_seed) if before else None
+    if churn is not None:
+        talk.note(f"a list of the first 5 % differs by {churn:.0%} from the one the vectors before would have given")
+    shown = results.metrics["figures"]
+    return {"run": run.name, "version": version, **results.manifest["counts"], **shown, "churn@5%": churn}
 
 
 @dataclass(frozen=True)
@@ -63,33 +122,30 @@ class Log:
     vocabulary: Vocabulary
     users: Path
     files: list[dict[str, str]]  # name and sha256 of what was ingested
+    last_file: int
 
 
-def _read(workspace: Workspace, request: TrainRequest, folder: Path, talk: Talk) -> Log:
-    with store.opened_in(workspace) as opened, talk.progress("reading the log"):
+def _read(workspace: Workspace, request: TrainRequest, folder: Path, talk: Talk, read_only: bool = False) -> Log:
+    with store.opened_in(workspace, read_only) as opened, talk.progress("reading the log"):
         cut = Cut(request.as_of or store.last_moment(opened), request.settings.min_events)
         arrays, vocabulary = sequences.build(opened, cut, folder)
-        files = store.ingested(opened)
+        files, last = store.ingested(opened), store.last_file(opened)
     if arrays.users == 0:
         raise StateError("no user has enough events before the cut", "a later --as-of, or lookalike ingest")
-    return Log(cut, arrays, vocabulary, folder / "users.parquet", files)
+    return Log(cut, arrays, vocabulary, folder / "users.parquet", files, last)
 
 
-def _baselines(plan: Plan, vocabulary: Vocabulary, talk: Talk) -> Result:
-    """Held-out figures of what needs no encoder."""
-    held, items = plan.held, len(vocabulary.items)
-    with talk.progress("measuring the baselines"):
-        return {
-            "held_out_users": len(held.users),
-            "popularity": next_items.measure(held, next_items.popularity(plan.known, items)),
-            "popularity_of_late": next_items.measure(held, next_items.popularity(plan.known, items, days=30)),
-            "item_neighbours": next_items.measure(held, next_items.neighbours(plan.known, held, items)),
-        }
+def _fit_of(workspace: Workspace, plan: Plan, log: Log, request: TrainRequest, talk: Talk) -> Fit:
+    fit = Fit(plan, log.vocabulary, training.device_for(request.device))
+    if request.start_from:
+        known = transfer.put_in(fit.model, log.vocabulary, runs.load(workspace, request.start_from))
+        talk.note(f"going on from {request.start_from}: {known}")
+    return fit
 
 
 def _fit(workspace: Workspace, plan: Plan, log: Log, request: TrainRequest, talk: Talk) -> Fit:
     """Trains to the end, keeping a checkpoint after every epoch."""
-    fit = Fit(plan, log.vocabulary, training.device_for(request.device))
+    fit = _fit_of(workspace, plan, log, request, talk)
     fingerprint = {"settings": asdict(request.settings), "as_of": plan.as_of, "events": plan.events}
     if request.resume:
         checkpoints.resume(workspace, fit, fingerprint)
@@ -109,21 +165,36 @@ def _fit(workspace: Workspace, plan: Plan, log: Log, request: TrainRequest, talk
 
     talk.note(f"{len(plan.known['time']):,} events of {plan.known.users:,} users, at most {plan.epochs} epochs")
     with talk.progress("training", total=plan.epochs * max(1, len(plan.known["time"]))) as step:
-        fit.run(on_epoch, step)
+        fit.run(on_epoch, step, talk.note)
     return fit
 
 
-def _trained(name: str, log: Log, fit: Fit, figures: Result) -> Trained:
-    """The finished fit with all that is to be known of it."""
-    plan, progress = fit.plan, fit.progress
-    config = {
-        "name": name,
-        "sizes": asdict(fit.model.sizes),
-        "settings": asdict(plan.settings),
-        "window_days": plan.window,
+def _embedder(fit: Fit, log: Log, weights: Weights, talk: Talk) -> Embedder:
+    """What turns users into vectors: columns, directions and means are fitted on all events, the held-out ones too."""
+    settings, arrays = fit.plan.settings, log.sequences
+    with talk.progress("fitting content and aggregates"):
+        sample = features.sample(arrays, settings.random_seed)
+        content = features.fit_content(sample, log.vocabulary, settings.content_dim, settings.random_seed)
+        aggregates = features.fit_aggregates(sample, log.vocabulary, settings.group_columns)
+        reach = (fit.plan.window, settings.length)
+        place = Place.of(embedder.parts_of(fit.model, (content, aggregates), arrays, judging.some_rows(arrays), reach))
+    return Embedder(fit.model, content, aggregates, Fusion(place, weights), *reach)
+
+
+def _config(fit: Fit, made: Embedder, request: TrainRequest) -> Result:
+    return embedder.described(made) | {
+        "settings": asdict(fit.plan.settings),
+        "batch_events": fit.plan.batch_events,
+        "start_from": request.start_from and Path(request.start_from).name,
         "threads": torch.get_num_threads(),  # sums, and so weights, differ in their last digits with it
+        "processes": training.process()[1],
         "versions": versions(),
     }
+
+
+def _results(name: str, log: Log, fit: Fit, made: Embedder, figures: Result) -> Results:
+    """All that is to be known of the finished fit."""
+    plan, progress = fit.plan, fit.progress
     counts = {
         "users": log.sequences.users,
         "events": plan.events,
@@ -139,38 +210,25 @@ def _trained(name: str, log: Log, fit: Fit, figures: Result) -> Trained:
         "counts": counts,
         "files": log.files,
     }
-    encoder = next_items.measure(plan.held, fit.item_scores())
-    metrics = {"figures": figures | {"encoder": encoder}, "history": [asdict(epoch) for epoch in progress.history]}
-    items = training.item_vectors(fit.model)
-    return Trained(name, fit.weights(), items, log.vocabulary, config, metrics, manifest)
+    metrics = {"figures": figures, "history": [asdict(epoch) for epoch in progress.history]}
+    return Results(embedder.item_vectors(made, log.sequences), metrics, manifest)
 
 
-def _represent(workspace: Workspace, fit: Fit, log: Log, run: Trained, talk: Talk) -> str:
+def _represent(workspace: Workspace, made: Embedder, log: Log, run: Run, results: Results, talk: Talk) -> str:
     """Stores all blocks of all users; gives the version's name."""
-    settings, arrays = fit.plan.settings, log.sequences
-    with talk.progress("fitting content and aggregates"):
-        sample = features.sample(arrays, settings.random_seed)
-        content = features.fit_content(sample, log.vocabulary, settings.content_dim, settings.random_seed)
-        aggregates = features.fit_aggregates(sample, log.vocabulary, settings.group_columns)
-    latest = batches.latest(arrays, batches.window_starts(arrays, fit.plan.window), settings.length)
-
-    def compute(first: int, last: int) -> dict[str, Matrix]:
-        block = arrays.block(first, last)
-        return {
-            "sequence": training.user_vectors(fit.model, arrays, latest[np.arange(first, last)]),
-            "content": content.transform(block),
-            "aggregates": aggregates.transform(block),
-        }
-
     facts = {
         "run": run.name,
         "created": now(),
-        "as_of": run.manifest["as_of"],
-        "min_events": settings.min_events,
+        "as_of": results.manifest["as_of"],
+        "min_events": log.cut.min_events,
         "files": log.files,
-        "blocks": {"sequence": settings.dim, "content": content.width, "aggregates": len(aggregates.names)},
-        "columns": {"aggregates": aggregates.names},
+        "last_file": log.last_file,
+        "blocks": made.widths,
+        "columns": {"aggregates": made.aggregates.names},
         "versions": versions(),
     }
+    arrays = log.sequences
     with talk.progress("embedding users", total=arrays.users) as step:
-        return embeddings.write(workspace, log.users, compute, facts, step)
+        return embeddings.write(
+            workspace, log.users, lambda first, last: made.blocks(arrays.block(first, last)), facts, step
+        )

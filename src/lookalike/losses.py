@@ -21,3 +21,21 @@ def sampled_softmax(
     negative = negative.masked_fill(same, -torch.inf)
     logits = torch.cat([positive.unsqueeze(1), negative], 1)
     return F.cross_entropy(logits, torch.zeros(len(users), dtype=torch.long, device=users.device))
+
+
+def prototypes(users: Tensor, seed: Tensor, rest: Tensor, left_out: Tensor, scale: Tensor) -> Tensor:
+    """Mean cross entropy of the rest of each audience against everybody else, by similarity to the seed's mean.
+
+    Each member of the rest competes with the users who are in no part of the audience (Snell et al. 2017, eq. 2, with
+    the roles of class and example exchanged: the prototype asks, the users answer).
+
+    users [B, D], unit; seed, rest, left_out [B, G], bool: who teaches, who is to be found, who is not to be counted.
+    """
+    use = seed.any(0) & rest.any(0)
+    if not use.any():
+        return users.sum() * 0.0
+    seed, rest, left_out = seed[:, use], rest[:, use], left_out[:, use]
+    centre = F.normalize(seed.to(users.dtype).T @ users, dim=-1)  # [G, D]
+    similar = users @ centre.T * scale  # [B, G]
+    others = similar.masked_fill(seed | rest | left_out, -torch.inf).logsumexp(0)  # [G]
+    return (torch.logaddexp(similar, others) - similar)[rest].mean()

@@ -55,6 +55,31 @@ def hold_out(known: Sequences, everything: Sequences, items: int, rng: np.random
     return Held(users[chosen], before[chosen], coming[chosen])
 
 
+def strangers(known: Sequences, everything: Sequences, items: int, rng: np.random.Generator) -> Held:
+    """A sample of users who came only after the cut: of them no event is known."""
+    most = int(np.clip(MOST_SCORES / max(1, items), 500, MOST_USERS))
+    new = np.flatnonzero((np.diff(known.offsets) == 0) & (np.diff(everything.offsets) > 0))
+    users = np.sort(rng.permutation(new)[:most])
+    coming = item_counts(everything.take(users), items)
+    coming.data[:] = 1
+    able = np.flatnonzero(np.diff(coming.indptr) > 0)
+    return Held(users[able], sparse.csr_matrix((len(able), items)), coming[able])
+
+
+def part_of(held: Held, which: NDArray[np.bool_]) -> Held:
+    return Held(held.users[which], held.past[which], held.coming[which])
+
+
+def only_new(held: Held, known: Sequences) -> tuple[Held, NDArray[np.int64]]:
+    """The held-out users with only the items nobody had met before the cut to find; and those items' rows."""
+    item = np.asarray(known["item"])
+    counts = np.bincount(item[item >= 0], minlength=held.coming.shape[1])
+    new = np.flatnonzero(counts == 0)
+    coming = held.coming[:, new]
+    able = np.diff(coming.indptr) > 0
+    return Held(held.users[able], sparse.csr_matrix((int(able.sum()), len(new))), coming[able]), new
+
+
 def measure(held: Held, scores: Scores) -> dict[str, float]:
     """Each metric of the first 20 items by score, met ones left out."""
     hits = [_hits(scores(held.users[part]), held.past[part], held.coming[part]) for part in _parts(len(held.users))]
@@ -98,15 +123,27 @@ def neighbours(known: Sequences, held: Held, items: int) -> Scores:
 
 def _hits(scores: NDArray[np.floating[Any]], past: sparse.csr_matrix, coming: sparse.csr_matrix) -> NDArray[np.float64]:
     """Which of the first 20 came true, [n, 20] in rank order."""
-    scores = np.array(scores, np.float32)
+    scores = np.array(scores, np.float64)
     scores[past.nonzero()] = -np.inf
     first = min(FIRST, scores.shape[1])
-    # equal scores go to the lower item row, which is the more common item: a stable order whatever the block
-    top = np.argsort(-scores, axis=1, kind="stable")[:, :first]
+    top = _first(_untied(scores), first) if first else np.zeros((len(scores), 0), np.int64)
     truth = np.zeros(scores.shape, np.int8)
     truth[coming.nonzero()] = 1
     hits = np.take_along_axis(truth, top, 1).astype(float)
     return np.pad(hits, ((0, 0), (0, FIRST - first)))
+
+
+def _untied(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Equal scores go to the lower item row, which is the more common item: an order that no block size changes."""
+    most = np.abs(scores, where=np.isfinite(scores), out=np.zeros_like(scores)).max(initial=1e-12)
+    return scores - np.arange(scores.shape[1]) * (1e-14 * most)
+
+
+def _first(scores: NDArray[np.float64], count: int) -> NDArray[np.int64]:
+    """The columns of each row's first `count` scores, best first."""
+    top = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+    order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
+    return np.take_along_axis(top, order, 1)
 
 
 def _parts(count: int) -> Iterator[slice]:

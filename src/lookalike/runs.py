@@ -1,8 +1,9 @@
-"""Run folders: a trained encoder with its settings, vocabulary, item vectors and figures.
+"""Run folders: a trained encoder with all that is fitted, its vocabulary, item vectors and figures.
 
-    runs/NAME/  config.json  vocabulary.json  items.parquet  model.safetensors  items.npy  metrics.json  manifest.json
+    runs/NAME/  config.json  vocabulary.json  items.parquet  model.safetensors  fitted.safetensors  items.npy
+                metrics.json  manifest.json
 
-Weights are safetensors: nothing that is loaded can run code.
+Weights are safetensors: nothing that is loaded can run code. A run holds no user and can be copied to another workspace.
 """
 
 from dataclasses import dataclass
@@ -13,21 +14,34 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import load_file, save_file
 
+from lookalike.errors import StateError
 from lookalike.sequences import Vocabulary
-from lookalike.workspace import Workspace, new_folder, sha256, write_json
+from lookalike.workspace import Workspace, checked_name, new_folder, read_json, sha256, write_json
+
+Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Trained:
-    """What a finished fit leaves."""
+class Run:
+    """What a finished fit leaves and a later command reads."""
 
     name: str
     weights: dict[str, torch.Tensor]
-    items: NDArray[np.float32]  # [V, D]
+    fitted: Arrays  # of the blocks that need no training, and of the fusion
     vocabulary: Vocabulary
     config: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is only written: item vectors [V, W], figures, and where they come from."""
+
+    items: NDArray[np.float32]
     metrics: dict[str, Any]
     manifest: dict[str, Any]
 
@@ -38,21 +52,64 @@ def next_name(workspace: Workspace) -> str:
     return f"r{max(taken, default=0) + 1:06d}"
 
 
-def save(workspace: Workspace, run: Trained) -> Path:
+def save(workspace: Workspace, run: Run, results: Results) -> Path:
     """Writes a finished run, whole or not at all; gives its folder."""
     target = workspace.runs / run.name
     with new_folder(target) as folder:
         write_json(folder / "config.json", run.config)
-        write_json(folder / "metrics.json", run.metrics)
-        write_json(
-            folder / "vocabulary.json",
-            {"codes": run.vocabulary.codes, "attributes": run.vocabulary.attributes, "profile": run.vocabulary.profile},
-        )
-        pl.DataFrame({"row": np.arange(len(run.vocabulary.items)), "item_id": run.vocabulary.items}).with_columns(
-            pl.col("item_id").cast(pl.String)
-        ).write_parquet(folder / "items.parquet")
-        np.save(folder / "items.npy", run.items)
+        write_json(folder / "metrics.json", results.metrics)
+        _save_vocabulary(folder, run.vocabulary)
+        np.save(folder / "items.npy", results.items)
         save_file(run.weights, folder / "model.safetensors")
+        save_arrays({name: np.ascontiguousarray(array) for name, array in run.fitted.items()}, folder / FITTED)
         hashes = {file.name: sha256(file) for file in sorted(folder.iterdir())}
-        write_json(folder / "manifest.json", run.manifest | {"sha256": hashes})
+        write_json(folder / "manifest.json", results.manifest | {"sha256": hashes})
     return target
+
+
+FITTED = "fitted.safetensors"
+
+
+def load(workspace: Workspace, name: str) -> Run:
+    """A run by name, or by the path of its folder. Raises StateError when it is not there, or damaged."""
+    folder = Path(name) if "/" in name else workspace.runs / checked_name(name)
+    if not (folder / "manifest.json").exists():
+        known = sorted(p.name for p in workspace.runs.glob("r*") if p.name[1:].isdigit())
+        raise StateError(f"{folder}: no run is here", f"known: {', '.join(known) or 'none; lookalike train'}")
+    hashes = read_json(folder / "manifest.json", "sha256")["sha256"]
+    config = read_json(folder / "config.json", "sizes", "settings", "fusion", "aggregates")
+    for file in ("model.safetensors", FITTED, "items.parquet", "vocabulary.json"):
+        if not (folder / file).exists() or sha256(folder / file) != hashes.get(file):
+            raise StateError(f"{folder / file}: damaged or missing", "lookalike train makes a new run")
+    try:
+        weights, fitted = load_file(folder / "model.safetensors"), load_arrays(folder / FITTED)
+        return Run(folder.name, weights, fitted, _load_vocabulary(folder), config)
+    except (OSError, SafetensorError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
+        raise StateError(f"{folder}: damaged ({error})", "lookalike train makes a new run") from error
+
+
+def _save_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
+    words = {"codes": vocabulary.codes, "attributes": vocabulary.attributes, "profile": vocabulary.profile}
+    write_json(folder / "vocabulary.json", words)
+    offsets, codes = vocabulary.item_attributes
+    rows = np.repeat(np.arange(len(vocabulary.items)), np.diff(offsets)[: len(vocabulary.items)])
+    named = pl.DataFrame({"row": np.arange(len(vocabulary.items)), "item_id": vocabulary.items}).with_columns(
+        pl.col("item_id").cast(pl.String)
+    )
+    grouped = pl.DataFrame({"row": rows, "attributes": codes[: len(rows)]}).group_by("row").agg("attributes")
+    named.join(grouped, on="row", how="left").sort("row").write_parquet(folder / "items.parquet")
+
+
+def _load_vocabulary(folder: Path) -> Vocabulary:
+    words = read_json(folder / "vocabulary.json", "codes", "attributes", "profile")
+    items = pl.read_parquet(folder / "items.parquet").sort("row")
+    lists = items["attributes"].fill_null([])
+    offsets = np.concatenate([[0], np.cumsum(lists.list.len().to_numpy(), dtype=np.int64)])
+    codes = lists.explode().drop_nulls().to_numpy().astype(np.int32)
+    return Vocabulary(
+        items=items["item_id"].to_list(),
+        codes=words["codes"],
+        attributes=[(attribute, value) for attribute, value in words["attributes"]],
+        item_attributes=(offsets, codes),
+        profile=[(attribute, value) for attribute, value in words["profile"]],
+    )

@@ -9,6 +9,7 @@ No Python object exists per event or user; a block of users is a slice.
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from lookalike import store as queries
-from lookalike.store import Cut, Store
+from lookalike.store import Cut, Names, Seen, Store
 from lookalike.workspace import reserve
 
 SECONDS_PER_DAY = 86_400
+BASKET_GAP = 1_800  # seconds without an event that end a visit
 NO_ITEM = -1
 MAX_ATTRIBUTES = 50_000  # values of item attributes that are known by name; rarer ones are left out
 MAX_PROFILE = 64  # values of user attributes
@@ -60,6 +62,21 @@ class Sequences:
     def users(self) -> int:
         return len(self.offsets) - 1
 
+    @property
+    def fields(self) -> list[str]:
+        """The coded fields, in the order of the columns."""
+        return [name for name, array in self.columns.items() if array.dtype == np.int16]
+
+    @cached_property
+    def owner(self) -> NDArray[np.int64]:
+        """Which user row each event belongs to, [E]."""
+        return np.repeat(np.arange(self.users), np.diff(self.offsets))
+
+    def profile_of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Where each row's attributes begin among the codes of all of them, and the codes."""
+        offsets, codes = self.profile
+        return _ends(offsets, rows)[:-1], np.asarray(codes[_positions(offsets, rows)])
+
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self.columns[column]
 
@@ -95,12 +112,18 @@ class Sequences:
         return Sequences(moment, offsets, {name: array[kept] for name, array in self.columns.items()}, self.profile)
 
 
-def build(store: Store, cut: Cut, folder: Path) -> tuple[Sequences, Vocabulary]:
+def build(
+    store: Store, cut: Cut, folder: Path, known: Vocabulary | None = None, seen: Seen | None = None
+) -> tuple[Sequences, Vocabulary]:
     """Streams the events before the cut into `folder` and opens them. Memory is bounded by one batch of rows.
 
-    Also writes `users.parquet` there: `row`, `user_id`, `tie`, `events`.
+    Also writes `users.parquet` there: `row`, `user_id`, `tie`, `events`. With `known` its numbers are kept and new items
+    follow; with `seen` only users with other events than those are read, and `all_users.parquet` has everybody.
     """
-    queries.prepare(store, cut)
+    queries.prepare(store, cut, _names(known))
+    if seen is not None:
+        _write_users(store, folder / "all_users.parquet")
+        queries.only_changed(store, cut, seen)
     counts = _write_users(store, folder / "users.parquet")
     offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
     columns = {
@@ -117,23 +140,42 @@ def build(store: Store, cut: Cut, folder: Path) -> tuple[Sequences, Vocabulary]:
             columns[name][position : position + len(batch)] = filled.to_numpy(zero_copy_only=False)
         position += len(batch)
     assert position == offsets[-1], "every counted event is streamed once"
-    vocabulary, profile = _vocabulary(store, len(counts))
+    vocabulary, profile = _vocabulary(store, len(counts), known)
     flat = {name: array[: int(offsets[-1])] for name, array in columns.items()}
     return Sequences(_seconds(cut.as_of), offsets, flat, profile), vocabulary
 
 
-def _vocabulary(store: Store, users: int) -> tuple[Vocabulary, tuple[NDArray[np.int64], NDArray[np.int32]]]:
+def _vocabulary(
+    store: Store, users: int, known: Vocabulary | None
+) -> tuple[Vocabulary, tuple[NDArray[np.int64], NDArray[np.int32]]]:
+    names = _names(known)
     items = queries.item_list(store)
-    attributes, item_pairs = queries.item_attribute_codes(store, MAX_ATTRIBUTES)
-    profile, user_pairs = queries.user_attribute_codes(store, MAX_PROFILE)
+    attributes, item_pairs = queries.item_attribute_codes(store, MAX_ATTRIBUTES, names)
+    profile, user_pairs = queries.user_attribute_codes(store, MAX_PROFILE, names)
+    of_items = _grouped(item_pairs["row"].to_numpy(), item_pairs["code"].to_numpy(), len(items))
     vocabulary = Vocabulary(
         items=items,
-        codes={field: queries.code_values(store, field) for field in queries.CODED_FIELDS},
+        codes=known.codes if known else {field: queries.code_values(store, field) for field in queries.CODED_FIELDS},
         attributes=attributes,
-        item_attributes=_grouped(item_pairs["row"].to_numpy(), item_pairs["code"].to_numpy(), len(items)),
+        item_attributes=_followed(known.item_attributes, of_items) if known else of_items,
         profile=profile,
     )
     return vocabulary, _grouped(user_pairs["row"].to_numpy(), user_pairs["code"].to_numpy(), users)
+
+
+def _names(known: Vocabulary | None) -> Names | None:
+    return Names(known.items, known.codes, known.attributes, known.profile) if known else None
+
+
+def _followed(
+    known: tuple[NDArray[np.int64], NDArray[np.int32]], every: tuple[NDArray[np.int64], NDArray[np.int32]]
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The known items with the attributes they were trained with, and the items after them with those of `every`."""
+    first = len(known[0]) - 1
+    begin = every[0][first]
+    return np.concatenate([known[0], every[0][first + 1 :] - begin + known[0][-1]]), np.concatenate(
+        [known[1], every[1][begin:]]
+    )
 
 
 def _positions(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -107,9 +107,9 @@ def opened(path: Path, *, temporary: Path | None = None, read_only: bool = False
         raise explained(error, path) from error
 
 
-def opened_in(workspace: Workspace) -> contextlib.AbstractContextManager[Store]:
+def opened_in(workspace: Workspace, read_only: bool = False) -> contextlib.AbstractContextManager[Store]:
     """The workspace's store; what does not fit in memory goes beside it."""
-    return opened(workspace.database, temporary=workspace.root / f"{TEMPORARY}duckdb")
+    return opened(workspace.database, temporary=workspace.root / f"{TEMPORARY}duckdb", read_only=read_only)
 
 
 def explained(error: duckdb.Error, path: Path) -> LookalikeError:
@@ -150,10 +150,21 @@ def last_moment(store: Store) -> datetime:
     return moment
 
 
-def prepare(store: Store, cut: Cut) -> None:
+@dataclass(frozen=True)
+class Names:
+    """Numbers given before: items by row, values of each coded field and attributes by code."""
+
+    items: list[str]
+    codes: dict[str, list[str]]
+    attributes: list[tuple[str, str]]
+    profile: list[tuple[str, str]]
+
+
+def prepare(store: Store, cut: Cut, known: Names | None = None) -> None:
     """Makes the temporary tables that number users, items and codes; everything below reads them.
 
-    Numbers follow from the content alone: users by id, items and values by count and then by name.
+    Numbers follow from the content alone: users by id, items and values by count and then by name. With `known`, those
+    numbers stay, new items follow them, and new values have none.
     """
     store.connection.execute(
         """CREATE OR REPLACE TEMP TABLE user_rows AS
@@ -162,13 +173,19 @@ def prepare(store: Store, cut: Cut) -> None:
                  FROM events WHERE ts < ? GROUP BY user_id HAVING count(*) >= ?)""",
         [cut.as_of, cut.min_events],
     )
+    _known_items(store, known.items if known else [])
     store.connection.execute(
         """CREATE OR REPLACE TEMP TABLE item_rows AS
-           SELECT (row_number() OVER (ORDER BY n DESC, item_id) - 1)::INTEGER AS row, item_id, n
-           FROM (SELECT item_id, count(*) AS n FROM events WHERE ts < ? AND item_id IS NOT NULL GROUP BY item_id)""",
+           SELECT (coalesce(k.row, row_number() OVER (PARTITION BY k.row IS NULL ORDER BY n DESC, item_id) - 1
+                   + (SELECT count(*) FROM known_items)))::INTEGER AS row, item_id, coalesce(n, 0) AS n
+           FROM (SELECT item_id, count(*) AS n FROM events WHERE ts < ? AND item_id IS NOT NULL GROUP BY item_id)
+           FULL JOIN known_items k USING (item_id)""",
         [cut.as_of],
     )
     for field in CODED_FIELDS:
+        if known is not None:
+            _number(store, f"{field}_codes", pl.DataFrame({"value": known.codes.get(field, [])}, {"value": pl.String}), 1)
+            continue
         store.connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE {field}_codes AS
                 SELECT (row_number() OVER (ORDER BY n DESC, {field}))::INTEGER AS code, {field} AS value
@@ -176,6 +193,43 @@ def prepare(store: Store, cut: Cut) -> None:
                 ORDER BY code LIMIT {MAX_CODES}""",
             [cut.as_of],
         )
+
+
+def _known_items(store: Store, items: list[str]) -> None:
+    _number(store, "known_items", pl.DataFrame({"item_id": items}, {"item_id": pl.String}), 0, "row")
+
+
+def _number(store: Store, table: str, values: pl.DataFrame, first: int, column: str = "code") -> None:
+    """A temporary table of the values with their numbers in order, from `first`."""
+    store.connection.register("numbered", values.with_row_index(column, first).to_arrow())
+    try:
+        store.connection.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(table)} AS SELECT * FROM numbered")
+    finally:
+        store.connection.unregister("numbered")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What an earlier embedding has read: the events before `as_of` of the first `files` files."""
+
+    as_of: datetime
+    files: int
+
+
+def last_file(store: Store) -> int:
+    """The number of the newest file."""
+    ((number,),) = store.rows("SELECT coalesce(max(file_id), 0) FROM files")
+    return int(number)
+
+
+def only_changed(store: Store, cut: Cut, seen: Seen) -> None:
+    """After `prepare`: leaves those users of whom there are events that were not seen, and numbers them anew."""
+    store.connection.execute(
+        """CREATE OR REPLACE TEMP TABLE user_rows AS
+           SELECT (row_number() OVER (ORDER BY user_id) - 1)::INTEGER AS row, user_id, n FROM user_rows
+           WHERE user_id IN (SELECT user_id FROM events WHERE ts < ? AND (ts >= ? OR file_id > ?))""",
+        [cut.as_of, seen.as_of, seen.files],
+    )
 
 
 def user_rows(store: Store) -> RecordBatchReader:
@@ -211,15 +265,20 @@ def item_list(store: Store) -> list[str]:
     return [item for (item,) in store.rows("SELECT item_id FROM item_rows ORDER BY row")]
 
 
-def item_attribute_codes(store: Store, most: int) -> tuple[list[tuple[str, str]], pl.DataFrame]:
+def item_attribute_codes(
+    store: Store, most: int, known: Names | None = None
+) -> tuple[list[tuple[str, str]], pl.DataFrame]:
     """The most common (attribute, value) pairs among the numbered items, and which item (`row`) has which (`code`)."""
-    store.connection.execute(
-        """CREATE OR REPLACE TEMP TABLE attribute_codes AS
-           SELECT (row_number() OVER (ORDER BY n DESC, attribute, value) - 1)::INTEGER AS code, attribute, value
-           FROM (SELECT attribute, value, sum(r.n) AS n FROM item_attributes a JOIN item_rows r USING (item_id)
-                 GROUP BY attribute, value HAVING count(*) > 1) ORDER BY code LIMIT ?""",
-        [most],
-    )
+    if known is not None:
+        _number(store, "attribute_codes", _pairs(known.attributes), 0)
+    else:
+        store.connection.execute(
+            """CREATE OR REPLACE TEMP TABLE attribute_codes AS
+               SELECT (row_number() OVER (ORDER BY n DESC, attribute, value) - 1)::INTEGER AS code, attribute, value
+               FROM (SELECT attribute, value, sum(r.n) AS n FROM item_attributes a JOIN item_rows r USING (item_id)
+                     GROUP BY attribute, value HAVING count(*) > 1) ORDER BY code LIMIT ?""",
+            [most],
+        )
     names = store.rows("SELECT attribute, value FROM attribute_codes ORDER BY code")
     pairs = store.frame(
         """SELECT DISTINCT r.row, c.code FROM item_attributes a JOIN item_rows r USING (item_id)
@@ -228,21 +287,30 @@ def item_attribute_codes(store: Store, most: int) -> tuple[list[tuple[str, str]]
     return [(attribute, value) for attribute, value in names], pairs
 
 
-def user_attribute_codes(store: Store, most: int) -> tuple[list[tuple[str, str]], pl.DataFrame]:
+def user_attribute_codes(
+    store: Store, most: int, known: Names | None = None
+) -> tuple[list[tuple[str, str]], pl.DataFrame]:
     """The most common (attribute, value) pairs among the numbered users, and which user (`row`) has which (`code`)."""
-    store.connection.execute(
-        """CREATE OR REPLACE TEMP TABLE profile_codes AS
-           SELECT (row_number() OVER (ORDER BY n DESC, attribute, value) - 1)::INTEGER AS code, attribute, value
-           FROM (SELECT attribute, value, count(*) AS n FROM user_attributes a JOIN user_rows USING (user_id)
-                 GROUP BY attribute, value) ORDER BY code LIMIT ?""",
-        [most],
-    )
+    if known is not None:
+        _number(store, "profile_codes", _pairs(known.profile), 0)
+    else:
+        store.connection.execute(
+            """CREATE OR REPLACE TEMP TABLE profile_codes AS
+               SELECT (row_number() OVER (ORDER BY n DESC, attribute, value) - 1)::INTEGER AS code, attribute, value
+               FROM (SELECT attribute, value, count(*) AS n FROM user_attributes a JOIN user_rows USING (user_id)
+                     GROUP BY attribute, value) ORDER BY code LIMIT ?""",
+            [most],
+        )
     names = store.rows("SELECT attribute, value FROM profile_codes ORDER BY code")
     pairs = store.frame(
         """SELECT DISTINCT r.row, c.code FROM user_attributes a JOIN user_rows r USING (user_id)
            JOIN profile_codes c USING (attribute, value) ORDER BY r.row, c.code"""
     )
     return [(attribute, value) for attribute, value in names], pairs
+
+
+def _pairs(known: list[tuple[str, str]]) -> pl.DataFrame:
+    return pl.DataFrame(known, {"attribute": pl.String, "value": pl.String}, orient="row")
 
 
 def what_users_did(store: Store, looked_at: pl.DataFrame, cut: Cut) -> pl.DataFrame:

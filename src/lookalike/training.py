@@ -1,29 +1,41 @@
 """Fits an encoder, the only optimiser loop there is, and embeds users with it.
 
-At each position the user's vector learns to foresee an item drawn from the user's later events (the dense all-action
-objective of PinnerFormer, arXiv:2205.04507, with one drawn action a position), by sampled softmax.
+Item vectors start from the directions of the content block, so that the pool of a user's items means something before
+the first step; what is learnt is by the objectives of `objectives.py`. Under `torchrun` every process takes its share
+of the batches and gradients are averaged.
 """
 
+import contextlib
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
+from torch import distributed
 
-from lookalike import batches, losses, next_items
-from lookalike.encoders import FIRST_ITEM, Sizes, TwoTower
-from lookalike.errors import SettingsError
+from lookalike import batches, features, next_items, objectives
+from lookalike.encoders import ENCODERS, FIRST_ITEM, OWN_IDS, Sizes, TwoTower
+from lookalike.errors import SettingsError, StateError
+from lookalike.features import Content
+from lookalike.objectives import Sampling, Step
 from lookalike.sequences import Sequences, Vocabulary
 from lookalike.settings import TrainSettings
 
 TRAINING_EVENTS = 4_000_000  # events read in all, where the number of epochs was not given
-MOST_EPOCHS = 20
+MOST_EPOCHS = 10
+STEPS = 100  # in an epoch, where the size of a batch was not given: small logs need the steps more than the speed
+BATCH_EVENTS = (512, 8_192)
 POPULARITY_POWER = 0.75
-INFERENCE_EVENTS = 65_536
+INFERENCE_EVENTS = 32_768
+CHECKED_EVERY = 16  # steps between two looks at whether the loss is still a number
+
+
+class NotFinite(Exception):
+    """The loss is no number any more."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +63,12 @@ class Plan:
     events: int  # in all, the held-out ones included
     as_of: int  # seconds since 1970: the end of all events
     known: Sequences
+    content: Content  # of the known events
     watched: next_items.Held  # the held-out users whose figures choose the epoch
     held: next_items.Held  # the others, whose figures are reported
     window: int | None
     epochs: int
+    batch_events: int
     settings: TrainSettings
 
 
@@ -73,25 +87,38 @@ def plan(sequences: Sequences, vocabulary: Vocabulary, settings: TrainSettings) 
     known = sequences.before(cut_for(sequences, settings.holdout_share))
     rng = np.random.default_rng([settings.random_seed, 1])
     watched, held = next_items.halves(next_items.hold_out(known, sequences, len(vocabulary.items), rng))
-    window = batches.window_for(sequences, settings.window_days)
-    epochs = settings.epochs or max(1, min(MOST_EPOCHS, round(TRAINING_EVENTS / max(1, len(known["time"])))))
-    return Plan(int(sequences.offsets[-1]), sequences.as_of, known, watched, held, window, epochs, settings)
+    events = len(known["time"])
+    sample = features.sample(known, settings.random_seed)
+    return Plan(
+        events=int(sequences.offsets[-1]),
+        as_of=sequences.as_of,
+        known=known,
+        content=features.fit_content(sample, vocabulary, settings.content_dim, settings.random_seed),
+        watched=watched,
+        held=held,
+        window=batches.window_for(sequences, settings.window_days),
+        epochs=settings.epochs or max(1, min(MOST_EPOCHS, round(TRAINING_EVENTS / max(1, events)))),
+        batch_events=settings.batch_events or int(np.clip(events // STEPS, *BATCH_EVENTS)),
+        settings=settings,
+    )
 
 
-def sizes(vocabulary: Vocabulary, settings: TrainSettings) -> Sizes:
+def sizes(sequences: Sequences, vocabulary: Vocabulary, settings: TrainSettings) -> Sizes:
     return Sizes(
         encoder=settings.encoder,
         dim=settings.dim,
         length=settings.length,
         items=len(vocabulary.items),
         attributes=len(vocabulary.attributes),
-        event_types=len(vocabulary.codes["event_type"]),
+        fields={name: len(vocabulary.codes[name]) for name in sequences.fields},
+        profile=len(vocabulary.profile),
     )
 
 
-def model_for(sizes: Sizes, vocabulary: Vocabulary) -> TwoTower:
+def model_for(sizes: Sizes, vocabulary: Vocabulary, dropout: float = 0.0) -> TwoTower:
+    """A model before training. `vocabulary` may hold items past those `sizes` counts."""
     offsets, codes = vocabulary.item_attributes
-    return TwoTower(sizes, (torch.from_numpy(offsets), torch.from_numpy(codes.astype(np.int64))))
+    return TwoTower(sizes, (torch.from_numpy(offsets), torch.from_numpy(codes.astype(np.int64))), dropout)
 
 
 def device_for(name: str) -> torch.device:
@@ -107,39 +134,49 @@ def device_for(name: str) -> torch.device:
 
 
 class Fit:
-    """A model, its optimiser and where they stand. `run` goes on until the plan or the patience ends."""
+    """A model, its optimisers and where they stand. `run` goes on until the plan or the patience ends."""
 
     def __init__(self, plan: Plan, vocabulary: Vocabulary, device: torch.device) -> None:
-        torch.manual_seed(plan.settings.random_seed)
-        self.plan = plan
-        self.device = device
-        self.model = model_for(sizes(vocabulary, plan.settings), vocabulary).to(device)
-        self.optimiser = torch.optim.AdamW(
-            self.model.parameters(), lr=plan.settings.learning_rate, weight_decay=1e-3, betas=(0.9, 0.98)
-        )
-        self.progress = Progress()
-        self.best: Tensors = self.weights()
+        settings = plan.settings
+        torch.manual_seed(settings.random_seed)
+        self.plan, self.vocabulary, self.device = plan, vocabulary, device
+        model = model_for(sizes(plan.known, vocabulary, settings), vocabulary, settings.dropout)
+        self.objective = objectives.parsed(settings.objective or ENCODERS[settings.encoder].objective)
         item = np.asarray(plan.known["item"])
         counts = np.bincount(item[item >= 0], minlength=max(1, len(vocabulary.items)))
-        if counts.any():  # an item not seen yet is its attributes alone: its id means nothing, nor is it a negative
-            with torch.no_grad():
-                self.model.item_id.weight[torch.from_numpy(np.flatnonzero(counts == 0)) + FIRST_ITEM] = 0
-        else:
-            counts[:] = 1
-        chance = counts**POPULARITY_POWER
-        self.chance = torch.from_numpy(chance / chance.sum()).float().to(device)
-        self.log_q = torch.log(self.chance * plan.settings.negatives)
+        if settings.encoder != "skipgram":  # that one is the simple rival as it is known
+            start_from(model, plan.content)
+        self.sampling = _sampling(model, counts, settings.negatives, device)
+        self.model = model.to(device)
+        tables = self.model.tables()
+        dense = [value for value in self.model.parameters() if all(value is not table for table in tables)]
+        rate, betas = settings.learning_rate, (0.9, 0.98)
+        # a step touches few rows of the tables: the others cost nothing
+        self.optimisers: dict[str, torch.optim.Optimizer] = {
+            "dense": torch.optim.AdamW(dense, lr=rate, betas=betas, weight_decay=1e-3),
+            "tables": torch.optim.SparseAdam(tables, lr=rate, betas=betas),
+        }
+        self.progress = Progress()
+        self.best: Tensors = self.weights()
 
     def weights(self) -> Tensors:
         return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
-    def run(self, on_epoch: OnEpoch, on_events: OnEvents) -> None:
-        """Trains to the end and puts the best epoch's weights into the model."""
+    def run(self, on_epoch: OnEpoch, on_events: OnEvents, on_note: Callable[[str], None] = lambda note: None) -> None:
+        """Trains to the end and puts the best epoch's weights into the model.
+
+        A loss that turns into no number ends it with the last good epoch; in the first epoch it raises StateError.
+        """
         plan, progress = self.plan, self.progress
         starts = batches.window_starts(plan.known, plan.window)
-        later = batches.later_events(plan.known, plan.settings.horizon)
         while progress.epoch < plan.epochs and progress.epoch - progress.best_epoch < plan.settings.patience:
-            loss, speed = self._epoch(starts, later, on_events)
+            try:
+                loss, speed = self._epoch(starts, on_events)
+            except NotFinite as error:
+                if not progress.epoch:
+                    raise StateError("the loss turned into no number", "a smaller --learning-rate") from error
+                on_note(f"the loss turned into no number in epoch {progress.epoch + 1}; the best before it is kept")
+                break
             figures = next_items.measure(plan.watched, self.item_scores())
             progress.epoch += 1
             progress.history.append(Epoch(progress.epoch, loss, figures, speed))
@@ -149,58 +186,62 @@ class Fit:
             on_epoch(progress, self)
         self.model.load_state_dict(self.best)
 
-    def _epoch(self, starts: NDArray[np.int64], later: batches.Later, on_events: OnEvents) -> tuple[float, float]:
-        """One pass; mean loss and events a second."""
-        settings, known = self.plan.settings, self.plan.known
+    def _epoch(self, starts: NDArray[np.int64], on_events: OnEvents) -> tuple[float, float]:
+        """One pass; mean loss and events a second of all processes."""
+        settings, known, (rank, processes) = self.plan.settings, self.plan.known, process()
         # drawn from the epoch's number, so that a resumed fit goes on as an unbroken one would
-        rng = np.random.default_rng([settings.random_seed, 2, self.progress.epoch])
-        torch.manual_seed(settings.random_seed + self.progress.epoch + 1)
-        stretches = batches.cut_up(known, starts, settings.length, rng)
+        shared = np.random.default_rng([settings.random_seed, 2, self.progress.epoch])
+        own = np.random.default_rng([settings.random_seed, 3, self.progress.epoch, rank])
+        torch.manual_seed(settings.random_seed + (self.progress.epoch + 1) * processes + rank)
+        stretches = batches.cut_up(known, starts, settings.length, shared)
+        later = batches.later_events(known, settings.horizon, _masked(known, settings.mask_hours, shared))
+        parts = list(batches.by_length(stretches, self.plan.batch_events, shared))
+        parts = parts[: len(parts) - len(parts) % processes] or parts * processes  # each process as many
         self.model.train()
-        began, total, seen, losses_sum, steps = perf_counter(), int(stretches.length.sum()), 0, 0.0, 0
-        planned = total * self.plan.epochs
-        for chosen in batches.by_length(stretches, settings.batch_events, rng):
-            part = stretches[chosen]
-            self._set_rate((self.progress.epoch * total + seen) / max(1, planned))
-            losses_sum += self._step(part, later, rng)
-            seen, steps = seen + int(part.length.sum()), steps + 1
+        began, total, seen = perf_counter(), max(1, int(stretches.length.sum())), 0
+        losses_sum = torch.zeros((), device=self.device)
+        for done, first in enumerate(range(0, len(parts), processes), 1):
+            part = stretches[parts[first + rank]]
+            self._set_rate((self.progress.epoch * total + seen) / (total * self.plan.epochs))
+            losses_sum += self._step(part, later, own)
+            if done % CHECKED_EVERY == 0 or first + processes >= len(parts):
+                self._check(losses_sum)
+            seen += sum(int(stretches.length[other].sum()) for other in parts[first : first + processes])
             speed = seen / (perf_counter() - began)
             on_events(self.progress.epoch * total + seen, f"epoch {self.progress.epoch + 1}  {speed:,.0f} events/s")
-        return losses_sum / max(1, steps), seen / max(1e-9, perf_counter() - began)
+        return losses_sum.item() / max(1, len(parts) // processes), seen / max(1e-9, perf_counter() - began)
+
+    def _check(self, losses_sum: torch.Tensor) -> None:
+        finite = torch.isfinite(losses_sum).float()
+        if distributed.is_initialized():  # all stop, or none
+            distributed.all_reduce(finite, distributed.ReduceOp.MIN)
+        if not finite.item():
+            raise NotFinite
 
     def _set_rate(self, done: float) -> None:
         """Warm up over the first 2 %, then a half cosine down to a tenth."""
         factor = min(1.0, done / 0.02) if done < 0.02 else 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, done)))
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.plan.settings.learning_rate * max(factor, 0.01)
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = self.plan.settings.learning_rate * max(factor, 0.01)
 
-    def _step(self, part: batches.Stretches, later: batches.Later, rng: np.random.Generator) -> float:
-        batch, position = batches.gather(self.plan.known, part, self.device)
-        targets, where = _targets(self.plan.known, position, later, rng)
-        if not len(targets):
-            return 0.0
-        target = torch.from_numpy(targets + FIRST_ITEM).to(self.device)
-        negative = torch.multinomial(self.chance, self.plan.settings.negatives, replacement=True) + FIRST_ITEM
-        # each item's vector is made once a step, however often it stands in the batch
-        unique, inverse = torch.unique(torch.cat([batch.item.flatten(), target, negative]), return_inverse=True)
-        vectors = self.model.items(unique)
-        cells = batch.item.numel()
-        # F.embedding, not indexing: its gradient is summed in a fixed order, so that a seed fixes the weights
-        inputs, targeted, drawn = torch.split(F.embedding(inverse, vectors), [cells, len(target), len(negative)])
-        users = self.model.users(batch, inputs.view(*batch.item.shape, -1))
-        users = users.flatten(0, 1).index_select(0, torch.from_numpy(where).to(self.device)) * self.model.scale
-        loss = losses.sampled_softmax(
-            users,
-            targeted,
-            drawn,
-            (self.log_q[target - FIRST_ITEM], self.log_q[negative - FIRST_ITEM]),
-            target.unsqueeze(1) == negative,
+    def _step(self, part: batches.Stretches, later: batches.Later, rng: np.random.Generator) -> torch.Tensor:
+        plan = self.plan
+        step = Step(
+            self.model, plan.known, self.vocabulary, part, later, plan.settings.horizon, self.sampling, rng, self.device
         )
-        self.optimiser.zero_grad(set_to_none=True)
+        for optimiser in self.optimisers.values():
+            optimiser.zero_grad(set_to_none=True)
+        # half the bits halve the work of a GPU; a CPU has to emulate them
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            loss = torch.stack([weight * objective(step) for weight, objective in self.objective]).sum()
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimiser.step()
-        return float(loss.detach())
+        _average_gradients(self.model)
+        dense = [value for group in self.optimisers["dense"].param_groups for value in group["params"]]
+        torch.nn.utils.clip_grad_norm_(dense, 1.0)
+        for optimiser in self.optimisers.values():
+            optimiser.step()
+        return loss.detach()
 
     def item_scores(self) -> next_items.Scores:
         """Dot products of held-out users, as they were at the cut, with all items."""
@@ -210,38 +251,105 @@ class Fit:
         return lambda users: user_vectors(self.model, known, latest[users]) @ items.T
 
 
-def _targets(
-    known: Sequences, position: NDArray[np.int64], later: batches.Later, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """For each place with later events one of their items, and the flat index of the place in the batch."""
-    flat = position.ravel()
-    where = np.flatnonzero(flat >= 0)
-    begin, end = later.begin[flat[where]], later.end[flat[where]]
-    drawn = begin + (rng.random(len(begin)) * (end - begin)).astype(np.int64)
-    able = end > begin
-    item = np.asarray(known["item"])[np.where(able, drawn, 0)].astype(np.int64)
-    able &= item >= 0
-    return item[able], where[able]
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Joins the processes `torchrun` has started, where it has."""
+    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield
+        return
+    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def wait() -> None:
+    """Until all processes are here."""
+    if distributed.is_initialized():
+        distributed.barrier()
+
+
+def process() -> tuple[int, int]:
+    """This process's number, and how many train together."""
+    return (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
+
+
+def _average_gradients(model: TwoTower) -> None:
+    if not distributed.is_initialized():
+        return
+    for value in model.parameters():
+        if value.grad is None:  # of no use to this process's batch, but the others wait
+            value.grad = torch.zeros_like(value)
+        if value.grad.is_sparse:
+            value.grad = value.grad.coalesce()
+        distributed.all_reduce(value.grad)
+        value.grad /= distributed.get_world_size()
+
+
+def _masked(known: Sequences, hours: int, rng: np.random.Generator) -> NDArray[np.int64] | None:
+    """How far behind each user's present the known events end: for half of the users up to so many hours.
+
+    Without it the vector would hang on the last visit, which says what is bought next and not who somebody is (TransAct,
+    arXiv:2306.00248, masks a random recent window for the same reason).
+    """
+    if not hours:
+        return None
+    return np.where(rng.random(known.users) < 0.5, rng.integers(0, hours * 3_600 + 1, known.users), 0)
+
+
+def _sampling(model: TwoTower, counts: NDArray[np.int64], negatives: int, device: torch.device) -> Sampling:
+    """Negatives by a power of their count. An item not seen yet is none, and is its attributes alone: its id means nothing."""
+    if counts.any():
+        with torch.no_grad():
+            unseen = torch.from_numpy(np.flatnonzero(counts == 0))
+            own = model.id_row[unseen[unseen < len(model.id_row)]]
+            model.item_id.weight[own[own < OWN_IDS + FIRST_ITEM]] = 0
+    else:
+        counts = np.ones_like(counts)
+    chance = counts**POPULARITY_POWER
+    return Sampling(torch.from_numpy(chance / chance.sum()).float().to(device), negatives)
+
+
+@torch.no_grad()
+def start_from(model: TwoTower, content: Content) -> None:
+    """Puts the directions of the content block into the item tower, at unit length on average."""
+    items, dim = model.sizes.items, model.sizes.dim
+    directions = (content.components * np.sqrt(content.idf)[:, None])[:, :dim].astype(np.float32)
+    attributes = content.indicator.multiply(1 / np.maximum(content.indicator.sum(1), 1)).tocsr()
+    together = directions[:items] + attributes @ directions[items:]
+    length = float(np.sqrt((together**2).sum(1).mean())) if items else 0.0
+    if length < features.NEGLIGIBLE:
+        return
+    width = directions.shape[1]
+    for table, rows in ((model.item_id, directions[:items]), (model.attribute, directions[items:])):
+        table.weight[:, width:] *= 0.1
+        if table is model.item_id:
+            own = model.id_row[:items]
+            first = torch.where(own < OWN_IDS + FIRST_ITEM)[0]  # ids that share a row start anywhere
+            table.weight[own[first], :width] = torch.from_numpy(rows)[first] / length
+        elif len(rows):
+            table.weight[:, :width] = torch.from_numpy(rows) / length
 
 
 @torch.inference_mode()
 def item_vectors(model: TwoTower) -> NDArray[np.float32]:
     """All items' vectors [V, D], in the users' space."""
     model.eval()
-    index = torch.arange(FIRST_ITEM, model.sizes.items + FIRST_ITEM, device=model.item_id.weight.device)
+    index = torch.arange(FIRST_ITEM, len(model.id_row) + FIRST_ITEM, device=model.item_id.weight.device)
     parts = [model.items(part) for part in torch.split(index, INFERENCE_EVENTS)]
     return torch.cat(parts).float().cpu().numpy() if parts else np.zeros((0, model.sizes.dim), np.float32)
 
 
 @torch.inference_mode()
 def user_vectors(model: TwoTower, sequences: Sequences, latest: batches.Stretches) -> NDArray[np.float32]:
-    """The unit vector of each stretch's user [n, D]; zeros for an empty stretch."""
+    """The unit vector of each stretch's user [n, D]; of an empty stretch what is known of the user besides events."""
     model.eval()
     vectors = np.zeros((len(latest), model.sizes.dim), np.float32)
     for chosen in batches.by_length(latest, INFERENCE_EVENTS):
         part = latest[chosen]
         batch, _ = batches.gather(sequences, part, model.item_id.weight.device)
-        output = model(batch)  # [B, T, D]
-        last = torch.from_numpy(part.length - 1).to(output.device)
+        output = model(batch)  # [B, T + 1, D]
+        last = torch.from_numpy(part.length).to(output.device)
         vectors[chosen] = output[torch.arange(len(part), device=output.device), last].float().cpu().numpy()
     return vectors

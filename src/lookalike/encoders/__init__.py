@@ -1,8 +1,10 @@
 """User encoders: a batch of sequences in, one unit vector a position out.
 
 Two towers. The item tower adds up an id embedding and the mean embedding of the item's attributes. The user tower reads
-the items of a sequence with what the event was and when, through a causal body (this registry), and adds a causal pool
-of the items read so far, so that a short history has a sensible vector before the body has learnt anything.
+the items of a sequence with what the event was and when, through a causal body (this registry), adds a causal pool of
+the items read so far, weighted by learned attention, so that a short history has a sensible vector before the body has
+learnt anything, and fuses what is known of the user besides events. Place 0 has read nothing: it is the vector of a
+user without events.
 
 To add a body: one file with a function `(dim, length) -> nn.Module` that maps [B, T, D] to [B, T, D] and lets no
 position see a later one, and one line in `ENCODERS`. The contract tests then cover it.
@@ -10,7 +12,7 @@ position see a later one, and one line in `ENCODERS`. The contract tests then co
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,25 +22,40 @@ from lookalike.encoders.gru import gru
 from lookalike.encoders.mean import mean
 from lookalike.encoders.transformer import transformer
 
-ENCODERS: dict[str, Callable[[int, int], nn.Module]] = {"transformer": transformer, "gru": gru, "mean": mean}
+
+@dataclass(frozen=True)
+class Encoder:
+    """A causal body and the objective it is trained by where none is named."""
+
+    body: Callable[[int, int], nn.Module]
+    objective: str = "all_action"
+
+
+ENCODERS: dict[str, Encoder] = {
+    "transformer": Encoder(transformer),
+    "gru": Encoder(gru),
+    "mean": Encoder(mean),
+    "skipgram": Encoder(mean, "skipgram"),
+}
 
 PADDING = 0
-NO_ITEM = 1  # an event about no item, or about one the vocabulary does not know
+NO_ITEM = 1  # an event about no item, or about one of which nothing is known
 FIRST_ITEM = 2  # item row 0 stands here
-GAP_BUCKETS = 24
-HOURS = 24
-WEEKDAYS = 7
+OWN_IDS = 1 << 19  # the most common items have an id embedding each ...
+SHARED_IDS = 1 << 18  # ... and rarer ones share these, by a hash of their row
+
+# What every event has besides its item and its coded fields, and how many values each takes.
+MOMENTS: Final = {"gap": 24, "elapsed": 24, "hour": 24, "weekday": 7, "visit": 2, "value": 17}
 
 
 @dataclass(frozen=True)
 class SequenceBatch:
-    """Sequences padded at the end, all [B, T]: a real position has an item index of 1 or more."""
+    """Sequences padded at the end: a real position has an item index of 1 or more."""
 
-    item: Tensor
-    event_type: Tensor
-    gap: Tensor  # bucket of the log time since the event before
-    hour: Tensor
-    weekday: Tensor
+    item: Tensor  # [B, T]
+    context: Tensor  # [B, T, F]: the value of each of MOMENTS, then of each coded field
+    profile: Tensor  # codes of all users' attributes, one user after the other
+    profile_starts: Tensor  # [B]
 
 
 @dataclass(frozen=True)
@@ -50,7 +67,8 @@ class Sizes:
     length: int
     items: int
     attributes: int
-    event_types: int
+    fields: dict[str, int]  # values of each coded field; 0, which is missing, not counted
+    profile: int
 
 
 class TwoTower(nn.Module):
@@ -58,33 +76,51 @@ class TwoTower(nn.Module):
 
     item_offsets: Tensor
     item_codes: Tensor
+    id_row: Tensor
+    context_starts: Tensor
 
-    def __init__(self, sizes: Sizes, item_attributes: tuple[Tensor, Tensor]) -> None:
-        """`item_attributes` is CSR: offsets [V + 1] and attribute codes."""
+    def __init__(self, sizes: Sizes, item_attributes: tuple[Tensor, Tensor], dropout: float = 0.0) -> None:
+        """`item_attributes` is CSR: offsets [V + 1] and attribute codes. It may name more items than `sizes` counts:
+        those were not there in training, and are their attributes alone."""
         super().__init__()
         self.sizes = sizes
-        dim = sizes.dim
-        self.item_id = nn.Embedding(sizes.items + FIRST_ITEM, dim, padding_idx=PADDING)
-        self.attribute = nn.Embedding(max(1, sizes.attributes), dim)
-        self.event_type = nn.Embedding(sizes.event_types + 1, dim)
-        self.gap = nn.Embedding(GAP_BUCKETS, dim)
-        self.hour = nn.Embedding(HOURS, dim)
-        self.weekday = nn.Embedding(WEEKDAYS, dim)
-        self.body = ENCODERS[sizes.encoder](dim, sizes.length)
+        self.dropout = dropout
+        dim, widths = sizes.dim, [*MOMENTS.values(), *(values + 1 for values in sizes.fields.values())]
+        self.item_id = nn.Embedding(id_rows(sizes.items), dim, padding_idx=PADDING, sparse=True)
+        self.attribute = nn.Embedding(max(1, sizes.attributes), dim, sparse=True)
+        self.context = nn.EmbeddingBag(sum(widths), dim, mode="sum")
+        self.profile = nn.EmbeddingBag(max(1, sizes.profile), dim, mode="mean")
+        self.start = nn.Parameter(torch.zeros(dim))
+        self.body = ENCODERS[sizes.encoder].body(dim, sizes.length)
+        self.attend = nn.Linear(dim, 1)
         self.head = nn.Linear(dim, dim, bias=False)
         self.pool = nn.Linear(dim, dim, bias=False)
         self.log_scale = nn.Parameter(torch.tensor(2.5))
         # of no items at all one empty entry is kept: events about nothing read it
-        offsets = item_attributes[0] if sizes.items else torch.zeros(2, dtype=torch.int64)
+        offsets = item_attributes[0] if len(item_attributes[0]) > 1 else torch.zeros(2, dtype=torch.int64)
         self.register_buffer("item_offsets", offsets, persistent=False)
         self.register_buffer("item_codes", item_attributes[1], persistent=False)
+        self.register_buffer("id_row", _id_row(sizes.items, len(offsets) - 1), persistent=False)
+        starts = torch.tensor([0, *widths[:-1]]).cumsum(0)
+        self.register_buffer("context_starts", starts, persistent=False)
+        self._start_weights()
+
+    def _start_weights(self) -> None:
+        dim = self.sizes.dim
         for table in (self.item_id, self.attribute):
             nn.init.normal_(table.weight, std=dim**-0.5)
-        for table in (self.event_type, self.gap, self.hour, self.weekday):
-            nn.init.normal_(table.weight, std=0.1 * dim**-0.5)
+        nn.init.normal_(self.context.weight, std=0.1 * dim**-0.5)
+        nn.init.normal_(self.profile.weight, std=0.1 * dim**-0.5)
         nn.init.eye_(self.pool.weight)
+        nn.init.zeros_(self.attend.weight)
+        nn.init.zeros_(self.attend.bias)
         with torch.no_grad():
+            self.head.weight.mul_(0.1)  # the pool speaks first: it needs no training to mean something
             self.item_id.weight[PADDING] = 0
+
+    def tables(self) -> list[nn.Parameter]:
+        """The parameters of which a step touches few rows."""
+        return [self.item_id.weight, self.attribute.weight]
 
     def items(self, index: Tensor) -> Tensor:
         """Item vectors [n, D] of item indices [n] (rows + FIRST_ITEM)."""
@@ -95,20 +131,24 @@ class TwoTower(nn.Module):
         position = torch.arange(int(count.sum()), device=index.device)
         codes = self.item_codes[position + torch.repeat_interleave(begin - bags, count)]
         # an empty bag gives zeros: such an item is its id alone
-        described = F.embedding_bag(codes, self.attribute.weight, bags, mode="mean")
-        return cast(Tensor, self.item_id(index) + described)
+        described = F.embedding_bag(codes, self.attribute.weight, bags, mode="mean", sparse=True)
+        own = torch.where(index >= FIRST_ITEM, self.id_row[row], index)
+        return cast(Tensor, self.item_id(own) + described)
 
     def users(self, batch: SequenceBatch, vectors: Tensor) -> Tensor:
-        """Unit vectors [B, T, D]: position t has read events 0 … t. `vectors` are the batch's items, [B, T, D]."""
-        context = self.event_type(batch.event_type) + self.gap(batch.gap)
-        context = context + self.hour(batch.hour) + self.weekday(batch.weekday)
-        hidden = self.body(vectors + context)  # [B, T, D]
-        real = (batch.item != PADDING).unsqueeze(-1)
+        """Unit vectors [B, T + 1, D]: place t has read the first t events. `vectors` are the batch's items, [B, T, D]."""
+        flat = (batch.context + self.context_starts).flatten(0, 1)  # [B * T, F]
+        context = self.context(flat).view_as(vectors)
         known = (batch.item >= FIRST_ITEM).unsqueeze(-1)
-        read = torch.cumsum(known, 1).clamp(min=1)
+        if self.dropout:
+            vectors = F.dropout(vectors, self.dropout, self.training)
+        hidden = self.body(vectors + context)  # [B, T, D]
+        weight = self.attend(vectors + context).clamp(-4, 4).exp() * known
         # over the root of their number: between a mean, which forgets how much was read, and a sum
-        pooled = torch.cumsum(vectors * known, 1) / read.sqrt()
-        return F.normalize(self.head(hidden) + self.pool(pooled), dim=-1) * real
+        pooled = torch.cumsum(vectors * weight, 1) / torch.cumsum(weight.square(), 1).clamp(min=1e-4).sqrt()
+        known_of = self.start + self.profile(batch.profile, batch.profile_starts)  # [B, D]
+        read = known_of.unsqueeze(1) + self.head(hidden) + self.pool(pooled)
+        return F.normalize(torch.cat([known_of.unsqueeze(1), read], 1), dim=-1)
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         unique, inverse = torch.unique(batch.item, return_inverse=True)
@@ -118,3 +158,16 @@ class TwoTower(nn.Module):
     def scale(self) -> Tensor:
         """What a dot product is multiplied by before the softmax; learnt."""
         return self.log_scale.clamp(max=4.6).exp()
+
+
+def id_rows(items: int) -> int:
+    """Rows of the table of id embeddings for a vocabulary of so many items."""
+    return min(items, OWN_IDS) + (SHARED_IDS if items > OWN_IDS else 0) + FIRST_ITEM
+
+
+def _id_row(trained: int, items: int) -> Tensor:
+    """Where in the table each item's id embedding stands, [items]; PADDING, which is zero, for items past `trained`."""
+    row = torch.arange(items)
+    shared = OWN_IDS + FIRST_ITEM + (row * 2_654_435_761 >> 8) % SHARED_IDS  # Knuth's multiplicative hash
+    place = torch.where(row < OWN_IDS, row + FIRST_ITEM, shared)
+    return torch.where(row < trained, place, PADDING)

@@ -1,0 +1,129 @@
+"""A trained encoder put to use: from events to the blocks of users, and to item vectors in the users' space."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lookalike import batches, training
+from lookalike.encoders import Sizes, TwoTower
+from lookalike.errors import StateError
+from lookalike.features import ACTIVITY, Aggregates, Content, Matrix, grouped, item_indicator
+from lookalike.fusion import Fusion, Parts, Place, Weights, log_popularity
+from lookalike.runs import Arrays, Run
+from lookalike.sequences import Sequences, Vocabulary
+
+USERS_PER_STEP = 16_384
+
+
+@dataclass(frozen=True)
+class Embedder:
+    """Everything that is fitted, and nothing of any user."""
+
+    model: TwoTower
+    content: Content
+    aggregates: Aggregates
+    fusion: Fusion
+    window: int | None
+    length: int
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """How many columns each block has."""
+        return {
+            "sequence": self.fusion.width,
+            "content": self.content.width,
+            "aggregates": len(self.aggregates.names),
+        }
+
+    def blocks(self, users: Sequences) -> dict[str, Matrix]:
+        """Every block of a stretch of users, [n, width]."""
+        taste, content, aggregates = self._raw(users)
+        parts = Parts(taste, content, aggregates[:, : len(ACTIVITY)])
+        return {"sequence": self.fusion.users(parts), "content": content, "aggregates": aggregates}
+
+    def _raw(self, users: Sequences) -> tuple[Matrix, Matrix, Matrix]:
+        return raw(self.model, (self.content, self.aggregates), users, self.window, self.length)
+
+
+def raw(
+    model: TwoTower, fitted: tuple[Content, Aggregates], users: Sequences, window: int | None, length: int
+) -> tuple[Matrix, Matrix, Matrix]:
+    """Taste, content and aggregates of a stretch of users."""
+    content, aggregates = fitted
+    latest = batches.latest(users, batches.window_starts(users, window), length)
+    return training.user_vectors(model, users, latest), content.transform(users), aggregates.transform(users)
+
+
+def parts_of(
+    model: TwoTower,
+    fitted: tuple[Content, Aggregates],
+    users: Sequences,
+    rows: NDArray[np.int64],
+    reach: tuple[int | None, int],
+) -> Parts:
+    """The raw parts of some user rows. `reach` is the window and the length of a sequence."""
+    found = [
+        raw(model, fitted, users.take(rows[first : first + USERS_PER_STEP]), *reach)
+        for first in range(0, max(1, len(rows)), USERS_PER_STEP)
+    ]
+    taste, content, aggregates = (np.vstack(part) for part in zip(*found, strict=True))
+    return Parts(taste, content, aggregates[:, : len(ACTIVITY)])
+
+
+def item_vectors(embedder: Embedder, known: Sequences) -> NDArray[np.float32]:
+    """All items' vectors [V, W] in the space of the sequence block; how popular they are is read from `known`."""
+    taste = training.item_vectors(embedder.model)
+    popularity = log_popularity(known, len(taste), embedder.fusion.weights.popularity_days)
+    # a logit is a dot product times the scale; what is added to it is divided by that
+    scaled = popularity / float(embedder.model.scale.detach())
+    return embedder.fusion.items(taste, embedder.content.components[: len(taste)], scaled)
+
+
+# --- to and from a run -----------------------------------------------------------------------------------------------
+
+
+def fitted_arrays(embedder: Embedder) -> Arrays:
+    """All that is fitted besides the weights."""
+    place = {f"place.{name}": value for name, value in asdict(embedder.fusion.place).items()}
+    content, groups = embedder.content, embedder.aggregates.groups
+    return place | {"content.idf": content.idf, "content.components": content.components, "aggregates.groups": groups}
+
+
+def described(embedder: Embedder) -> dict[str, Any]:
+    """What of it goes into the run's config."""
+    aggregates = embedder.aggregates
+    return {
+        "sizes": asdict(embedder.model.sizes),
+        "window_days": embedder.window,
+        "length": embedder.length,
+        "fusion": asdict(embedder.fusion.weights),
+        "aggregates": {"names": aggregates.names, "codes": aggregates.codes, "profile": aggregates.profile},
+    }
+
+
+def of_run(run: Run, vocabulary: Vocabulary, device: torch.device) -> Embedder:
+    """The embedder of a run over a vocabulary that begins with the run's and may go on. Raises StateError."""
+    try:
+        sizes = Sizes(**run.config["sizes"])
+        model = training.model_for(sizes, vocabulary)
+        model.load_state_dict(run.weights)
+        known, new = sizes.items, len(vocabulary.items) - sizes.items
+        idf, components = (
+            np.concatenate([array[:known], np.zeros((new, *array.shape[1:]), np.float32), array[known:]])
+            for array in (run.fitted["content.idf"], run.fitted["content.components"])
+        )
+        named, groups = run.config["aggregates"], run.fitted["aggregates.groups"]
+        aggregates = Aggregates(
+            named["names"], groups, grouped(vocabulary, groups), named["codes"], named["profile"]
+        )
+        place = Place(**{name.removeprefix("place."): a for name, a in run.fitted.items() if name.startswith("place.")})
+        fusion = Fusion(place, Weights(**run.config["fusion"]))
+        content = Content(item_indicator(vocabulary), idf, components)
+        return Embedder(
+            model.to(device), content, aggregates, fusion, run.config["window_days"], run.config["length"]
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise StateError(f"run {run.name} does not fit this version of lookalike", "lookalike train") from error

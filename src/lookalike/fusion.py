@@ -1,0 +1,215 @@
+"""The user embedding: what was learnt, what was counted and how active somebody is, side by side in one unit vector.
+
+    taste      the two towers' vector, less its mean over the users
+    bag        the first columns of the content block, less their mean
+    activity   the columns of the aggregates that say how much and how lately, standardised
+    constant   a small figure, the same for everybody but for the length that taste had
+
+Taste and bag each have unit length before they are weighted. How much each part counts among users is tuned on
+audiences drawn from the log (`pseudo_audiences`), by the loss of `losses.prototypes`: these are the episodes of a
+campaign. How much it counts between users and items is free of that, since an item's part can be scaled back; it is
+chosen by held-out recommendation. The constant lets items have a bias: the users' mean taste, and how popular they have
+been of late.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.preprocessing import normalize
+from torch.nn import functional as F
+
+from lookalike import losses, next_items
+from lookalike.batches import Rows
+from lookalike.features import ACTIVITY, Content, Matrix
+from lookalike.pseudo_audiences import SEEDS, Audience
+from lookalike.sequences import SECONDS_PER_DAY, Sequences
+
+BAG = 64  # columns of the content block that are read
+CONSTANT = 0.05  # large enough for float16, small enough not to count among users
+SHORTEST = 0.2
+CLIPPED = 3.0  # standard deviations
+# What six public logs agree on about; audiences move it as far as they know better.
+PRIOR = {"taste": 0.7, "bag": 1.2, "activity": 0.12}
+PRIOR_STRENGTH = 0.02
+STEPS, EPISODES, RATE = 100, 16, 0.05
+BACKGROUND = 4_000
+BAG_SHARES = (0.0, 0.1, 0.25, 0.5, 1.0)
+POPULARITY_SHARES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+POPULARITY_DAYS = (1, 7, 30, None)
+JUDGES = 1_000  # users the item side is chosen by
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The raw parts of some users: taste [n, D], content [n, C], activity [n, A]."""
+
+    taste: Matrix
+    content: Matrix
+    activity: Matrix
+
+    def __getitem__(self, rows: Any) -> "Parts":
+        return Parts(self.taste[rows], self.content[rows], self.activity[rows])
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the users' parts lie: means, and the deviation of activity. Taken anew for each full embedding."""
+
+    taste: NDArray[np.float32]
+    bag: NDArray[np.float32]
+    activity: NDArray[np.float32]
+    spread: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, parts: Parts) -> "Place":
+        spread = np.maximum(parts.activity.std(0), 1e-6)
+        means = (part.mean(0) for part in (parts.taste, parts.content[:, :BAG], parts.activity))
+        return cls(*(np.asarray(values, np.float32) for values in (*means, spread)))
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How much each part counts: among users, and between users and items."""
+
+    taste: float
+    bag: float
+    activity: list[float]
+    item_bag: float = 0.0  # beside the taste's 1, both in units of their scores' deviation
+    item_popularity: float = 0.0
+    popularity_days: int | None = None
+
+    @classmethod
+    def prior(cls) -> "Weights":
+        return cls(PRIOR["taste"], PRIOR["bag"], [PRIOR["activity"]] * len(ACTIVITY))
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """From raw parts to the embedding, and from item vectors to the same space."""
+
+    place: Place
+    weights: Weights
+
+    @property
+    def width(self) -> int:
+        return len(self.place.taste) + len(self.place.bag) + len(self.place.activity) + 1
+
+    def users(self, parts: Parts) -> NDArray[np.float32]:
+        """Unit vectors [n, W]."""
+        weights = (self.weights.taste, self.weights.bag, np.asarray(self.weights.activity))
+        weighted = [part * weight for part, weight in zip(centred(parts, self.place), weights, strict=True)]
+        # taste was made unit length: what is not (the bias of items) shrinks with it, so that no order changes
+        length = np.linalg.norm(parts.taste - self.place.taste, axis=1, keepdims=True)
+        return np.asarray(normalize(np.hstack([*weighted, CONSTANT / np.maximum(length, SHORTEST)])), np.float32)
+
+    def items(self, taste: Matrix, bag: Matrix, popularity: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Item vectors [V, W] whose dot product with `users` orders items by affinity.
+
+        taste [V, D] in the towers' space, bag [V, C] their rows of the content's directions, popularity [V] log counts.
+        """
+        weights = self.weights
+        bias = taste @ self.place.taste + weights.item_popularity * popularity
+        parts = [
+            taste / weights.taste,
+            weights.item_bag * bag[:, :BAG] / weights.bag,
+            np.zeros((len(taste), len(self.place.activity))),
+            bias[:, None] / CONSTANT,
+        ]
+        return np.hstack(parts).astype(np.float32)
+
+
+def centred(parts: Parts, place: Place) -> tuple[Matrix, Matrix, Matrix]:
+    """Taste and bag less their means, of unit length; activity standardised."""
+    activity = np.clip((parts.activity - place.activity) / place.spread, -CLIPPED, CLIPPED)
+    return normalize(parts.taste - place.taste), normalize(parts.content[:, :BAG] - place.bag), activity
+
+
+# --- how much each part counts ---------------------------------------------------------------------------------------
+
+
+def tuned(parts: Parts, place: Place, audiences: list[Audience], users: Rows, seed: int) -> Weights:
+    """The user side's weights by episodes over audiences among `users` (ascending rows, those of `parts`).
+
+    Maximum a posteriori: with no audience it is the prior.
+    """
+    prior = Weights.prior()
+    rng = np.random.default_rng([seed, 13])
+    pieces = [torch.from_numpy(np.asarray(part, np.float32)) for part in centred(parts, place)]
+    at = torch.tensor([prior.taste, prior.bag, *prior.activity]).log()
+    logs, log_scale = at.clone().requires_grad_(), torch.tensor(1.5, requires_grad=True)
+    optimiser = torch.optim.Adam([logs, log_scale], lr=RATE)
+    for _ in range(STEPS if audiences else 0):
+        chosen = [audiences[number] for number in rng.permutation(len(audiences))[:EPISODES]]
+        weights = logs.exp()
+        wide = torch.cat([weights[:1].expand(pieces[0].shape[1]), weights[1:2].expand(pieces[1].shape[1]), weights[2:]])
+        episode, sides = _episode(chosen, users, rng)
+        vectors = F.normalize(torch.cat([piece[episode] for piece in pieces], 1) * wide, dim=-1)
+        loss = losses.prototypes(vectors, *sides, log_scale.exp())
+        loss = loss + PRIOR_STRENGTH * (logs - at).square().sum()
+        optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimiser.step()
+    found = logs.detach().exp().tolist()
+    return Weights(found[0], found[1], found[2:])
+
+
+def _episode(
+    audiences: list[Audience], users: Rows, rng: np.random.Generator
+) -> tuple[Rows, tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Places in `users` of a background and of some members of each audience; who is seed, rest and left out, [n, G]."""
+    taken = [rng.permutation(audience.members) for audience in audiences]
+    seeds = [one[: min(int(rng.choice(SEEDS)), len(one) // 2)] for one in taken]
+    rests = [one[len(part) :][:BACKGROUND // EPISODES] for one, part in zip(taken, seeds, strict=True)]
+    background = rng.permutation(users)[:BACKGROUND]
+    everybody = np.unique(np.concatenate([background, *seeds, *rests]))
+    drawn = np.isin(everybody, background)
+    sides = tuple(np.stack([np.isin(everybody, one) for one in part], 1) for part in (seeds, rests))
+    members = np.stack([np.isin(everybody, np.union1d(one.members, one.met)) for one in audiences], 1)
+    # those who came in as members of another audience are no fair background
+    left_out = (members | ~drawn[:, None]) & ~sides[0] & ~sides[1]
+    return np.searchsorted(users, everybody), (
+        torch.from_numpy(sides[0]),
+        torch.from_numpy(sides[1]),
+        torch.from_numpy(left_out),
+    )
+
+
+@dataclass(frozen=True)
+class ItemSide:
+    """What orders items for some judges: taste scores [n, V] as logits, bag scores [n, V], and the log to count from."""
+
+    taste: NDArray[np.float32]
+    bag: NDArray[np.float32]
+    known: Sequences
+
+
+def item_side(weights: Weights, scores: ItemSide, judges: next_items.Held) -> Weights:
+    """Completes the weights with the item side's: the best held-out NDCG of the judges, one part after the other."""
+    if not len(judges.users):
+        return weights
+    rows = next_items.Held(np.arange(len(judges.users)), judges.past, judges.coming)
+    unit = float(scores.taste.std() / max(float(scores.bag.std()), 1e-9))
+
+    def worth(bag: float, popularity: float, days: int | None) -> float:
+        bias = popularity * log_popularity(scores.known, scores.taste.shape[1], days).astype(np.float32)
+        found = next_items.measure(rows, lambda part: scores.taste[part] + bag * unit * scores.bag[part] + bias)
+        return found["ndcg@20"]
+
+    bag = max(BAG_SHARES, key=lambda share: worth(share, 0.0, None))
+    tried = {(share, days): worth(bag, share, days) for share in POPULARITY_SHARES for days in POPULARITY_DAYS if share}
+    tried[0.0, None] = worth(bag, 0.0, None)
+    share, days = max(tried, key=lambda one: tried[one])
+    return replace(weights, item_bag=bag * unit, item_popularity=share, popularity_days=days)
+
+
+def log_popularity(known: Sequences, items: int, days: int | None) -> NDArray[np.float64]:
+    """Log of how many events each item had, all of them or those of the last `days`, [V], with a mean of 0."""
+    item, time = np.asarray(known["item"]), np.asarray(known["time"])
+    counted = item >= 0
+    if days is not None:
+        counted &= time >= known.as_of - days * SECONDS_PER_DAY
+    logs = np.log(np.bincount(item[counted], minlength=items)[:items] + 0.5)
+    return np.asarray(logs - logs.mean() if items else logs)

@@ -1,0 +1,238 @@
+"""Whether an encoder earns its place: held-out recommendation and held-out audiences, beside what needs no encoder.
+
+Held-out users are in two halves. By one the epoch, the weights of the parts and the item side are chosen; the figures
+are the other's.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lookalike import embedder, features, fusion, next_items, pseudo_audiences, training
+from lookalike.embedder import Embedder
+from lookalike.embeddings import Representation
+from lookalike.features import ACTIVITY, Aggregates
+from lookalike.fusion import Fusion, ItemSide, Parts, Place, Weights
+from lookalike.next_items import Held
+from lookalike.pseudo_audiences import Audience
+from lookalike.sequences import Sequences, Vocabulary
+from lookalike.training import Fit, Plan
+
+Result = dict[str, Any]
+Rows = NDArray[np.int64]
+MOST_USERS = 20_000  # of each half
+LATE_DAYS = (1, 7, 30)
+EVENTS = ((1, 1), (2, 4), (5, 19), (20, None))
+ENOUGH = 5  # events that many a method needs before it knows somebody
+CHURN_SEEDS, CHURN_MEMBERS, CHURN_AT = 50, 100, 0.05
+
+
+def baselines(plan: Plan, vocabulary: Vocabulary) -> Result:
+    """Held-out figures of what needs no encoder."""
+    held, watched, items = plan.held, plan.watched, len(vocabulary.items)
+
+    def late(days: int) -> next_items.Scores:
+        return next_items.popularity(plan.known, items, days)
+
+    days = max(LATE_DAYS, key=lambda one: next_items.measure(watched, late(one))["ndcg@20"])
+    return {
+        "held_out_users": len(held.users),
+        "popularity": next_items.measure(held, next_items.popularity(plan.known, items)),
+        "popularity_of_late": {"days": days} | next_items.measure(held, late(days)),
+        "item_neighbours": next_items.measure(held, next_items.neighbours(plan.known, held, items)),
+    }
+
+
+def some_rows(sequences: Sequences) -> Rows:
+    """At most 40,000 users, ascending: enough for a mean."""
+    return np.unique(np.linspace(0, sequences.users - 1, min(sequences.users, 2 * MOST_USERS)).astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The held-out users in their halves, with their raw parts as they were at the cut."""
+
+    fit: Fit
+    everything: Sequences
+    choosing: Rows  # ascending user rows, as the next two
+    reporting: Rows
+    strangers: Held
+    fitted: tuple[features.Content, Aggregates]
+
+    @cached_property
+    def rows(self) -> Rows:
+        plan = self.fit.plan
+        groups = (self.choosing, self.reporting, plan.watched.users, plan.held.users, self.strangers.users)
+        return np.unique(np.concatenate(groups))
+
+    @cached_property
+    def parts(self) -> Parts:
+        plan = self.fit.plan
+        reach = (plan.window, plan.settings.length)
+        return embedder.parts_of(self.fit.model, self.fitted, plan.known, self.rows, reach)
+
+    def of(self, rows: Rows) -> Parts:
+        return self.parts[np.searchsorted(self.rows, rows)]
+
+    def audiences(self, users: Rows, salt: int) -> list[Audience]:
+        rng = np.random.default_rng([self.fit.plan.settings.random_seed, salt])
+        return pseudo_audiences.draw(self.fit.plan.known, self.everything, self.fit.vocabulary, users, rng)
+
+
+def judged(fit: Fit, everything: Sequences) -> tuple[Weights, Result]:
+    """How much each part is to count, and the finished encoder's held-out figures."""
+    judges = _judges(fit, everything)
+    place = Place.of(judges.of(judges.choosing))
+    seed = fit.plan.settings.random_seed
+    weights = fusion.tuned(
+        judges.of(judges.choosing), place, judges.audiences(judges.choosing, 14), judges.choosing, seed
+    )
+    weights = fusion.item_side(weights, *_item_judges(judges))
+    plan = fit.plan
+    reach = (plan.window, plan.settings.length)
+    made = Embedder(fit.model, *judges.fitted, Fusion(place, weights), *reach)
+    items = embedder.item_vectors(made, plan.known)
+
+    def scores(users: Rows) -> NDArray[np.float32]:
+        return made.fusion.users(judges.of(users)) @ items.T
+
+    taste = training.item_vectors(fit.model)
+    figures = {
+        "encoder": next_items.measure(plan.held, scores),
+        "taste_alone": next_items.measure(plan.held, lambda users: judges.of(users).taste @ taste.T),
+        "recall_by_events": _by_events(plan, judges.strangers, scores),
+        "new_items": _new_items(plan, scores),
+        "coverage": _coverage(everything),
+        "audiences": _audiences(judges, made),
+    }
+    return weights, figures
+
+
+def _judges(fit: Fit, everything: Sequences) -> Judges:
+    plan, seed = fit.plan, fit.plan.settings.random_seed
+    able = np.flatnonzero(np.diff(plan.known.offsets) > 0)
+    mixed = np.random.default_rng([seed, 15]).permutation(able)
+    halves = (np.setdiff1d(mixed[0::2], plan.held.users), np.setdiff1d(mixed[1::2], plan.watched.users))
+    rng = np.random.default_rng([seed, 16])
+    choosing, reporting = (np.sort(rng.permutation(half)[:MOST_USERS]) for half in halves)
+    strangers = next_items.strangers(plan.known, everything, len(fit.vocabulary.items), rng)
+    sample = features.sample(plan.known, seed)
+    aggregates = features.fit_aggregates(sample, fit.vocabulary, plan.settings.group_columns)
+    return Judges(fit, everything, choosing, reporting, strangers, (plan.content, aggregates))
+
+
+def _item_judges(judges: Judges) -> tuple[ItemSide, Held]:
+    """The scores by which some of the watched users choose the item side."""
+    plan, model = judges.fit.plan, judges.fit.model
+    items = training.item_vectors(model)
+    most = int(np.clip(next_items.MOST_SCORES // 5 // max(1, len(items)), 20, fusion.JUDGES))
+    watched = next_items.part_of(plan.watched, np.arange(len(plan.watched.users)) < most)
+    parts = judges.of(watched.users)
+    place = Place.of(parts) if len(watched.users) else None
+    bag = fusion.centred(parts, place)[1] if place else np.zeros((0, fusion.BAG))
+    directions = plan.content.components[: len(items), : bag.shape[1]]
+    scale = float(model.scale.detach())
+    scores = ItemSide((parts.taste @ items.T) * scale, np.asarray(bag @ directions.T, np.float32), plan.known)
+    return scores, watched
+
+
+# --- the figures -----------------------------------------------------------------------------------------------------
+
+
+def _by_events(plan: Plan, strangers: Held, scores: next_items.Scores) -> Result:
+    """Recall@20 by how many events were known of a user."""
+    known = np.diff(plan.known.offsets)[plan.held.users]
+    found = {"0": {"users": len(strangers.users), "recall@20": next_items.measure(strangers, scores)["recall@20"]}}
+    for least, most in EVENTS:
+        which = (known >= least) & (known <= (most or np.inf))
+        part = next_items.part_of(plan.held, which)
+        found[_named(least, most)] = {
+            "users": int(which.sum()),
+            "recall@20": next_items.measure(part, scores)["recall@20"],
+        }
+    return found
+
+
+def _named(least: int, most: int | None) -> str:
+    return f"{least}+" if most is None else str(least) if least == most else f"{least}-{most}"
+
+
+def _new_items(plan: Plan, scores: next_items.Scores) -> Result:
+    """Recall@20 among the items nobody had met before the cut, beside that of chance."""
+    part, new = next_items.only_new(plan.held, plan.known)
+    if not len(part.users):
+        return {"items": len(new), "users": 0, "recall@20": None, "random": None}
+    found = next_items.measure(part, lambda users: scores(users)[:, new])
+    chance = min(1.0, next_items.FIRST / len(new))
+    return {"items": len(new), "users": len(part.users), "recall@20": found["recall@20"], "random": chance}
+
+
+def _coverage(everything: Sequences) -> Result:
+    """The share of the users with a vector of their own, and of those whom a method that needs five events would know."""
+    events = np.diff(everything.offsets)
+    return {"encoder": float(np.mean(events > 0)), f"with_{ENOUGH}_events": float(np.mean(events >= ENOUGH))}
+
+
+def _audiences(judges: Judges, made: Embedder) -> Result:
+    """Lift@5 % of the centroid of each block on held-out audiences drawn from the log, and by number of events."""
+    users, parts = judges.reporting, judges.of(judges.reporting)
+    drawn, seed = judges.audiences(users, 17), judges.fit.plan.settings.random_seed
+    vectors = made.fusion.users(parts)
+    activity = parts.activity[:, [ACTIVITY.index("log_events")]]
+    spaces = {
+        "sequence": vectors,
+        "taste": parts.taste,
+        "content": parts.content,
+    }
+
+    def score(space: NDArray[Any]) -> Any:
+        by_row = pseudo_audiences.by_centroid(space)
+        return lambda taught, rest: by_row(np.searchsorted(users, taught), np.searchsorted(users, rest))
+
+    found: Result = {name: _lift(drawn, users, score(space), seed) for name, space in spaces.items()}
+    found["activity"] = _lift(drawn, users, lambda taught, rest: activity[np.searchsorted(users, rest), 0], seed)
+    events = np.diff(judges.fit.plan.known.offsets)[users]
+    by_events = {
+        _named(least, most): _lift(
+            drawn, users[(events >= least) & (events <= (most or np.inf))], score(vectors), seed
+        )
+        for least, most in EVENTS
+    }
+    return {"audiences": len(drawn), "users": len(users), "lift@5%": found, "sequence_by_events": by_events}
+
+
+def _lift(drawn: list[Audience], users: Rows, score: Any, seed: int) -> float | None:
+    found = pseudo_audiences.lift(drawn, users, score, seed)
+    return None if np.isnan(found) else found
+
+
+# --- between two versions --------------------------------------------------------------------------------------------
+
+
+def churn(old: Representation, new: Representation, seed: int) -> float | None:
+    """The share of the first 5 % by the centroid that is not the same in two versions; None with too few in both.
+
+    Seeds are groups of neighbours in the old space.
+    """
+    ids = pl.read_parquet(old.ids, columns=["row", "user_id"])
+    both = ids.join(pl.read_parquet(new.ids, columns=["row", "user_id"]), on="user_id", suffix="_new").sort("row")
+    if len(both) < 4 * CHURN_MEMBERS:
+        return None
+    rng = np.random.default_rng([seed, 18])
+    both = both[np.sort(rng.permutation(len(both))[:MOST_USERS]).tolist()]
+    first = old.gather(both["row"].to_numpy().astype(np.int64))[:, old.columns("sequence")]
+    places = both["row_new"].to_numpy().astype(np.int64)
+    order = np.argsort(places)
+    second = np.empty((len(both), len(new.columns("sequence"))), np.float32)
+    second[order] = new.gather(places[order])[:, new.columns("sequence")]
+    count = max(1, round(CHURN_AT * len(both)))
+    kept = []
+    for middle in rng.integers(0, len(both), CHURN_SEEDS):
+        group = np.argsort(-(first @ first[middle]), kind="stable")[:CHURN_MEMBERS]
+        lists = [np.argsort(-(space @ space[group].mean(0)), kind="stable")[:count] for space in (first, second)]
+        kept.append(len(np.intersect1d(*lists)) / count)
+    return 1 - float(np.mean(kept))
