@@ -15,13 +15,14 @@ import polars as pl
 from pyarrow import RecordBatchReader
 
 from lookalike.errors import LookalikeError, StateError
-from lookalike.events import CONTEXT_FIELDS, EVENT_FIELDS
+from lookalike.events import CONTEXT_FIELDS, CONTEXT_SLOTS, EVENT_FIELDS
 from lookalike.workspace import TEMPORARY, Workspace
 
 SCHEMA_VERSION = 1
 ROWS_PER_BATCH = 262_144
 MEMORY_LIMIT = "4GiB"
 CODED_FIELDS = ("event_type", *CONTEXT_FIELDS)
+LEFT_OUT = "left_out:"  # begins the key in `meta` of a column that is not coded; the value says why
 MAX_CODES = 1_000  # values of one coded field; rarer ones count as missing
 
 _EVENT_COLUMNS = ", ".join(
@@ -150,6 +151,19 @@ def last_moment(store: Store) -> datetime:
     return moment
 
 
+def declared_contexts(store: Store) -> dict[str, str]:
+    """The columns that were declared when a log was read: their names, and the columns of `events` that hold them."""
+    rows = store.rows("SELECT value, key FROM meta WHERE list_contains(?, key) ORDER BY key", list(CONTEXT_SLOTS))
+    return dict(rows)
+
+
+def coded_fields(store: Store) -> dict[str, str]:
+    """The fields whose values are coded, and their columns of `events`: all but those found to be identifiers."""
+    left_out = {key for (key,) in store.rows("SELECT key FROM meta WHERE starts_with(key, ?)", LEFT_OUT)}
+    columns = {field: field for field in CODED_FIELDS} | declared_contexts(store)
+    return {name: column for name, column in columns.items() if LEFT_OUT + column not in left_out}
+
+
 def prepare(store: Store, cut: Cut) -> None:
     """Makes the temporary tables that number users, items and codes; everything below reads them.
 
@@ -168,7 +182,7 @@ def prepare(store: Store, cut: Cut) -> None:
            FROM (SELECT item_id, count(*) AS n FROM events WHERE ts < ? AND item_id IS NOT NULL GROUP BY item_id)""",
         [cut.as_of],
     )
-    for field in CODED_FIELDS:
+    for field in coded_fields(store).values():
         store.connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE {field}_codes AS
                 SELECT (row_number() OVER (ORDER BY n DESC, {field}))::INTEGER AS code, {field} AS value
@@ -190,20 +204,22 @@ _FLOAT = "(sign({0}) * least(abs({0}), 3e38))::FLOAT"  # a larger double would s
 
 def event_stream(store: Store, cut: Cut) -> RecordBatchReader:
     """The events of the numbered users in the order of user and time, as codes: 0 is missing, -1 no item."""
-    codes = ", ".join(f"coalesce({f}_codes.code, 0)::SMALLINT AS {f}" for f in CODED_FIELDS)
-    joins = " ".join(f"LEFT JOIN {f}_codes ON {f}_codes.value = e.{f}" for f in CODED_FIELDS)
+    fields = list(coded_fields(store).values())
+    codes = ", ".join(f"coalesce({f}_codes.code, 0)::SMALLINT AS {f}" for f in fields)
+    joins = " ".join(f"LEFT JOIN {f}_codes ON {f}_codes.value = e.{f}" for f in fields)
+    order = ", ".join(["item", "event_type", "value", "quantity", *(f for f in fields if f != "event_type")])
     return store.reader(
         f"""SELECT epoch(e.ts)::BIGINT AS time, coalesce(i.row, -1)::INTEGER AS item, {_FLOAT.format("e.value")} AS value,
                    {_FLOAT.format("e.quantity")} AS quantity, {codes}
             FROM events e JOIN user_rows u USING (user_id) LEFT JOIN item_rows i USING (item_id) {joins}
-            WHERE e.ts < ? ORDER BY u.row, e.ts, item, event_type, value, quantity, country, device, source""",
+            WHERE e.ts < ? ORDER BY u.row, e.ts, {order}""",
         cut.as_of,
     )
 
 
 def code_values(store: Store, field: str) -> list[str]:
-    """What the codes of one field mean: code 1 is the first."""
-    assert field in CODED_FIELDS
+    """What the codes of one column of `events` mean: code 1 is the first."""
+    assert field in (*CODED_FIELDS, *CONTEXT_SLOTS)
     return [value for (value,) in store.rows(f"SELECT value FROM {field}_codes ORDER BY code")]
 
 
@@ -250,11 +266,13 @@ def what_users_did(store: Store, looked_at: pl.DataFrame, cut: Cut) -> pl.DataFr
 
     `looked_at` holds `user_id`, `audience` and `base` (0 or 1). Gives `title`, `label`, `audience_count`, `base_count`.
     """
+    context = {name: column for name, column in coded_fields(store).items() if column != "event_type"}
+    also = "".join(f", e.{column}" for column in context.values())
     store.connection.register("looked_at", looked_at.to_arrow())
     try:
         store.connection.execute(
-            """CREATE OR REPLACE TEMP TABLE deeds AS
-               SELECT DISTINCT l.user_id, l.audience, l.base, e.item_id, e.event_type, e.country, e.device, e.source,
+            f"""CREATE OR REPLACE TEMP TABLE deeds AS
+               SELECT DISTINCT l.user_id, l.audience, l.base, e.item_id, e.event_type{also},
                       date_part('hour', e.ts)::INTEGER AS hour, date_part('isodow', e.ts)::INTEGER AS weekday
                FROM events e JOIN looked_at l USING (user_id) WHERE e.ts < ?""",
             [cut.as_of],
@@ -266,7 +284,7 @@ def what_users_did(store: Store, looked_at: pl.DataFrame, cut: Cut) -> pl.DataFr
         ("Event types", "event_type", ""),
         ("Hours of the day (UTC)", "lpad(hour::VARCHAR, 2, '0') || ':00'", ""),
         ("Weekdays", "['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'][weekday]", ""),
-        *((field.capitalize(), field, "") for field in CONTEXT_FIELDS),
+        *((_context_title(name), column, "") for name, column in context.items()),
     ]
     counted = [store.frame(_COUNT.format(title="?", label=label, join=join), title) for title, label, join in plain]
     by_attribute = _COUNT.format(
@@ -275,6 +293,11 @@ def what_users_did(store: Store, looked_at: pl.DataFrame, cut: Cut) -> pl.DataFr
     counted[1:1] = [store.frame(by_attribute, "")]
     store.connection.execute("DROP TABLE deeds")
     return pl.concat(counted)
+
+
+def _context_title(name: str) -> str:
+    """A declared column cannot take the title of another group."""
+    return name.capitalize() if name in CONTEXT_FIELDS else f"Context {name}"
 
 
 _COUNT = """
