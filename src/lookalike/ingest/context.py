@@ -24,6 +24,7 @@ _PERSONAL_SHARE = 0.1
 _SAMPLE_ROWS = 100_000
 _MARGIN = 2  # how far an approximate count may be off
 _UNDECIDED: Final = "not looked at yet"
+MISSING: Final = "there is no column {0}, declared with --context; the events are kept without it"
 
 
 def all_names(store: Store, asked: tuple[str, ...]) -> tuple[str, ...]:
@@ -53,9 +54,9 @@ def declare(store: Store, names: tuple[str, ...]) -> None:
 
 def missing(report: FileReport, mapping: Mapping) -> list[Check]:
     """A note for each declared column that a file has not."""
-    text = "{0}: has no column {1}, which was declared with --context; its events are kept without it"
     return [
-        Check("missing_context", "note", report.rows, 1.0, text.format(report.name, name)) for name in mapping.missing
+        Check("missing_context", "note", report.rows, 1.0, f"{report.name}: {MISSING.format(name)}")
+        for name in mapping.missing
     ]
 
 
@@ -130,7 +131,7 @@ def _identifier(store: Store, column: str, seen: _Seen) -> Check | None:
     rows, values, users, usual, head, own = store.rows(_FIGURES.format(column=column))[0]
     by_event = values > _MOSTLY * rows
     by_rare_value = values > _MANY_VALUES and usual < _RARE and head < _MOSTLY * rows
-    by_user = values > _MOSTLY * users and own > _MOSTLY * values
+    by_user = values > _MOSTLY * users and own > _MOSTLY * rows
     if values <= _FEW_VALUES or not (by_event or by_rare_value or by_user):
         return None
     message = (
@@ -141,10 +142,10 @@ def _identifier(store: Store, column: str, seen: _Seen) -> Check | None:
 
 
 # usual: events of the median value; head: events of the most common twentieth of the values, large where a long tail
-# follows a few common values; own: values that only one user has.
+# follows a few common values; own: events whose value only their user has.
 _FIGURES: Final = """
 SELECT sum(n)::BIGINT, count(*), (SELECT count(DISTINCT user_id) FROM events WHERE {column} IS NOT NULL), median(n),
-       sum(n) FILTER (part = 1)::BIGINT, count(*) FILTER (one)
+       sum(n) FILTER (part = 1)::BIGINT, coalesce(sum(n) FILTER (one), 0)::BIGINT
 FROM (SELECT n, one, ntile(20) OVER (ORDER BY n DESC) AS part
       FROM (SELECT count(*) AS n, min(user_id) = max(user_id) AS one
             FROM events WHERE {column} IS NOT NULL GROUP BY {column}))"""

@@ -205,6 +205,12 @@ def _say(talk: Talk, job: _Job, report: FileReport) -> None:
         talk.note(f"{report.name}: {note}")
 
 
+def _notes(made: EventPlan | TablePlan) -> list[str]:
+    if isinstance(made, TablePlan):
+        return made.notes
+    return made.mapping.notes + [context.MISSING.format(name) for name in made.mapping.missing]
+
+
 def _preview(
     connection: duckdb.DuckDBPyConnection, source: Source, kind: str, options: IngestOptions, scratch: Path
 ) -> Preview:
@@ -225,7 +231,7 @@ def _preview(
         mapping=made.mapping.as_dict() if isinstance(made, EventPlan) else made.mapping,
         time=made.time.label if isinstance(made, EventPlan) else "",
         unused=made.mapping.unused if isinstance(made, EventPlan) else [],
-        notes=made.mapping.notes if isinstance(made, EventPlan) else made.notes,
+        notes=_notes(made),
         columns=list(reader.columns),
         rows=[list(row) for row in shown],
         stored=stored,
