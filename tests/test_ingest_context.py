@@ -371,3 +371,8 @@ def test_a_column_that_was_never_looked_at_is_not_coded(store: Store) -> None:
     assert "c" not in coded_fields(store)
     context.decide(store)
     assert "c" in coded_fields(store)
+
+
+def test_the_fields_of_a_vocabulary_stay_whatever_was_found_since(store: Store, log: Callable[..., Path]) -> None:
+    load(store, log("'c' || i"), context=("c",))
+    assert coded_fields(store, ["event_type", "c"]) == {"event_type": "event_type", "c": "context_1"}

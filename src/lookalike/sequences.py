@@ -104,7 +104,7 @@ def build(store: Store, cut: Cut, folder: Path) -> tuple[Sequences, Vocabulary]:
     queries.prepare(store, cut)
     counts = _write_users(store, folder / "users.parquet")
     offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-    fields = queries.coded_fields(store)
+    fields = queries.prepared_fields(store)
     kinds = {name: kind for name, kind in COLUMNS.items() if name not in queries.CODED_FIELDS}
     kinds |= dict.fromkeys(fields.values(), CODE)
     columns = {
@@ -133,7 +133,7 @@ def _vocabulary(store: Store, users: int) -> tuple[Vocabulary, tuple[NDArray[np.
     profile, user_pairs = queries.user_attribute_codes(store, MAX_PROFILE)
     vocabulary = Vocabulary(
         items=items,
-        codes={name: queries.code_values(store, column) for name, column in queries.coded_fields(store).items()},
+        codes={name: queries.code_values(store, column) for name, column in queries.prepared_fields(store).items()},
         attributes=attributes,
         item_attributes=_grouped(item_pairs["row"].to_numpy(), item_pairs["code"].to_numpy(), len(items)),
         profile=profile,

@@ -4,7 +4,7 @@ SQL stands here and in `ingest/`, nowhere else. Values reach a statement as para
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -157,11 +157,21 @@ def declared_contexts(store: Store) -> dict[str, str]:
     return dict(rows)
 
 
-def coded_fields(store: Store) -> dict[str, str]:
-    """The fields whose values are coded, and their columns of `events`: all but those found to be identifiers."""
+def coded_fields(store: Store, known: Iterable[str] | None = None) -> dict[str, str]:
+    """The fields whose values are coded, and their columns of `events`: all but those found to be identifiers.
+
+    With `known`, the names that a vocabulary has, whatever was found or declared since.
+    """
     left_out = {key for (key,) in store.rows("SELECT key FROM meta WHERE starts_with(key, ?)", LEFT_OUT)}
     columns = {field: field for field in CODED_FIELDS} | declared_contexts(store)
+    if known is not None:
+        return {name: columns[name] for name in known}
     return {name: column for name, column in columns.items() if LEFT_OUT + column not in left_out}
+
+
+def prepared_fields(store: Store) -> dict[str, str]:
+    """The fields that `prepare` has coded, and their columns of `events`."""
+    return dict(store.rows("SELECT name, field FROM prepared_fields ORDER BY place"))
 
 
 def prepare(store: Store, cut: Cut) -> None:
@@ -182,7 +192,11 @@ def prepare(store: Store, cut: Cut) -> None:
            FROM (SELECT item_id, count(*) AS n FROM events WHERE ts < ? AND item_id IS NOT NULL GROUP BY item_id)""",
         [cut.as_of],
     )
-    for field in coded_fields(store).values():
+    store.connection.execute(
+        "CREATE OR REPLACE TEMP TABLE prepared_fields (place INTEGER, name VARCHAR, field VARCHAR)"
+    )
+    for place, (name, field) in enumerate(coded_fields(store).items()):
+        store.connection.execute("INSERT INTO prepared_fields VALUES (?, ?, ?)", [place, name, field])
         store.connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE {field}_codes AS
                 SELECT (row_number() OVER (ORDER BY n DESC, {field}))::INTEGER AS code, {field} AS value
@@ -204,7 +218,7 @@ _FLOAT = "(sign({0}) * least(abs({0}), 3e38))::FLOAT"  # a larger double would s
 
 def event_stream(store: Store, cut: Cut) -> RecordBatchReader:
     """The events of the numbered users in the order of user and time, as codes: 0 is missing, -1 no item."""
-    fields = list(coded_fields(store).values())
+    fields = list(prepared_fields(store).values())
     codes = ", ".join(f"coalesce({f}_codes.code, 0)::SMALLINT AS {f}" for f in fields)
     joins = " ".join(f"LEFT JOIN {f}_codes ON {f}_codes.value = e.{f}" for f in fields)
     order = ", ".join(["item", "event_type", "value", "quantity", *(f for f in fields if f != "event_type")])
