@@ -218,6 +218,20 @@ def test_dry_run_and_explain_are_the_same_and_write_nothing(fresh: Command, inpu
     assert not fresh.workspace.exists()
 
 
+def test_a_declared_column_is_kept_and_a_ninth_is_refused(fresh: Command, tmp_path: Path) -> None:
+    names = [f"n{number}" for number in range(9)]
+    log = tmp_path / "wide.csv"
+    log.write_text(f"user_id,ts,{','.join(names)}\nann,2024-03-01{',x' * 9}\n")
+    flags = [word for name in names for word in ("--context", name)]
+    message, hint = fresh.refused(2, "ingest", log, *flags)
+    assert message.startswith("--context: 9 columns, and a workspace keeps at most 8: n0, n1")
+    assert "--workspace" in hint
+    done = fresh("--json", "ingest", log, *flags[:-2])
+    assert done.json["files"][0]["mapping"]["context_8"] == "n7"
+    message, _ = fresh.refused(2, "ingest", log, *flags[-2:])
+    assert "at most 8" in message
+
+
 def test_report_takes_the_newest_unless_one_is_named(done: Command, inputs: Inputs) -> None:
     assert done("expand", "--seed", inputs.seed, "--size", "10%", "--name", "later").code == 0
     made = done.workspace / "audiences" / "fans" / "manifest.json"

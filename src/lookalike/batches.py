@@ -183,5 +183,5 @@ def _log_bucket(seconds: NDArray[np.integer], buckets: int) -> Rows:
 
 def _money_bucket(value: NDArray[np.floating]) -> Rows:
     """0 where no value is named, 1 for a refund, then doubling steps."""
-    steps = 2 + np.clip(np.log2(1 + np.maximum(np.nan_to_num(value), 0)), 0, MOMENTS["value"] - 3)
-    return np.where(np.isnan(value), 0, np.where(value < 0, 1, steps)).astype(np.int64)
+    steps = 2 + np.clip(np.log2(1 + np.maximum(np.nan_to_num(value), 0)), 0, MOMENTS["value"] - 3).astype(np.int64)
+    return np.where(np.isnan(value), 0, np.where(value < 0, 1, steps))

@@ -85,6 +85,12 @@ def ingest(
     mapping: Annotated[
         list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="Which column is which field; repeat.")
     ] = None,
+    context: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN", help="Column to keep with each event, such as campaign; repeat, at most 8 a workspace."
+        ),
+    ] = None,
     timezone: Annotated[str | None, typer.Option(help="Zone of times that name none, such as Europe/Berlin.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the mapping and the first rows; write nothing.")
@@ -93,11 +99,16 @@ def ingest(
 ) -> None:
     """Read event logs into the workspace. Files read before are skipped, repeated events dropped."""
     from lookalike import pipeline, tables
-    from lookalike.ingest import IngestOptions, parse_mapping
+    from lookalike.ingest import IngestOptions, parse_context, parse_mapping
 
     settings = edge().settings().ingest
     options = IngestOptions(
-        items, users, parse_mapping(mapping or []), timezone or settings.timezone, settings.max_rejected_share
+        items,
+        users,
+        parse_mapping(mapping or []),
+        timezone or settings.timezone,
+        settings.max_rejected_share,
+        parse_context(context or []),
     )
     console = edge().console
     if dry_run or explain:

@@ -116,14 +116,10 @@ def of_run(run: Run, vocabulary: Vocabulary, device: torch.device) -> Embedder:
             for array in (run.fitted["content.idf"], run.fitted["content.components"])
         )
         named, groups = run.config["aggregates"], run.fitted["aggregates.groups"]
-        aggregates = Aggregates(
-            named["names"], groups, grouped(vocabulary, groups), named["codes"], named["profile"]
-        )
+        aggregates = Aggregates(named["names"], groups, grouped(vocabulary, groups), named["codes"], named["profile"])
         place = Place(**{name.removeprefix("place."): a for name, a in run.fitted.items() if name.startswith("place.")})
         fusion = Fusion(place, Weights(**run.config["fusion"]))
         content = Content(item_indicator(vocabulary), idf, components)
-        return Embedder(
-            model.to(device), content, aggregates, fusion, run.config["window_days"], run.config["length"]
-        )
+        return Embedder(model.to(device), content, aggregates, fusion, run.config["window_days"], run.config["length"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StateError(f"run {run.name} does not fit this version of lookalike", "lookalike train") from error

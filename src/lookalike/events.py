@@ -18,6 +18,9 @@ EVENT_FIELDS: Final[dict[str, str]] = {
 }
 REQUIRED_EVENT_FIELDS: Final = ("user_id", "ts")
 CONTEXT_FIELDS: Final = ("country", "device", "source")
+# Where columns that a caller declares are kept. Their own names are data, so they are in no statement.
+CONTEXT_SLOTS: Final = tuple(f"context_{number}" for number in range(1, 9))
+RESERVED_NAMES: Final = (*EVENT_FIELDS, "time", "item")  # of the arrays that later steps read
 DEFAULT_EVENT_TYPE: Final = "event"
 MAX_ID_LENGTH: Final = 10_000
 

@@ -18,7 +18,7 @@ RECENT_DAYS = (7, 30, 90)
 MOST_SAMPLED = 100_000
 HOUR_BINS = 8
 NEGLIGIBLE = 1e-6  # beside lengths and singular values of about 1
-MOST_CODES = 16  # values of event type, country, device and source that get a column of their own
+MOST_CODES = 16  # values of a coded field (event type, country, a declared column …) that get a column of their own
 Matrix = NDArray[np.floating[Any]]
 
 

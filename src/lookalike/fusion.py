@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from lookalike import losses, next_items
 from lookalike.batches import Rows
-from lookalike.features import ACTIVITY, Content, Matrix
+from lookalike.features import ACTIVITY, Matrix
 from lookalike.pseudo_audiences import SEEDS, Audience
 from lookalike.sequences import SECONDS_PER_DAY, Sequences
 
@@ -99,8 +99,8 @@ class Fusion:
 
     def users(self, parts: Parts) -> NDArray[np.float32]:
         """Unit vectors [n, W]."""
-        weights = (self.weights.taste, self.weights.bag, np.asarray(self.weights.activity))
-        weighted = [part * weight for part, weight in zip(centred(parts, self.place), weights, strict=True)]
+        taste, bag, activity = centred(parts, self.place)
+        weighted = [taste * self.weights.taste, bag * self.weights.bag, activity * np.asarray(self.weights.activity)]
         # taste was made unit length: what is not (the bias of items) shrinks with it, so that no order changes
         length = np.linalg.norm(parts.taste - self.place.taste, axis=1, keepdims=True)
         return np.asarray(normalize(np.hstack([*weighted, CONSTANT / np.maximum(length, SHORTEST)])), np.float32)
@@ -147,7 +147,7 @@ def tuned(parts: Parts, place: Place, audiences: list[Audience], users: Rows, se
         wide = torch.cat([weights[:1].expand(pieces[0].shape[1]), weights[1:2].expand(pieces[1].shape[1]), weights[2:]])
         episode, sides = _episode(chosen, users, rng)
         vectors = F.normalize(torch.cat([piece[episode] for piece in pieces], 1) * wide, dim=-1)
-        loss = losses.prototypes(vectors, *sides, log_scale.exp())
+        loss = losses.prototypes(vectors, sides[0], sides[1], sides[2], log_scale.exp())
         loss = loss + PRIOR_STRENGTH * (logs - at).square().sum()
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -162,7 +162,7 @@ def _episode(
     """Places in `users` of a background and of some members of each audience; who is seed, rest and left out, [n, G]."""
     taken = [rng.permutation(audience.members) for audience in audiences]
     seeds = [one[: min(int(rng.choice(SEEDS)), len(one) // 2)] for one in taken]
-    rests = [one[len(part) :][:BACKGROUND // EPISODES] for one, part in zip(taken, seeds, strict=True)]
+    rests = [one[len(part) :][: BACKGROUND // EPISODES] for one, part in zip(taken, seeds, strict=True)]
     background = rng.permutation(users)[:BACKGROUND]
     everybody = np.unique(np.concatenate([background, *seeds, *rests]))
     drawn = np.isin(everybody, background)

@@ -136,8 +136,8 @@ def _item_judges(judges: Judges) -> tuple[ItemSide, Held]:
     bag = fusion.centred(parts, place)[1] if place else np.zeros((0, fusion.BAG))
     directions = plan.content.components[: len(items), : bag.shape[1]]
     scale = float(model.scale.detach())
-    scores = ItemSide((parts.taste @ items.T) * scale, np.asarray(bag @ directions.T, np.float32), plan.known)
-    return scores, watched
+    logits = np.asarray(parts.taste @ items.T * scale, np.float32)
+    return ItemSide(logits, np.asarray(bag @ directions.T, np.float32), plan.known), watched
 
 
 # --- the figures -----------------------------------------------------------------------------------------------------
@@ -191,18 +191,21 @@ def _audiences(judges: Judges, made: Embedder) -> Result:
 
     def score(space: NDArray[Any]) -> Any:
         by_row = pseudo_audiences.by_centroid(space)
-        return lambda taught, rest: by_row(np.searchsorted(users, taught), np.searchsorted(users, rest))
+        return lambda taught, rest: by_row(_places(users, taught), _places(users, rest))
 
     found: Result = {name: _lift(drawn, users, score(space), seed) for name, space in spaces.items()}
     found["activity"] = _lift(drawn, users, lambda taught, rest: activity[np.searchsorted(users, rest), 0], seed)
     events = np.diff(judges.fit.plan.known.offsets)[users]
     by_events = {
-        _named(least, most): _lift(
-            drawn, users[(events >= least) & (events <= (most or np.inf))], score(vectors), seed
-        )
+        _named(least, most): _lift(drawn, users[(events >= least) & (events <= (most or np.inf))], score(vectors), seed)
         for least, most in EVENTS
     }
     return {"audiences": len(drawn), "users": len(users), "lift@5%": found, "sequence_by_events": by_events}
+
+
+def _places(rows: Rows, some: Rows) -> Rows:
+    """Where some rows stand among ascending ones."""
+    return np.searchsorted(rows, some).astype(np.int64)
 
 
 def _lift(drawn: list[Audience], users: Rows, score: Any, seed: int) -> float | None:
@@ -234,5 +237,5 @@ def churn(old: Representation, new: Representation, seed: int) -> float | None:
     for middle in rng.integers(0, len(both), CHURN_SEEDS):
         group = np.argsort(-(first @ first[middle]), kind="stable")[:CHURN_MEMBERS]
         lists = [np.argsort(-(space @ space[group].mean(0)), kind="stable")[:count] for space in (first, second)]
-        kept.append(len(np.intersect1d(*lists)) / count)
+        kept.append(len(np.intersect1d(lists[0], lists[1])) / count)
     return 1 - float(np.mean(kept))

@@ -123,10 +123,10 @@ def neighbours(known: Sequences, held: Held, items: int) -> Scores:
 
 def _hits(scores: NDArray[np.floating[Any]], past: sparse.csr_matrix, coming: sparse.csr_matrix) -> NDArray[np.float64]:
     """Which of the first 20 came true, [n, 20] in rank order."""
-    scores = np.array(scores, np.float64)
-    scores[past.nonzero()] = -np.inf
-    first = min(FIRST, scores.shape[1])
-    top = _first(_untied(scores), first) if first else np.zeros((len(scores), 0), np.int64)
+    open_to = np.array(scores, np.float64)
+    open_to[past.nonzero()] = -np.inf
+    first = min(FIRST, open_to.shape[1])
+    top = _first(_untied(open_to), first) if first else np.zeros((len(scores), 0), np.int64)
     truth = np.zeros(scores.shape, np.int8)
     truth[coming.nonzero()] = 1
     hits = np.take_along_axis(truth, top, 1).astype(float)
@@ -136,7 +136,8 @@ def _hits(scores: NDArray[np.floating[Any]], past: sparse.csr_matrix, coming: sp
 def _untied(scores: NDArray[np.float64]) -> NDArray[np.float64]:
     """Equal scores go to the lower item row, which is the more common item: an order that no block size changes."""
     most = np.abs(scores, where=np.isfinite(scores), out=np.zeros_like(scores)).max(initial=1e-12)
-    return scores - np.arange(scores.shape[1]) * (1e-14 * most)
+    untied: NDArray[np.float64] = scores - np.arange(scores.shape[1]) * (1e-14 * most)
+    return untied
 
 
 def _first(scores: NDArray[np.float64], count: int) -> NDArray[np.int64]:

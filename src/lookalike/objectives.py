@@ -211,9 +211,8 @@ def episodes(step: Step) -> Tensor:
     flat = np.arange(len(stop)) * step.users.shape[1] + stop
     users = F.embedding(torch.from_numpy(flat).to(step.device), step.users.flatten(0, 1))  # [B, D]
     seed = member & (step.rng.random(member.shape) < 0.5)
-    return losses.prototypes(
-        users, *(torch.from_numpy(one).to(step.device) for one in (seed, member & ~seed, met)), step.model.scale
-    )
+    sides = [torch.from_numpy(one).to(step.device) for one in (seed, member & ~seed, met)]
+    return losses.prototypes(users, sides[0], sides[1], sides[2], step.model.scale)
 
 
 def _memberships(step: Step, stop: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -265,6 +264,8 @@ def parsed(text: str) -> list[tuple[float, Objective]]:
     for part in text.replace(" ", "").split("+"):
         found = _TERM.fullmatch(part)
         if not found or found[2] not in OBJECTIVES:
-            raise SettingsError(f"no objective is called {part[:40]!r}", f"--objective {'|'.join(OBJECTIVES)}, or a sum")
+            raise SettingsError(
+                f"no objective is called {part[:40]!r}", f"--objective {'|'.join(OBJECTIVES)}, or a sum"
+            )
         terms.append((float(found[1] or 1), OBJECTIVES[found[2]]))
     return terms

@@ -17,8 +17,9 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lookalike import store as queries
-from lookalike.store import Cut, Names, Seen, Store
+from lookalike import numbering as queries
+from lookalike.numbering import Names, Seen
+from lookalike.store import CODED_FIELDS, Cut, Store
 from lookalike.workspace import reserve
 
 SECONDS_PER_DAY = 86_400
@@ -26,15 +27,16 @@ BASKET_GAP = 1_800  # seconds without an event that end a visit
 NO_ITEM = -1
 MAX_ATTRIBUTES = 50_000  # values of item attributes that are known by name; rarer ones are left out
 MAX_PROFILE = 64  # values of user attributes
-COLUMNS: dict[str, np.dtype[Any]] = {
+CODE = np.dtype(np.int16)  # 0 is missing
+COLUMNS: dict[str, np.dtype[Any]] = {  # of a log without declared columns
     "time": np.dtype(np.int64),  # seconds since 1970, UTC
     "item": np.dtype(np.int32),
     "value": np.dtype(np.float32),  # NaN where the log names none
     "quantity": np.dtype(np.float32),
-    "event_type": np.dtype(np.int16),  # codes: 0 is missing
-    "country": np.dtype(np.int16),
-    "device": np.dtype(np.int16),
-    "source": np.dtype(np.int16),
+    "event_type": CODE,
+    "country": CODE,
+    "device": CODE,
+    "source": CODE,
 }
 
 
@@ -43,7 +45,7 @@ class Vocabulary:
     """What the numbers in the arrays mean. Holds no user id."""
 
     items: list[str]  # by item row
-    codes: dict[str, list[str]]  # of each coded field, code 1 first
+    codes: dict[str, list[str]]  # of each coded field and declared column, code 1 first
     attributes: list[tuple[str, str]]  # (attribute, value) by attribute code
     item_attributes: tuple[NDArray[np.int64], NDArray[np.int32]]  # CSR: offsets [V + 1], attribute codes
     profile: list[tuple[str, str]]  # (attribute, value) of users by profile code
@@ -126,36 +128,44 @@ def build(
         queries.only_changed(store, cut, seen)
     counts = _write_users(store, folder / "users.parquet")
     offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
+    fields = queries.prepared_fields(store)
+    kinds = {name: kind for name, kind in COLUMNS.items() if name not in CODED_FIELDS}
+    kinds |= dict.fromkeys(fields.values(), CODE)
     columns = {
         name: np.memmap(folder / f"{name}.bin", kind, "w+", shape=(max(1, int(offsets[-1])),))
-        for name, kind in COLUMNS.items()
+        for name, kind in kinds.items()
     }
     for name in columns:
         reserve(folder / f"{name}.bin")
     position = 0
     for batch in queries.event_stream(store, cut):
-        for name, kind in COLUMNS.items():
+        for name, kind in kinds.items():
             values = batch.column(name)
             filled = values.fill_null(np.nan) if kind.kind == "f" else values
             columns[name][position : position + len(batch)] = filled.to_numpy(zero_copy_only=False)
         position += len(batch)
     assert position == offsets[-1], "every counted event is streamed once"
     vocabulary, profile = _vocabulary(store, len(counts), known)
-    flat = {name: array[: int(offsets[-1])] for name, array in columns.items()}
+    flat = {name: columns[name][: int(offsets[-1])] for name in columns if name not in fields.values()}
+    nothing = np.broadcast_to(
+        np.zeros(1, CODE), int(offsets[-1])
+    )  # of a field that a known vocabulary has and this log not
+    for name in vocabulary.codes:
+        flat[name] = columns[fields[name]][: int(offsets[-1])] if name in fields else nothing
     return Sequences(_seconds(cut.as_of), offsets, flat, profile), vocabulary
 
 
 def _vocabulary(
     store: Store, users: int, known: Vocabulary | None
 ) -> tuple[Vocabulary, tuple[NDArray[np.int64], NDArray[np.int32]]]:
-    names = _names(known)
+    names, fields = _names(known), queries.prepared_fields(store)
     items = queries.item_list(store)
     attributes, item_pairs = queries.item_attribute_codes(store, MAX_ATTRIBUTES, names)
     profile, user_pairs = queries.user_attribute_codes(store, MAX_PROFILE, names)
     of_items = _grouped(item_pairs["row"].to_numpy(), item_pairs["code"].to_numpy(), len(items))
     vocabulary = Vocabulary(
         items=items,
-        codes=known.codes if known else {field: queries.code_values(store, field) for field in queries.CODED_FIELDS},
+        codes=known.codes if known else {name: queries.code_values(store, column) for name, column in fields.items()},
         attributes=attributes,
         item_attributes=_followed(known.item_attributes, of_items) if known else of_items,
         profile=profile,

@@ -18,7 +18,9 @@ _STRICT = ConfigDict(extra="forbid", frozen=True)
 @dataclass(config=_STRICT)
 class TrainSettings:
     encoder: str = Field(default="transformer", description="transformer, gru, mean or skipgram")
-    objective: str | None = Field(default=None, description="all_action, or another or a sum; the encoder's own when not given")
+    objective: str | None = Field(
+        default=None, description="all_action, or another or a sum; the encoder's own when not given"
+    )
     dim: int = Field(default=128, ge=8, le=1024, multiple_of=8, description="width of the user embedding")
     window_days: int | None = Field(
         default=None, ge=1, description="days of a sequence; 90, or more where many would be left out"
@@ -27,10 +29,14 @@ class TrainSettings:
     min_events: int = Field(default=1, ge=1, description="users with fewer events before the cut are not eligible")
     epochs: int | None = Field(default=None, ge=1, description="passes over the log; from its size when not given")
     patience: int = Field(default=3, ge=1, description="epochs without a better held-out figure before stopping")
-    batch_events: int | None = Field(default=None, ge=64, description="events in one step; from the log's size when not given")
+    batch_events: int | None = Field(
+        default=None, ge=64, description="events in one step; from the log's size when not given"
+    )
     negatives: int = Field(default=1024, ge=100, description="sampled items each target is told apart from")
     learning_rate: float = Field(default=2e-3, gt=0, description="largest step of the optimiser")
-    dropout: float = Field(default=0.5, ge=0, lt=1, description="share of the item vectors' figures left out in training")
+    dropout: float = Field(
+        default=0.5, ge=0, lt=1, description="share of the item vectors' figures left out in training"
+    )
     mask_hours: int = Field(default=24, ge=0, description="most recent hours hidden from half of the users in training")
     horizon: int = Field(default=32, ge=1, description="later events a position learns to foresee")
     holdout_share: float = Field(default=0.1, gt=0, lt=0.5, description="share of the last events held out")

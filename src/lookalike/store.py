@@ -4,7 +4,7 @@ SQL stands here and in `ingest/`, nowhere else. Values reach a statement as para
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,13 +15,14 @@ import polars as pl
 from pyarrow import RecordBatchReader
 
 from lookalike.errors import LookalikeError, StateError
-from lookalike.events import CONTEXT_FIELDS, EVENT_FIELDS
+from lookalike.events import CONTEXT_FIELDS, CONTEXT_SLOTS, EVENT_FIELDS
 from lookalike.workspace import TEMPORARY, Workspace
 
 SCHEMA_VERSION = 1
 ROWS_PER_BATCH = 262_144
 MEMORY_LIMIT = "4GiB"
 CODED_FIELDS = ("event_type", *CONTEXT_FIELDS)
+LEFT_OUT = "left_out:"  # begins the key in `meta` of a column that is not coded; the value says why
 MAX_CODES = 1_000  # values of one coded field; rarer ones count as missing
 
 _EVENT_COLUMNS = ", ".join(
@@ -150,70 +151,22 @@ def last_moment(store: Store) -> datetime:
     return moment
 
 
-@dataclass(frozen=True)
-class Names:
-    """Numbers given before: items by row, values of each coded field and attributes by code."""
-
-    items: list[str]
-    codes: dict[str, list[str]]
-    attributes: list[tuple[str, str]]
-    profile: list[tuple[str, str]]
+def declared_contexts(store: Store) -> dict[str, str]:
+    """The columns that were declared when a log was read: their names, and the columns of `events` that hold them."""
+    rows = store.rows("SELECT value, key FROM meta WHERE list_contains(?, key) ORDER BY key", list(CONTEXT_SLOTS))
+    return dict(rows)
 
 
-def prepare(store: Store, cut: Cut, known: Names | None = None) -> None:
-    """Makes the temporary tables that number users, items and codes; everything below reads them.
+def coded_fields(store: Store, known: Iterable[str] | None = None) -> dict[str, str]:
+    """The fields whose values are coded, and their columns of `events`: all but those found to be identifiers.
 
-    Numbers follow from the content alone: users by id, items and values by count and then by name. With `known`, those
-    numbers stay, new items follow them, and new values have none.
+    With `known`, the names that a vocabulary has, whatever was found or declared since.
     """
-    store.connection.execute(
-        """CREATE OR REPLACE TEMP TABLE user_rows AS
-           SELECT (row_number() OVER (ORDER BY user_id) - 1)::INTEGER AS row, user_id, n
-           FROM (SELECT user_id, count(*) AS n
-                 FROM events WHERE ts < ? GROUP BY user_id HAVING count(*) >= ?)""",
-        [cut.as_of, cut.min_events],
-    )
-    _known_items(store, known.items if known else [])
-    store.connection.execute(
-        """CREATE OR REPLACE TEMP TABLE item_rows AS
-           SELECT (coalesce(k.row, row_number() OVER (PARTITION BY k.row IS NULL ORDER BY n DESC, item_id) - 1
-                   + (SELECT count(*) FROM known_items)))::INTEGER AS row, item_id, coalesce(n, 0) AS n
-           FROM (SELECT item_id, count(*) AS n FROM events WHERE ts < ? AND item_id IS NOT NULL GROUP BY item_id)
-           FULL JOIN known_items k USING (item_id)""",
-        [cut.as_of],
-    )
-    for field in CODED_FIELDS:
-        if known is not None:
-            _number(store, f"{field}_codes", pl.DataFrame({"value": known.codes.get(field, [])}, {"value": pl.String}), 1)
-            continue
-        store.connection.execute(
-            f"""CREATE OR REPLACE TEMP TABLE {field}_codes AS
-                SELECT (row_number() OVER (ORDER BY n DESC, {field}))::INTEGER AS code, {field} AS value
-                FROM (SELECT {field}, count(*) AS n FROM events WHERE ts < ? AND {field} IS NOT NULL GROUP BY ALL)
-                ORDER BY code LIMIT {MAX_CODES}""",
-            [cut.as_of],
-        )
-
-
-def _known_items(store: Store, items: list[str]) -> None:
-    _number(store, "known_items", pl.DataFrame({"item_id": items}, {"item_id": pl.String}), 0, "row")
-
-
-def _number(store: Store, table: str, values: pl.DataFrame, first: int, column: str = "code") -> None:
-    """A temporary table of the values with their numbers in order, from `first`."""
-    store.connection.register("numbered", values.with_row_index(column, first).to_arrow())
-    try:
-        store.connection.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(table)} AS SELECT * FROM numbered")
-    finally:
-        store.connection.unregister("numbered")
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What an earlier embedding has read: the events before `as_of` of the first `files` files."""
-
-    as_of: datetime
-    files: int
+    left_out = {key for (key,) in store.rows("SELECT key FROM meta WHERE starts_with(key, ?)", LEFT_OUT)}
+    columns = {field: field for field in CODED_FIELDS} | declared_contexts(store)
+    if known is not None:
+        return {name: columns[name] for name in known if name in columns}
+    return {name: column for name, column in columns.items() if LEFT_OUT + column not in left_out}
 
 
 def last_file(store: Store) -> int:
@@ -222,107 +175,18 @@ def last_file(store: Store) -> int:
     return int(number)
 
 
-def only_changed(store: Store, cut: Cut, seen: Seen) -> None:
-    """After `prepare`: leaves those users of whom there are events that were not seen, and numbers them anew."""
-    store.connection.execute(
-        """CREATE OR REPLACE TEMP TABLE user_rows AS
-           SELECT (row_number() OVER (ORDER BY user_id) - 1)::INTEGER AS row, user_id, n FROM user_rows
-           WHERE user_id IN (SELECT user_id FROM events WHERE ts < ? AND (ts >= ? OR file_id > ?))""",
-        [cut.as_of, seen.as_of, seen.files],
-    )
-
-
-def user_rows(store: Store) -> RecordBatchReader:
-    """`row`, `user_id`, `tie` (the hash that orders equal scores), `events`, in the order of `row`."""
-    return store.reader(
-        "SELECT row, user_id, md5_number_lower(user_id) AS tie, n AS events FROM user_rows ORDER BY row"
-    )
-
-
-_FLOAT = "(sign({0}) * least(abs({0}), 3e38))::FLOAT"  # a larger double would stop the cast
-
-
-def event_stream(store: Store, cut: Cut) -> RecordBatchReader:
-    """The events of the numbered users in the order of user and time, as codes: 0 is missing, -1 no item."""
-    codes = ", ".join(f"coalesce({f}_codes.code, 0)::SMALLINT AS {f}" for f in CODED_FIELDS)
-    joins = " ".join(f"LEFT JOIN {f}_codes ON {f}_codes.value = e.{f}" for f in CODED_FIELDS)
-    return store.reader(
-        f"""SELECT epoch(e.ts)::BIGINT AS time, coalesce(i.row, -1)::INTEGER AS item, {_FLOAT.format("e.value")} AS value,
-                   {_FLOAT.format("e.quantity")} AS quantity, {codes}
-            FROM events e JOIN user_rows u USING (user_id) LEFT JOIN item_rows i USING (item_id) {joins}
-            WHERE e.ts < ? ORDER BY u.row, e.ts, item, event_type, value, quantity, country, device, source""",
-        cut.as_of,
-    )
-
-
-def code_values(store: Store, field: str) -> list[str]:
-    """What the codes of one field mean: code 1 is the first."""
-    assert field in CODED_FIELDS
-    return [value for (value,) in store.rows(f"SELECT value FROM {field}_codes ORDER BY code")]
-
-
-def item_list(store: Store) -> list[str]:
-    return [item for (item,) in store.rows("SELECT item_id FROM item_rows ORDER BY row")]
-
-
-def item_attribute_codes(
-    store: Store, most: int, known: Names | None = None
-) -> tuple[list[tuple[str, str]], pl.DataFrame]:
-    """The most common (attribute, value) pairs among the numbered items, and which item (`row`) has which (`code`)."""
-    if known is not None:
-        _number(store, "attribute_codes", _pairs(known.attributes), 0)
-    else:
-        store.connection.execute(
-            """CREATE OR REPLACE TEMP TABLE attribute_codes AS
-               SELECT (row_number() OVER (ORDER BY n DESC, attribute, value) - 1)::INTEGER AS code, attribute, value
-               FROM (SELECT attribute, value, sum(r.n) AS n FROM item_attributes a JOIN item_rows r USING (item_id)
-                     GROUP BY attribute, value HAVING count(*) > 1) ORDER BY code LIMIT ?""",
-            [most],
-        )
-    names = store.rows("SELECT attribute, value FROM attribute_codes ORDER BY code")
-    pairs = store.frame(
-        """SELECT DISTINCT r.row, c.code FROM item_attributes a JOIN item_rows r USING (item_id)
-           JOIN attribute_codes c USING (attribute, value) ORDER BY r.row, c.code"""
-    )
-    return [(attribute, value) for attribute, value in names], pairs
-
-
-def user_attribute_codes(
-    store: Store, most: int, known: Names | None = None
-) -> tuple[list[tuple[str, str]], pl.DataFrame]:
-    """The most common (attribute, value) pairs among the numbered users, and which user (`row`) has which (`code`)."""
-    if known is not None:
-        _number(store, "profile_codes", _pairs(known.profile), 0)
-    else:
-        store.connection.execute(
-            """CREATE OR REPLACE TEMP TABLE profile_codes AS
-               SELECT (row_number() OVER (ORDER BY n DESC, attribute, value) - 1)::INTEGER AS code, attribute, value
-               FROM (SELECT attribute, value, count(*) AS n FROM user_attributes a JOIN user_rows USING (user_id)
-                     GROUP BY attribute, value) ORDER BY code LIMIT ?""",
-            [most],
-        )
-    names = store.rows("SELECT attribute, value FROM profile_codes ORDER BY code")
-    pairs = store.frame(
-        """SELECT DISTINCT r.row, c.code FROM user_attributes a JOIN user_rows r USING (user_id)
-           JOIN profile_codes c USING (attribute, value) ORDER BY r.row, c.code"""
-    )
-    return [(attribute, value) for attribute, value in names], pairs
-
-
-def _pairs(known: list[tuple[str, str]]) -> pl.DataFrame:
-    return pl.DataFrame(known, {"attribute": pl.String, "value": pl.String}, orient="row")
-
-
 def what_users_did(store: Store, looked_at: pl.DataFrame, cut: Cut) -> pl.DataFrame:
     """How many users of the audience and of the base did each thing at least once before the cut.
 
     `looked_at` holds `user_id`, `audience` and `base` (0 or 1). Gives `title`, `label`, `audience_count`, `base_count`.
     """
+    context = {name: column for name, column in coded_fields(store).items() if column != "event_type"}
+    also = "".join(f", e.{column}" for column in context.values())
     store.connection.register("looked_at", looked_at.to_arrow())
     try:
         store.connection.execute(
-            """CREATE OR REPLACE TEMP TABLE deeds AS
-               SELECT DISTINCT l.user_id, l.audience, l.base, e.item_id, e.event_type, e.country, e.device, e.source,
+            f"""CREATE OR REPLACE TEMP TABLE deeds AS
+               SELECT DISTINCT l.user_id, l.audience, l.base, e.item_id, e.event_type{also},
                       date_part('hour', e.ts)::INTEGER AS hour, date_part('isodow', e.ts)::INTEGER AS weekday
                FROM events e JOIN looked_at l USING (user_id) WHERE e.ts < ?""",
             [cut.as_of],
@@ -334,7 +198,7 @@ def what_users_did(store: Store, looked_at: pl.DataFrame, cut: Cut) -> pl.DataFr
         ("Event types", "event_type", ""),
         ("Hours of the day (UTC)", "lpad(hour::VARCHAR, 2, '0') || ':00'", ""),
         ("Weekdays", "['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'][weekday]", ""),
-        *((field.capitalize(), field, "") for field in CONTEXT_FIELDS),
+        *((_context_title(name), column, "") for name, column in context.items()),
     ]
     counted = [store.frame(_COUNT.format(title="?", label=label, join=join), title) for title, label, join in plain]
     by_attribute = _COUNT.format(
@@ -343,6 +207,11 @@ def what_users_did(store: Store, looked_at: pl.DataFrame, cut: Cut) -> pl.DataFr
     counted[1:1] = [store.frame(by_attribute, "")]
     store.connection.execute("DROP TABLE deeds")
     return pl.concat(counted)
+
+
+def _context_title(name: str) -> str:
+    """A declared column cannot take the title of another group."""
+    return name.capitalize() if name in CONTEXT_FIELDS else f"Context {name}"
 
 
 _COUNT = """

@@ -120,7 +120,7 @@ class TwoTower(nn.Module):
 
     def tables(self) -> list[nn.Parameter]:
         """The parameters of which a step touches few rows."""
-        return [self.item_id.weight, self.attribute.weight]
+        return [cast(nn.Parameter, self.item_id.weight), cast(nn.Parameter, self.attribute.weight)]
 
     def items(self, index: Tensor) -> Tensor:
         """Item vectors [n, D] of item indices [n] (rows + FIRST_ITEM)."""

@@ -1,6 +1,6 @@
 """Reads a client's files into the store: found, understood, checked, and loaded one file at a time or not at all."""
 
-from lookalike.ingest.options import IngestOptions, parse_mapping
+from lookalike.ingest.options import IngestOptions, parse_context, parse_mapping
 from lookalike.ingest.report import Check, Explanation, FileReport, IngestReport, Preview, Totals
 from lookalike.ingest.run import explain, find, ingest
 
@@ -15,5 +15,6 @@ __all__ = [
     "explain",
     "find",
     "ingest",
+    "parse_context",
     "parse_mapping",
 ]

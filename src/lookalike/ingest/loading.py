@@ -11,7 +11,7 @@ from lookalike.ingest import times
 from lookalike.ingest.plan import EventPlan
 from lookalike.ingest.report import FileReport
 from lookalike.ingest.staging import LINE, MALFORMED, Rows, drop
-from lookalike.store import Store
+from lookalike.store import Store, declared_contexts
 
 _TWINS = "ingest_twins"
 _SPAN = "ts BETWEEN ? AND ?"
@@ -36,9 +36,10 @@ def load(store: Store, plan: EventPlan, entry: Entry) -> FileReport:
         raise DataError(f"{entry.name}: the file has no rows", "leave it out, or export it again")
     file_id = next_file_id(store)
     reason = planned.reason(entry.moment)
-    fields = ", ".join(EVENT_FIELDS)
+    fields = ", ".join(plan.fields)
     inserted = store.rows(
-        f"INSERT INTO events SELECT {fields}, {file_id} FROM ({plan.canonical(rows.scan)}) WHERE ({reason}) IS NULL"
+        f"INSERT INTO events ({fields}, file_id) SELECT {fields}, {file_id} "
+        f"FROM ({plan.canonical(rows.scan)}) WHERE ({reason}) IS NULL"
     )[0][0]
     rejected: dict[str, int] = {}
     if inserted < rows.count:
@@ -121,8 +122,9 @@ def _drop_duplicates(store: Store, plan: EventPlan, file_id: int) -> int:
     _find_twins(store, key, first, last, by_time="event_id" not in plan.mapping.columns)
     dropped = 0
     if store.rows(f"SELECT count(*) FROM {_TWINS}")[0][0]:
-        same = ", ".join(f"CASE WHEN event_id IS NULL THEN {name} END" for name in EVENT_FIELDS if name != "event_id")
-        order = ", ".join(("file_id", *EVENT_FIELDS, "rowid"))
+        fields = (*EVENT_FIELDS, *declared_contexts(store).values())
+        same = ", ".join(f"CASE WHEN event_id IS NULL THEN {name} END" for name in fields if name != "event_id")
+        order = ", ".join(("file_id", *fields, "rowid"))
         numbered = (
             f"SELECT rowid, row_number() OVER (PARTITION BY event_id, {same} ORDER BY {order}) AS n "
             f"FROM events WHERE {_SPAN} AND {key} IN (SELECT h FROM {_TWINS})"
@@ -138,7 +140,7 @@ def _drop_duplicates(store: Store, plan: EventPlan, file_id: int) -> int:
 
 def _key(plan: EventPlan) -> str:
     """A hash that is the same for the same event, over the fields the file has."""
-    given = [name for name in EVENT_FIELDS if name != "event_id" and (name in plan.mapping.columns or name == "value")]
+    given = [name for name in plan.fields if name != "event_id" and (name in plan.mapping.columns or name == "value")]
     key = f"hash({', '.join(given)})"
     return (
         f"CASE WHEN event_id IS NULL THEN {key} ELSE hash(event_id) END" if "event_id" in plan.mapping.columns else key

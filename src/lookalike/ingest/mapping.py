@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lookalike.errors import DataError
-from lookalike.events import EVENT_FIELDS, REQUIRED_EVENT_FIELDS
+from lookalike.events import CONTEXT_SLOTS, EVENT_FIELDS, REQUIRED_EVENT_FIELDS
 from lookalike.ingest.names import plain, synonyms, words
 from lookalike.ingest.options import UNIT_PRICE
 
@@ -18,6 +18,7 @@ class Mapping:
     columns: dict[str, str]  # field -> column
     unused: list[str]
     notes: list[str]
+    missing: tuple[str, ...] = ()  # declared columns that the file has not
 
     @property
     def value_is_derived(self) -> bool:
@@ -25,23 +26,41 @@ class Mapping:
 
     def as_dict(self) -> dict[str, str]:
         """field -> what it is made of, as people read it."""
-        shown = {name: self.columns[name] for name in EVENT_FIELDS if name in self.columns}
+        shown = {name: self.columns[name] for name in (*EVENT_FIELDS, *CONTEXT_SLOTS) if name in self.columns}
         if self.value_is_derived:
             shown["value"] = f"{self.columns['quantity']} * {self.columns[UNIT_PRICE]}"
         return shown
 
 
-def of_events(columns: dict[str, str], given: dict[str, str], where: str) -> Mapping:
-    """The mapping of an event file. Raises DataError for a missing column, and when user or time are not found."""
+def of_events(columns: dict[str, str], given: dict[str, str], context: tuple[str, ...], where: str) -> Mapping:
+    """The mapping of an event file. Raises DataError for a missing column, and when user or time are not found.
+
+    A declared column (of `context`) is no longer taken for a field by its name.
+    """
+    kept = {slot: name for slot, name in zip(CONTEXT_SLOTS, context, strict=False) if name in columns}
     scalar = [name for name, kind in columns.items() if not _nested(kind)]
-    found, notes = matched(scalar, synonyms("events"), _checked(given, columns, where))
+    if nested := [name for name in kept.values() if name not in scalar]:
+        raise DataError(f"{where}: --context {nested[0]}: the column holds nested values", "declare a plain column")
+    free = [name for name in scalar if name not in kept.values()]
+    found, notes = matched(free, synonyms("events"), _checked(given, columns, where))
+    notes += [note for name in kept.values() if name not in given.values() for note in _not_taken(name)]
     for name in REQUIRED_EVENT_FIELDS:
         if name not in found:
             raise _not_found(name, columns, where)
     if "value" in found or "quantity" not in found:
         found.pop(UNIT_PRICE, None)
+    found |= kept
     unused = [column for column in columns if column not in found.values()]
-    return Mapping(found, unused, notes)
+    return Mapping(found, unused, notes, tuple(name for name in context if name not in columns))
+
+
+def _not_taken(column: str) -> list[str]:
+    """Which fields a declared column would have been by its name."""
+    return [
+        f"{column} is kept as context, not as {field} (--map {field}={column} makes it both)"
+        for field, known in synonyms("events").items()
+        if plain(column) in {plain(name) for name in known}
+    ]
 
 
 def key_of(columns: dict[str, str], key: str, given: dict[str, str], where: str) -> tuple[str, list[str]]:

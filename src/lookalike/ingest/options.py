@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lookalike.errors import SettingsError
-from lookalike.events import EVENT_FIELDS
+from lookalike.events import CONTEXT_SLOTS, EVENT_FIELDS, RESERVED_NAMES
 
 UNIT_PRICE = "unit_price"  # not stored; makes `value` together with the quantity
 FIELDS = (*EVENT_FIELDS, UNIT_PRICE)
@@ -20,6 +20,7 @@ class IngestOptions:
     mapping: dict[str, str] = field(default_factory=dict)  # field -> column
     timezone: str = "UTC"
     max_rejected_share: float = 0.5
+    context: tuple[str, ...] = ()  # columns kept per event, in the order of their slots
 
     def __post_init__(self) -> None:
         if self.timezone not in zoneinfo.available_timezones():
@@ -28,6 +29,26 @@ class IngestOptions:
             raise SettingsError(
                 f"unknown time zone {self.timezone!r}", f"{meant}--timezone takes an IANA name such as Europe/Berlin"
             )
+        if len(self.context) > len(CONTEXT_SLOTS):
+            raise SettingsError(
+                f"--context: {len(self.context)} columns, and a workspace keeps at most {len(CONTEXT_SLOTS)}: "
+                f"{', '.join(self.context)}",
+                "leave some out, or ingest into a new --workspace",
+            )
+
+
+def parse_context(columns: Iterable[str]) -> tuple[str, ...]:
+    """Names of columns, each once. Raises SettingsError for an empty one and for the name of a field."""
+    names = tuple(dict.fromkeys(column.strip() for column in columns))
+    for name in names:
+        if not name:
+            raise SettingsError("--context '' is no column", "for example --context campaign")
+        if name in RESERVED_NAMES:
+            raise SettingsError(
+                f"--context {name}: {name} is the name of a field of its own",
+                f"--map {name}=COLUMN" if name in FIELDS else "rename the column",
+            )
+    return names
 
 
 def parse_mapping(pairs: Iterable[str]) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Final
 import duckdb
 
 from lookalike.errors import DataError
-from lookalike.events import DEFAULT_EVENT_TYPE, EVENT_FIELDS, MAX_ID_LENGTH
+from lookalike.events import CONTEXT_SLOTS, DEFAULT_EVENT_TYPE, EVENT_FIELDS, MAX_ID_LENGTH
 from lookalike.ingest import mapping, sql, times
 from lookalike.ingest.mapping import Mapping
 from lookalike.ingest.names import words
@@ -50,6 +50,11 @@ class EventPlan:
         """The columns that are read."""
         return list(dict.fromkeys(self.mapping.columns.values()))
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """What is stored: the event fields, and the slots of the declared columns that the file has."""
+        return (*EVENT_FIELDS, *(slot for slot in CONTEXT_SLOTS if slot in self.mapping.columns))
+
     def canonical(self, scan: str) -> str:
         """A SELECT of the event fields, with the column that `reason` needs, and the line where `scan` has it.
 
@@ -59,8 +64,8 @@ class EventPlan:
         time = quoted(self.mapping.columns["ts"])
         missing = f"{time} IS NULL" if self._kind("ts") != "VARCHAR" else f"trim(coalesce({time}, '')) = ''"
         line = f", {LINE}" if LINE in scan else ""
-        raw = ", ".join(f"{self._raw(name)} AS {name}" for name in EVENT_FIELDS)
-        fields = ", ".join(f"{self._refined(name)} AS {name}" for name in EVENT_FIELDS)
+        raw = ", ".join(f"{self._raw(name)} AS {name}" for name in self.fields)
+        fields = ", ".join(f"{self._refined(name)} AS {name}" for name in self.fields)
         return (
             f"SELECT {fields}, __no_time{line} FROM (SELECT {raw}, {missing} AS __no_time{line} FROM {scan}) {_BARRIER}"
         )
@@ -87,7 +92,7 @@ class EventPlan:
             return f"{self._number('quantity')} * {self._number(UNIT_PRICE)}"
         if name not in self.mapping.columns:
             return f"NULL::{EVENT_FIELDS[name]}"
-        if EVENT_FIELDS[name] == "DOUBLE":
+        if EVENT_FIELDS.get(name) == "DOUBLE":
             return self._number(name)
         return cleaned(self.mapping.columns[name], self._kind(name))
 
@@ -96,7 +101,7 @@ class EventPlan:
             return name
         if name not in self.mapping.columns and not (name == "value" and self.mapping.value_is_derived):
             return sql.literal(DEFAULT_EVENT_TYPE) if name == "event_type" else name
-        if EVENT_FIELDS[name] == "DOUBLE":
+        if EVENT_FIELDS.get(name) == "DOUBLE":
             return finite(name)
         text = without_null_words(name)
         return f"coalesce({text}, {sql.literal(DEFAULT_EVENT_TYPE)})" if name == "event_type" else text
@@ -109,7 +114,7 @@ class EventPlan:
 def prepare(connection: duckdb.DuckDBPyConnection, reader: Reader, options: IngestOptions) -> EventPlan:
     """How an event file will be read. Raises DataError when it cannot be."""
     where = reader.source.name
-    found = mapping.of_events(reader.columns, options.mapping, where)
+    found = mapping.of_events(reader.columns, options.mapping, options.context, where)
     _check_rows(connection, reader, list(found.columns.values()))
     column = times.Column(connection, reader.scan, found.columns["ts"], reader.columns[found.columns["ts"]], where)
     written = times.detect(column, options.timezone)

@@ -6,7 +6,7 @@ from datetime import datetime
 from lookalike.ingest import plan as planned
 from lookalike.ingest.attributes import EMAIL, PHONE
 from lookalike.ingest.report import Check, FileReport, Severity, Totals
-from lookalike.store import Store
+from lookalike.store import Store, declared_contexts
 
 _SAMPLE_ROWS = 100_000
 _THIN = 0.5  # of the median of the same weekday
@@ -159,9 +159,10 @@ def _personal(store: Store) -> list[Check]:
     """Looks at rows spread over the whole log. The limits differ: an e-mail address is a common, if bad, user id."""
     count = store.rows("SELECT count(*) FROM events")[0][0]
     step = max(1, count // _SAMPLE_ROWS)
-    names = ("user_id", "item_id", "event_type", "session_id", "source")
+    names = {name: name for name in ("user_id", "item_id", "event_type", "session_id", "source")}
+    names |= declared_contexts(store)
     hit = "count(*) FILTER (regexp_matches({0}, '{1}')) / greatest(count({0}), 1)"
-    parts = [hit.format(name, pattern) for name in names for pattern in (EMAIL, PHONE)]
+    parts = [hit.format(column, pattern) for column in names.values() for pattern in (EMAIL, PHONE)]
     shares = store.rows(f"SELECT {', '.join(parts)} FROM events WHERE rowid % {step} = 0")[0]
     found: list[Check] = []
     for position, name in enumerate(names):

@@ -4,15 +4,15 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
-from lookalike.errors import DataError, SettingsError
-from lookalike.events import EVENT_FIELDS, ITEM_KEY, USER_KEY
-from lookalike.ingest import attributes, files, loading, plan, quality, readers, sql
+from lookalike.errors import DataError, LookalikeError, SettingsError
+from lookalike.events import CONTEXT_SLOTS, ITEM_KEY, USER_KEY
+from lookalike.ingest import attributes, context, files, loading, plan, quality, readers, sql
 from lookalike.ingest.attributes import TablePlan
 from lookalike.ingest.files import Source
 from lookalike.ingest.options import IngestOptions
@@ -37,16 +37,20 @@ def ingest(store: Store, paths: list[Path], options: IngestOptions, talk: Talk) 
     """Loads the files and says what became of every row.
 
     All files are looked at before the first is loaded; each is one transaction. Raises DataError for a file that cannot
-    be used (files before it stay loaded) and SettingsError for an unknown zone.
+    be used (files before it stay loaded) and SettingsError for an unknown zone or too many declared columns.
     """
+    asked = options.context
+    options = replace(options, context=context.all_names(store, asked))
     moment = datetime.now(UTC)
     reports: list[FileReport] = []
     found: list[Check] = []
     with _session(store.connection, options) as scratch:
         jobs = [_job(store, source, kind, options, scratch) for source, kind in find(paths, options)]
+        _check_context(store, jobs, asked, scratch)
+        context.declare(store, options.context)
         total = sum(job.source.size for job in jobs)
         done = 0
-        with talk.progress("ingest", total) as step:
+        with talk.progress("ingest", total) as step, _decided_whatever_comes(store):
             for job in jobs:
                 step(done, job.source.path.name)
                 report, more = _load(store, job, options, moment)
@@ -56,6 +60,7 @@ def ingest(store: Store, paths: list[Path], options: IngestOptions, talk: Talk) 
                 _say(talk, job, report)
             step(done, "checks")
             held, checked = quality.checks(store, reports, moment)
+            checked += context.decide(store)
     return IngestReport(
         reports, held, sorted(found + checked, key=lambda one: ("error", "warning", "note").index(one.severity))
     )
@@ -120,6 +125,37 @@ def _check_mapping(store: Store, source: Source, digest: str, kind: str, options
         )
 
 
+@contextlib.contextmanager
+def _decided_whatever_comes(store: Store) -> Iterator[None]:
+    """A file that cannot be used stops the ingest, not the decision on what the files before it brought."""
+    try:
+        yield
+    except LookalikeError:
+        context.decide(store)
+        raise
+
+
+def _check_context(store: Store, jobs: list[_Job], asked: tuple[str, ...], scratch: Path) -> None:
+    """Raises DataError when a column asked for is in no file, or in one that was read before without it."""
+    if not asked:
+        return
+    seen: list[str] = []
+    for job in jobs:
+        if job.kind != "events":
+            continue
+        reader = job.plan.reader if job.plan else readers.opened(store.connection, job.source, scratch)
+        seen += reader.columns
+        if job.plan is None:
+            ((stored,),) = store.rows("SELECT mapping FROM files WHERE sha256 = ? AND kind = 'events'", job.sha256)
+            kept = [column for field, column in json.loads(stored).items() if field in CONTEXT_SLOTS]
+            if late := [name for name in asked if name in reader.columns and name not in kept]:
+                raise DataError(
+                    f"{job.source.name}: was read before without --context {', '.join(late)}",
+                    "ingest into a new --workspace",
+                )
+    context.check_found(store, asked, seen)
+
+
 def _known(store: Store, digest: str, kind: str) -> bool:
     return bool(store.rows("SELECT 1 FROM files WHERE sha256 = ? AND kind = ?", digest, kind))
 
@@ -141,7 +177,8 @@ def _load(store: Store, job: _Job, options: IngestOptions, moment: datetime) -> 
     with _wrapped(job.source), store.transaction():
         if isinstance(job.plan, TablePlan):
             return attributes.load(store, job.plan, entry)
-        return loading.load(store, job.plan, entry), []
+        report = loading.load(store, job.plan, entry)
+        return report, context.missing(report, job.plan.mapping)
 
 
 @contextlib.contextmanager
@@ -168,6 +205,12 @@ def _say(talk: Talk, job: _Job, report: FileReport) -> None:
         talk.note(f"{report.name}: {note}")
 
 
+def _notes(made: EventPlan | TablePlan) -> list[str]:
+    if isinstance(made, TablePlan):
+        return made.notes
+    return made.mapping.notes + [context.MISSING.format(name) for name in made.mapping.missing]
+
+
 def _preview(
     connection: duckdb.DuckDBPyConnection, source: Source, kind: str, options: IngestOptions, scratch: Path
 ) -> Preview:
@@ -178,9 +221,9 @@ def _preview(
         shown = connection.execute(f"SELECT {every} FROM {reader.scan} LIMIT {_PREVIEW_ROWS}").fetchall()
         stored: list[dict[str, str | None]] = []
         if isinstance(made, EventPlan):
-            fields = ", ".join(f"{name}::VARCHAR" for name in EVENT_FIELDS)
+            fields = ", ".join(f"{name}::VARCHAR" for name in made.fields)
             query = f"SELECT {fields} FROM ({made.canonical(reader.scan)}) LIMIT {_PREVIEW_ROWS}"
-            stored = [dict(zip(EVENT_FIELDS, row, strict=True)) for row in connection.execute(query).fetchall()]
+            stored = [dict(zip(made.fields, row, strict=True)) for row in connection.execute(query).fetchall()]
     return Preview(
         name=source.name,
         kind=kind,
@@ -188,7 +231,7 @@ def _preview(
         mapping=made.mapping.as_dict() if isinstance(made, EventPlan) else made.mapping,
         time=made.time.label if isinstance(made, EventPlan) else "",
         unused=made.mapping.unused if isinstance(made, EventPlan) else [],
-        notes=made.mapping.notes if isinstance(made, EventPlan) else made.notes,
+        notes=_notes(made),
         columns=list(reader.columns),
         rows=[list(row) for row in shown],
         stored=stored,

@@ -1,0 +1,151 @@
+"""Columns that a caller declares to be kept with each event: their slots, and whether they may become features.
+
+A column in which nearly every event or user has a value of its own says nothing about likeness: it would only let a
+model know people by name. Whether one is such is decided from all events held, so that no order of files matters.
+"""
+
+import difflib
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from lookalike.errors import DataError
+from lookalike.events import CONTEXT_FIELDS, CONTEXT_SLOTS
+from lookalike.ingest.attributes import EMAIL, PHONE
+from lookalike.ingest.mapping import Mapping, personal_name
+from lookalike.ingest.report import Check, FileReport
+from lookalike.store import LEFT_OUT, Store, declared_contexts
+
+_FEW_VALUES = 20  # up to which a column is a category, however few events there are
+_MOSTLY = 0.5
+_MANY_VALUES = 1_000
+_RARE = 3  # events of the median value, below which many values may be names of single things
+_PERSONAL_SHARE = 0.1
+_SAMPLE_ROWS = 100_000
+_MARGIN = 2  # how far an approximate count may be off
+_UNDECIDED: Final = "not looked at yet"
+MISSING: Final = "there is no column {0}, declared with --context; the events are kept without it"
+
+
+def all_names(store: Store, asked: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns declared in this workspace, now and before, in the order of their slots."""
+    return tuple(dict.fromkeys((*declared_contexts(store), *asked)))
+
+
+def check_found(store: Store, asked: tuple[str, ...], columns: list[str]) -> None:
+    """Raises DataError when a name that is new here is a column of no file: a slip of the pen would keep nothing."""
+    for name in asked:
+        if name not in columns and name not in declared_contexts(store):
+            near = difflib.get_close_matches(name, columns, n=1, cutoff=0.4)
+            meant = f"did you mean {near[0]}? " if near else ""
+            raise DataError(f"--context {name}: no file has such a column", f"{meant}--explain shows the columns")
+
+
+def declare(store: Store, names: tuple[str, ...]) -> None:
+    """Gives each name its slot, once and for all. No feature comes of a new one until `decide` has looked at it."""
+    known = declared_contexts(store)
+    with store.transaction():
+        for slot, name in zip(CONTEXT_SLOTS, names, strict=False):
+            if name not in known:
+                store.connection.execute(f"ALTER TABLE events ADD COLUMN IF NOT EXISTS {slot} VARCHAR")
+                rows = [(slot, name), (LEFT_OUT + slot, _UNDECIDED)]
+                store.connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+
+
+def missing(report: FileReport, mapping: Mapping) -> list[Check]:
+    """A note for each declared column that a file has not."""
+    return [
+        Check("missing_context", "note", report.rows, 1.0, f"{report.name}: {MISSING.format(name)}")
+        for name in mapping.missing
+    ]
+
+
+def decide(store: Store) -> list[Check]:
+    """Writes down which context columns are left out of the features, and gives a line for each.
+
+    Looked at are the declared columns and country, device and source, in all events held.
+    """
+    columns = {field: field for field in CONTEXT_FIELDS} | declared_contexts(store)
+    seen = _seen(store, columns)
+    found: dict[str, Check] = {}
+    for name, column in columns.items():
+        if seen[name].rows and (check := _personal(store, name, seen[name]) or _identifier(store, column, seen[name])):
+            found[column] = check
+    with store.transaction():
+        kept = [LEFT_OUT + column for column in columns.values() if column not in found]
+        store.connection.execute("DELETE FROM meta WHERE list_contains(?, key)", [kept])
+        for column, check in found.items():
+            store.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [LEFT_OUT + column, check.check])
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What one look at all events tells of a column; the numbers of values and users are approximate."""
+
+    name: str
+    rows: int
+    values: int
+    users: int
+    personal: float  # share of what looks like it in a spread sample
+
+
+def _seen(store: Store, columns: dict[str, str]) -> dict[str, _Seen]:
+    per_column = "count({0}), approx_count_distinct({0}), approx_count_distinct(user_id) FILTER ({0} IS NOT NULL)"
+    counts = store.rows(f"SELECT {', '.join(per_column.format(c) for c in columns.values())} FROM events")[0]
+    step = max(1, store.rows("SELECT count(*) FROM events")[0][0] // _SAMPLE_ROWS)
+    hit = "count(*) FILTER (regexp_matches({0}, '{1}') OR regexp_matches({0}, '{2}')) / greatest(count({0}), 1)"
+    shares = ", ".join(hit.format(c, EMAIL, PHONE) for c in columns.values())
+    personal = store.rows(f"SELECT {shares} FROM events WHERE rowid % {step} = 0")[0]
+    found = {}
+    for place, name in enumerate(columns):
+        rows, values, users = counts[3 * place : 3 * place + 3]
+        found[name] = _Seen(name, rows, values, users, personal[place])
+    return found
+
+
+def _personal(store: Store, name: str, seen: _Seen) -> Check | None:
+    """A warning when a column is personal by its name, or by what stands in it."""
+    if named := [one for one in _made_from(store, name) if personal_name(one)]:
+        what = f"{name} is personal by its name" if named == [name] else f"{name} is made of {', '.join(named)}"
+    elif seen.personal > _PERSONAL_SHARE:
+        what = f"{name} holds what looks like e-mail addresses or phone numbers"
+    else:
+        return None
+    return Check("personal_context", "warning", seen.rows, 1.0, f"{what}, and is left out of the features")
+
+
+def _made_from(store: Store, name: str) -> list[str]:
+    """The columns of the files that a field was read from; a declared one is its own."""
+    if name not in CONTEXT_FIELDS:
+        return [name]
+    mappings = [json.loads(text) for (text,) in store.rows("SELECT DISTINCT mapping FROM files WHERE kind = 'events'")]
+    return sorted({mapping[name] for mapping in mappings if name in mapping})
+
+
+def _identifier(store: Store, column: str, seen: _Seen) -> Check | None:
+    """A warning when a column's values are names of single events or users. Counts exactly, where it may be so."""
+    apart = _MARGIN * seen.values
+    if apart <= _FEW_VALUES or apart <= min(_MOSTLY * seen.rows, _MOSTLY * seen.users, _MANY_VALUES):
+        return None
+    rows, values, users, usual, head, own = store.rows(_FIGURES.format(column=column))[0]
+    by_event = values > _MOSTLY * rows
+    by_rare_value = values > _MANY_VALUES and usual < _RARE and head < _MOSTLY * rows
+    by_user = values > _MOSTLY * users and own > _MOSTLY * rows
+    if values <= _FEW_VALUES or not (by_event or by_rare_value or by_user):
+        return None
+    message = (
+        f"{seen.name} looks like an identifier and is left out of the features: {values:,} different values in "
+        f"{rows:,} events of {users:,} users"
+    )
+    return Check("identifier_context", "warning", rows, values / rows, message)
+
+
+# usual: events of the median value; head: events of the most common twentieth of the values, large where a long tail
+# follows a few common values; own: events whose value only their user has.
+_FIGURES: Final = """
+SELECT sum(n)::BIGINT, count(*), (SELECT count(DISTINCT user_id) FROM events WHERE {column} IS NOT NULL), median(n),
+       sum(n) FILTER (part = 1)::BIGINT, coalesce(sum(n) FILTER (one), 0)::BIGINT
+FROM (SELECT n, one, ntile(20) OVER (ORDER BY n DESC) AS part
+      FROM (SELECT count(*) AS n, min(user_id) = max(user_id) AS one
+            FROM events WHERE {column} IS NOT NULL GROUP BY {column}))"""
