@@ -178,10 +178,12 @@ def _context(sequences: Sequences, position: Rows) -> Rows:
 
 def _log_bucket(seconds: NDArray[np.integer], buckets: int) -> Rows:
     """Doubling steps: the last is of 97 days and more."""
-    return np.clip(np.log2(1 + seconds), 0, buckets - 1).astype(np.int64)
+    found: Rows = np.clip(np.log2(1 + seconds), 0, buckets - 1).astype(np.int64)
+    return found
 
 
 def _money_bucket(value: NDArray[np.floating]) -> Rows:
     """0 where no value is named, 1 for a refund, then doubling steps."""
     steps = 2 + np.clip(np.log2(1 + np.maximum(np.nan_to_num(value), 0)), 0, MOMENTS["value"] - 3).astype(np.int64)
-    return np.where(np.isnan(value), 0, np.where(value < 0, 1, steps))
+    buckets: Rows = np.where(np.isnan(value), 0, np.where(value < 0, 1, steps))
+    return buckets

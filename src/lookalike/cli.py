@@ -122,12 +122,19 @@ def ingest(
 
 @app.command()
 def train(
-    encoder: Annotated[str | None, typer.Option(help="transformer, gru or mean.")] = None,
+    encoder: Annotated[str | None, typer.Option(help="transformer, gru, mean or skipgram.")] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="all_action, episodes, ...; or a sum such as all_action+0.5*episodes.")
+    ] = None,
     dim: Annotated[int | None, typer.Option(help="Width of the user embedding.")] = None,
     window: Annotated[str | None, typer.Option(help="How far a sequence reaches back, such as 90d.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the log; from its size if not given.")] = None,
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="Only events before this time (UTC), such as 2026-03-01.")
+    ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option("--from", metavar="RUN", help="A run, or the folder of one, whose weights to go on from."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted training, as it was begun.")
@@ -139,12 +146,53 @@ def train(
     from lookalike import learn, tables
     from lookalike.settings import changed
 
-    flags = {"encoder": encoder, "dim": dim, "window_days": _days(window), "epochs": epochs, "random_seed": random_seed}
-    settings = changed(edge().settings().train, **flags)
-    request = learn.TrainRequest(settings, _moment(as_of), resume, device)
+    flags = {"encoder": encoder, "objective": objective, "dim": dim, "window_days": _days(window), "epochs": epochs}
+    settings = changed(edge().settings().train, **flags, random_seed=random_seed)
+    request = learn.TrainRequest(settings, _moment(as_of), resume, device, start_from)
     console = edge().console
     done = learn.train(edge().workspace, request, console)
+    if not done:  # one of several processes: the first one speaks
+        return
     console.result(done, *tables.of_train(done))
+    console.note("next: lookalike expand --seed seed.csv --size 5%")
+
+
+@app.command()
+def embed(
+    run: Annotated[
+        str | None, typer.Option(help="A run, or the folder of one; that of the stored vectors if not given.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Only events before this time (UTC), such as 2026-03-01.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Everybody, not only users with new events.")] = False,
+    sessions: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Event files of anonymous sessions: their vectors instead of users'; repeat."
+        ),
+    ] = None,
+    mapping: Annotated[
+        list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="With --sessions: as for ingest; repeat.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Refresh the stored vectors of users whose events changed, by an encoder that was trained before."""
+    from lookalike import refresh, tables
+    from lookalike.ingest import IngestOptions, parse_mapping
+
+    console = edge().console
+    if sessions:
+        options = IngestOptions(mapping=parse_mapping(mapping or []), timezone=edge().settings().ingest.timezone)
+        made = refresh.embed_sessions(
+            edge().workspace, refresh.SessionsRequest(sessions, run, options, device), console
+        )
+        console.result(made, *tables.of_sessions(made))
+        return
+    if mapping:
+        raise SettingsError("--map is only for --sessions", "lookalike ingest FILES --map FIELD=COLUMN")
+    done = refresh.embed(edge().workspace, refresh.EmbedRequest(run, _moment(as_of), full, device), console)
+    console.result(done, *tables.of_embed(done))
     console.note("next: lookalike expand --seed seed.csv --size 5%")
 
 

@@ -11,7 +11,7 @@ from lookalike import batches, training
 from lookalike.encoders import Sizes, TwoTower
 from lookalike.errors import StateError
 from lookalike.features import ACTIVITY, Aggregates, Content, Matrix, grouped, item_indicator
-from lookalike.fusion import Fusion, Parts, Place, Weights, log_popularity
+from lookalike.fusion import Fusion, Items, Parts, Place, Weights
 from lookalike.runs import Arrays, Run
 from lookalike.sequences import Sequences, Vocabulary
 
@@ -73,13 +73,10 @@ def parts_of(
     return Parts(taste, content, aggregates[:, : len(ACTIVITY)])
 
 
-def item_vectors(embedder: Embedder, known: Sequences) -> NDArray[np.float32]:
-    """All items' vectors [V, W] in the space of the sequence block; how popular they are is read from `known`."""
+def items_of(embedder: Embedder, known: Sequences) -> Items:
+    """What the item vectors are made of; how popular items are is read from `known`."""
     taste = training.item_vectors(embedder.model)
-    popularity = log_popularity(known, len(taste), embedder.fusion.weights.popularity_days)
-    # a logit is a dot product times the scale; what is added to it is divided by that
-    scaled = popularity / float(embedder.model.scale.detach())
-    return embedder.fusion.items(taste, embedder.content.components[: len(taste)], scaled)
+    return Items(taste, embedder.content.components[: len(taste)], known, float(embedder.model.scale.detach()))
 
 
 # --- to and from a run -----------------------------------------------------------------------------------------------

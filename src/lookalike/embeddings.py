@@ -159,6 +159,17 @@ class Representation:
                 part = slice(first, first + rows)
                 yield int(start) + first, [shard[block][part] for block in BLOCKS], shard["tie"][part]
 
+    def raw(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float16]]:
+        """Each block of some users exactly as it is stored, [n, width]. `rows` ascend."""
+        found = {}
+        for block in BLOCKS:
+            parts = [
+                shard[block][rows[slice(*np.searchsorted(rows, [start, end]))] - start]
+                for start, end, shard in zip(self.starts, self.starts[1:], self._shards, strict=False)
+            ]
+            found[block] = np.concatenate(parts)
+        return found
+
     def gather(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The whole representation of some users, [n, W]. `rows` ascend. Raises StateError on a figure that is none."""
         out = np.empty((len(rows), self.width), np.float32)

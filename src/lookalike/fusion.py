@@ -33,13 +33,15 @@ SHORTEST = 0.2
 CLIPPED = 3.0  # standard deviations
 # What six public logs agree on about; audiences move it as far as they know better.
 PRIOR = {"taste": 0.7, "bag": 1.2, "activity": 0.12}
-PRIOR_STRENGTH = 0.02
+PRIOR_STRENGTH = 0.002
 STEPS, EPISODES, RATE = 100, 16, 0.05
 BACKGROUND = 4_000
-BAG_SHARES = (0.0, 0.1, 0.25, 0.5, 1.0)
-POPULARITY_SHARES = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+BAG_SHARES = (0.1, 0.25, 0.5)
+POPULARITY_SHARES = (0.25, 1.0, 3.0, 8.0)
 POPULARITY_DAYS = (1, 7, 30, None)
-JUDGES = 1_000  # users the item side is chosen by
+JUDGES = 1_500  # users the item side is chosen by
+WORTHWHILE = 1.03  # times the NDCG without it; less is chance
+SHOWN = 100  # of them, by which the spread of scores is told
 
 
 @dataclass(frozen=True)
@@ -178,31 +180,46 @@ def _episode(
 
 
 @dataclass(frozen=True)
-class ItemSide:
-    """What orders items for some judges: taste scores [n, V] as logits, bag scores [n, V], and the log to count from."""
+class Items:
+    """What items are made of: vectors [V, D] of the towers, their rows [V, C] of the content's directions, and the log
+    from which they are counted. `scale` turns dot products of the towers into logits."""
 
     taste: NDArray[np.float32]
     bag: NDArray[np.float32]
     known: Sequences
+    scale: float
+
+    def vectors(self, fusion: Fusion) -> NDArray[np.float32]:
+        """In the space of the fused users, [V, W]."""
+        popularity = log_popularity(self.known, len(self.taste), fusion.weights.popularity_days)
+        return fusion.items(self.taste, self.bag, popularity / self.scale)
 
 
-def item_side(weights: Weights, scores: ItemSide, judges: next_items.Held) -> Weights:
-    """Completes the weights with the item side's: the best held-out NDCG of the judges, one part after the other."""
+def item_side(fusion: Fusion, items: Items, parts: Parts, judges: next_items.Held) -> Weights:
+    """The weights completed with the item side's: the best held-out NDCG of the judges, one part after the other.
+
+    `parts` are the judges', in their order.
+    """
     if not len(judges.users):
-        return weights
-    rows = next_items.Held(np.arange(len(judges.users)), judges.past, judges.coming)
-    unit = float(scores.taste.std() / max(float(scores.bag.std()), 1e-9))
+        return fusion.weights
+    rows = replace(judges, users=np.arange(len(judges.users)))
+    users = fusion.users(parts)
+    taste, bag, _ = centred(parts, fusion.place)
+    shown = slice(0, SHOWN)
+    unit = float((taste[shown] @ items.taste.T).std() / max((bag[shown] @ items.bag[:, :BAG].T).std(), 1e-9))
 
-    def worth(bag: float, popularity: float, days: int | None) -> float:
-        bias = popularity * log_popularity(scores.known, scores.taste.shape[1], days).astype(np.float32)
-        found = next_items.measure(rows, lambda part: scores.taste[part] + bag * unit * scores.bag[part] + bias)
-        return found["ndcg@20"]
+    def worth(weights: Weights) -> float:
+        vectors = items.vectors(Fusion(fusion.place, weights))
+        return next_items.measure(rows, lambda part: users[part] @ vectors.T)["ndcg@20"]
 
-    bag = max(BAG_SHARES, key=lambda share: worth(share, 0.0, None))
-    tried = {(share, days): worth(bag, share, days) for share in POPULARITY_SHARES for days in POPULARITY_DAYS if share}
-    tried[0.0, None] = worth(bag, 0.0, None)
-    share, days = max(tried, key=lambda one: tried[one])
-    return replace(weights, item_bag=bag * unit, item_popularity=share, popularity_days=days)
+    def improved(weights: Weights, tried: list[Weights]) -> Weights:
+        worths = [worth(one) for one in tried]
+        better = max(worths) > WORTHWHILE * worth(weights)
+        return tried[int(np.argmax(worths))] if better else weights
+
+    weights = improved(fusion.weights, [replace(fusion.weights, item_bag=share * unit) for share in BAG_SHARES])
+    late = [(share, days) for share in POPULARITY_SHARES for days in POPULARITY_DAYS]
+    return improved(weights, [replace(weights, item_popularity=share, popularity_days=days) for share, days in late])
 
 
 def log_popularity(known: Sequences, items: int, days: int | None) -> NDArray[np.float64]:

@@ -1,10 +1,10 @@
 """Whether an encoder earns its place: held-out recommendation and held-out audiences, beside what needs no encoder.
 
-Held-out users are in two halves. By one the epoch, the weights of the parts and the item side are chosen; the figures
-are the other's.
+Held-out users are in two halves, and so are the audiences drawn from the log. By the one half the epoch, the weights of
+the parts and the item side are chosen; the figures are the other's.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +16,7 @@ from lookalike import embedder, features, fusion, next_items, pseudo_audiences, 
 from lookalike.embedder import Embedder
 from lookalike.embeddings import Representation
 from lookalike.features import ACTIVITY, Aggregates
-from lookalike.fusion import Fusion, ItemSide, Parts, Place, Weights
+from lookalike.fusion import Fusion, Parts, Place, Weights
 from lookalike.next_items import Held
 from lookalike.pseudo_audiences import Audience
 from lookalike.sequences import Sequences, Vocabulary
@@ -24,7 +24,7 @@ from lookalike.training import Fit, Plan
 
 Result = dict[str, Any]
 Rows = NDArray[np.int64]
-MOST_USERS = 20_000  # of each half
+MOST_USERS = 40_000
 LATE_DAYS = (1, 7, 30)
 EVENTS = ((1, 1), (2, 4), (5, 19), (20, None))
 ENOUGH = 5  # events that many a method needs before it knows somebody
@@ -49,24 +49,23 @@ def baselines(plan: Plan, vocabulary: Vocabulary) -> Result:
 
 def some_rows(sequences: Sequences) -> Rows:
     """At most 40,000 users, ascending: enough for a mean."""
-    return np.unique(np.linspace(0, sequences.users - 1, min(sequences.users, 2 * MOST_USERS)).astype(np.int64))
+    return np.unique(np.linspace(0, sequences.users - 1, min(sequences.users, MOST_USERS)).astype(np.int64))
 
 
 @dataclass(frozen=True)
 class Judges:
-    """The held-out users in their halves, with their raw parts as they were at the cut."""
+    """Users with their raw parts as they were at the cut: `candidates` (ascending rows) and all held-out ones."""
 
     fit: Fit
     everything: Sequences
-    choosing: Rows  # ascending user rows, as the next two
-    reporting: Rows
+    candidates: Rows
     strangers: Held
     fitted: tuple[features.Content, Aggregates]
 
     @cached_property
     def rows(self) -> Rows:
         plan = self.fit.plan
-        groups = (self.choosing, self.reporting, plan.watched.users, plan.held.users, self.strangers.users)
+        groups = (self.candidates, plan.watched.users, plan.held.users, self.strangers.users)
         return np.unique(np.concatenate(groups))
 
     @cached_property
@@ -78,24 +77,29 @@ class Judges:
     def of(self, rows: Rows) -> Parts:
         return self.parts[np.searchsorted(self.rows, rows)]
 
-    def audiences(self, users: Rows, salt: int) -> list[Audience]:
-        rng = np.random.default_rng([self.fit.plan.settings.random_seed, salt])
-        return pseudo_audiences.draw(self.fit.plan.known, self.everything, self.fit.vocabulary, users, rng)
+    @cached_property
+    def audiences(self) -> tuple[list[Audience], list[Audience]]:
+        """One half of them to choose by, one to report."""
+        plan = self.fit.plan
+        rng = np.random.default_rng([plan.settings.random_seed, 14])
+        drawn = pseudo_audiences.draw(plan.known, self.everything, self.fit.vocabulary, self.candidates, rng)
+        return drawn[0::2], drawn[1::2]
 
 
 def judged(fit: Fit, everything: Sequences) -> tuple[Weights, Result]:
     """How much each part is to count, and the finished encoder's held-out figures."""
     judges = _judges(fit, everything)
-    place = Place.of(judges.of(judges.choosing))
-    seed = fit.plan.settings.random_seed
-    weights = fusion.tuned(
-        judges.of(judges.choosing), place, judges.audiences(judges.choosing, 14), judges.choosing, seed
-    )
-    weights = fusion.item_side(weights, *_item_judges(judges))
+    parts = judges.of(judges.candidates)
+    place = Place.of(parts)
+    weights = fusion.tuned(parts, place, judges.audiences[0], judges.candidates, fit.plan.settings.random_seed)
     plan = fit.plan
-    reach = (plan.window, plan.settings.length)
-    made = Embedder(fit.model, *judges.fitted, Fusion(place, weights), *reach)
-    items = embedder.item_vectors(made, plan.known)
+    made = Embedder(fit.model, *judges.fitted, Fusion(place, weights), plan.window, plan.settings.length)
+    most = int(np.clip(next_items.MOST_SCORES // 5 // max(1, len(fit.vocabulary.items)), 20, fusion.JUDGES))
+    watched = next_items.part_of(plan.watched, np.arange(len(plan.watched.users)) < most)
+    found = embedder.items_of(made, plan.known)
+    weights = fusion.item_side(made.fusion, found, judges.of(watched.users), watched)
+    made = replace(made, fusion=Fusion(place, weights))
+    items = found.vectors(made.fusion)
 
     def scores(users: Rows) -> NDArray[np.float32]:
         return made.fusion.users(judges.of(users)) @ items.T
@@ -115,29 +119,12 @@ def judged(fit: Fit, everything: Sequences) -> tuple[Weights, Result]:
 def _judges(fit: Fit, everything: Sequences) -> Judges:
     plan, seed = fit.plan, fit.plan.settings.random_seed
     able = np.flatnonzero(np.diff(plan.known.offsets) > 0)
-    mixed = np.random.default_rng([seed, 15]).permutation(able)
-    halves = (np.setdiff1d(mixed[0::2], plan.held.users), np.setdiff1d(mixed[1::2], plan.watched.users))
     rng = np.random.default_rng([seed, 16])
-    choosing, reporting = (np.sort(rng.permutation(half)[:MOST_USERS]) for half in halves)
+    candidates = np.sort(rng.permutation(able)[:MOST_USERS])
     strangers = next_items.strangers(plan.known, everything, len(fit.vocabulary.items), rng)
     sample = features.sample(plan.known, seed)
     aggregates = features.fit_aggregates(sample, fit.vocabulary, plan.settings.group_columns)
-    return Judges(fit, everything, choosing, reporting, strangers, (plan.content, aggregates))
-
-
-def _item_judges(judges: Judges) -> tuple[ItemSide, Held]:
-    """The scores by which some of the watched users choose the item side."""
-    plan, model = judges.fit.plan, judges.fit.model
-    items = training.item_vectors(model)
-    most = int(np.clip(next_items.MOST_SCORES // 5 // max(1, len(items)), 20, fusion.JUDGES))
-    watched = next_items.part_of(plan.watched, np.arange(len(plan.watched.users)) < most)
-    parts = judges.of(watched.users)
-    place = Place.of(parts) if len(watched.users) else None
-    bag = fusion.centred(parts, place)[1] if place else np.zeros((0, fusion.BAG))
-    directions = plan.content.components[: len(items), : bag.shape[1]]
-    scale = float(model.scale.detach())
-    logits = np.asarray(parts.taste @ items.T * scale, np.float32)
-    return ItemSide(logits, np.asarray(bag @ directions.T, np.float32), plan.known), watched
+    return Judges(fit, everything, candidates, strangers, (plan.content, aggregates))
 
 
 # --- the figures -----------------------------------------------------------------------------------------------------
@@ -179,8 +166,8 @@ def _coverage(everything: Sequences) -> Result:
 
 def _audiences(judges: Judges, made: Embedder) -> Result:
     """Lift@5 % of the centroid of each block on held-out audiences drawn from the log, and by number of events."""
-    users, parts = judges.reporting, judges.of(judges.reporting)
-    drawn, seed = judges.audiences(users, 17), judges.fit.plan.settings.random_seed
+    users, parts = judges.candidates, judges.of(judges.candidates)
+    drawn, seed = judges.audiences[1], judges.fit.plan.settings.random_seed
     vectors = made.fusion.users(parts)
     activity = parts.activity[:, [ACTIVITY.index("log_events")]]
     spaces = {

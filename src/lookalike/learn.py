@@ -211,7 +211,7 @@ def _results(name: str, log: Log, fit: Fit, made: Embedder, figures: Result) -> 
         "files": log.files,
     }
     metrics = {"figures": figures, "history": [asdict(epoch) for epoch in progress.history]}
-    return Results(embedder.item_vectors(made, log.sequences), metrics, manifest)
+    return Results(embedder.items_of(made, log.sequences).vectors(made.fusion), metrics, manifest)
 
 
 def _represent(workspace: Workspace, made: Embedder, log: Log, run: Run, results: Results, talk: Talk) -> str:

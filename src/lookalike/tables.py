@@ -73,20 +73,53 @@ def _about(file: Result) -> list[str]:
 
 def of_train(done: Result) -> list[Shown]:
     """Held-out figures of the encoder beside its baselines."""
+    late = done["popularity_of_late"]
     named = {"encoder": "this encoder", "item_neighbours": "item neighbours", "popularity": "popularity"}
-    named["popularity_of_late"] = "popularity of the last 30 days"
-    rows = [
-        [label, f"{done[key]['recall@20']:.4f}", f"{done[key]['ndcg@20']:.4f}"]
-        for key, label in named.items()
-        if done[key]
-    ]
+    named["popularity_of_late"] = f"popularity of the last {late['days']} day{'s' * (late['days'] > 1)}"
+    rows = [[label, f"{done[key]['recall@20']:.4f}", f"{done[key]['ndcg@20']:.4f}"] for key, label in named.items()]
     title = f"New items of {done['held_out_users']:,} held-out users, full catalogue"
+    covered = done["coverage"]
     summary = (
         f"{done['users']:,} users embedded as {done['version']} by run {done['run']}, "
-        f"best epoch {done['best_epoch']} of {done['epochs']}"
+        f"best epoch {done['best_epoch']} of {done['epochs']}; {covered['encoder']:.0%} have a vector of their own, "
+        f"a method that needs 5 events would know {covered['with_5_events']:.0%}"
     )
     judge = "A list rests on more than the encoder: judge it by the lift that expand measures."
-    return [table(title, ["", "Recall@20", "NDCG@20"], rows, (1, 2)), "", summary, judge]
+    return [table(title, ["", "Recall@20", "NDCG@20"], rows, (1, 2)), "", *_of_audiences(done), "", summary, judge]
+
+
+def _of_audiences(done: Result) -> list[Shown]:
+    """What the centroid of each space finds of held-out audiences, and how it goes with the number of events."""
+    drawn = done["audiences"]
+    if not drawn["audiences"]:
+        return ["The log is too small to draw audiences from it: nothing could be tuned or judged by lift."]
+    labels = {"sequence": "this encoder", "content": "content", "activity": "number of events"}
+    spaces = [[label, _times(drawn["lift@5%"][key])] for key, label in labels.items()]
+    events = [
+        [number, f"{found['recall@20']:.4f}", _times(drawn["sequence_by_events"].get(number))]
+        for number, found in done["recall_by_events"].items()
+        if found["users"]
+    ]
+    title = f"Lift@5 % of the centroid, {drawn['audiences']} held-out audiences drawn from the log"
+    return [
+        table(title, ["", "Lift@5 %"], spaces, (1,)),
+        "",
+        table("By events known of a user", ["Events", "Recall@20", "Lift@5 %"], events, (1, 2)),
+    ]
+
+
+def _times(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def of_embed(done: Result) -> list[Shown]:
+    """How many users were embedded anew."""
+    return [f"{done['refreshed']:,} of {done['users']:,} users embedded anew by {done['run']}, as {done['version']}"]
+
+
+def of_sessions(done: Result) -> list[Shown]:
+    """Where the vectors of sessions are."""
+    return [f"{done['sessions']:,} sessions embedded by {done['run']}: {done['path']}"]
 
 
 def of_expand(done: Result) -> list[Shown]:

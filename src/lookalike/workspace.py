@@ -112,18 +112,23 @@ def checked_name(name: str) -> str:
     return name
 
 
-def write_text(path: Path, text: str) -> None:
-    """Puts a whole file in place, or leaves the old one."""
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """Gives a file to write; when the block ends well it takes the place of `path`, whole."""
     temporary = path.parent / f"{TEMPORARY}{uuid.uuid4().hex}"
     try:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        yield temporary
+        _flush(temporary)
         os.replace(temporary, path)
         _flush(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Puts a whole file in place, or leaves the old one."""
+    with new_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -2,7 +2,7 @@
 
 from lookalike.ingest.options import IngestOptions, parse_context, parse_mapping
 from lookalike.ingest.report import Check, Explanation, FileReport, IngestReport, Preview, Totals
-from lookalike.ingest.run import explain, find, ingest
+from lookalike.ingest.run import explain, find, ingest, sessions_as_users
 
 __all__ = [
     "Check",
@@ -17,4 +17,5 @@ __all__ = [
     "ingest",
     "parse_context",
     "parse_mapping",
+    "sessions_as_users",
 ]

@@ -12,9 +12,10 @@ import duckdb
 
 from lookalike.errors import DataError, LookalikeError, SettingsError
 from lookalike.events import CONTEXT_SLOTS, ITEM_KEY, USER_KEY
-from lookalike.ingest import attributes, context, files, loading, plan, quality, readers, sql
+from lookalike.ingest import attributes, context, files, loading, mapping, plan, quality, readers, sql
 from lookalike.ingest.attributes import TablePlan
 from lookalike.ingest.files import Source
+from lookalike.ingest.names import synonyms
 from lookalike.ingest.options import IngestOptions
 from lookalike.ingest.plan import EventPlan
 from lookalike.ingest.report import Check, Explanation, FileReport, IngestReport, Preview
@@ -64,6 +65,20 @@ def ingest(store: Store, paths: list[Path], options: IngestOptions, talk: Talk) 
     return IngestReport(
         reports, held, sorted(found + checked, key=lambda one: ("error", "warning", "note").index(one.severity))
     )
+
+
+def sessions_as_users(paths: list[Path], options: IngestOptions) -> IngestOptions:
+    """Options by which every session counts as a user of its own. Raises DataError when the first file names no session."""
+    source, _ = next(iter(find(paths, options)))
+    connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+    with contextlib.closing(connection), _session(connection, options) as scratch:
+        columns = readers.opened(connection, source, scratch).columns
+    given = {name: column for name, column in options.mapping.items() if name == "session_id"}
+    found, _ = mapping.matched(list(columns), {"session_id": synonyms("events")["session_id"]}, given)
+    if found.get("session_id") not in columns:
+        raise DataError(f"{source.name}: no column could be the session", "name it with --map session_id=COLUMN")
+    others = {name: column for name, column in options.mapping.items() if name != "session_id"}
+    return replace(options, mapping=others | {"user_id": found["session_id"]})
 
 
 def explain(paths: list[Path], options: IngestOptions) -> Explanation:

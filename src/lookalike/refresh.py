@@ -1,0 +1,218 @@
+"""The embed command: stored vectors for users whose events changed, by an encoder that was trained before."""
+
+import shutil
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from lookalike import embedder, embeddings, runs, sequences, store, training
+from lookalike import ingest as ingesting
+from lookalike.embedder import Embedder
+from lookalike.embeddings import Representation
+from lookalike.errors import StateError
+from lookalike.ingest import IngestOptions
+from lookalike.numbering import Seen
+from lookalike.provenance import now, versions
+from lookalike.runs import Run
+from lookalike.sequences import Sequences
+from lookalike.store import Cut
+from lookalike.talk import Silent, Talk
+from lookalike.workspace import Workspace, new_file, new_folder
+
+Result = dict[str, Any]
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class EmbedRequest:
+    run: str | None = None  # a run, or the folder of one; the live version's if not given
+    as_of: datetime | None = None
+    full: bool = False
+    device: str = "auto"
+
+
+def embed(workspace: Workspace, request: EmbedRequest, talk: Talk) -> Result:
+    """Embeds users with events that were not seen, keeps the others' vectors byte for byte, and gives the counts."""
+    if not workspace.database.exists():
+        raise StateError("nothing was ingested into this workspace", "lookalike ingest FILES")
+    device = training.device_for(request.device)
+    with threadpool_limits(1, "blas"), workspace.locked(), workspace.scratch() as scratch:
+        live = embeddings.current(workspace) if embeddings.exists(workspace) else None
+        run = _run(workspace, request.run, live)
+        with store.opened_in(workspace) as opened, talk.progress("reading the log"):
+            cut = Cut(request.as_of or store.last_moment(opened), run.config["settings"]["min_events"])
+            files, last = store.ingested(opened), store.last_file(opened)
+            seen, why = _seen(live, run, cut, files, request.full)
+            arrays, vocabulary = sequences.build(opened, cut, scratch, run.vocabulary, seen)
+        for line in (why, _known(run, len(vocabulary.items))):
+            if line:
+                talk.note(line)
+        made = embedder.of_run(run, vocabulary, device)
+        people = _People.of(scratch, live if seen else None)
+        if seen and live and not arrays.users and not people.gone:
+            talk.note("no user has events that were not seen")
+            return _counts(live.folder.name, run, arrays.users, people)
+        facts = {
+            "run": run.name,
+            "created": now(),
+            "as_of": cut.as_of.isoformat(),
+            "min_events": cut.min_events,
+            "files": files,
+            "last_file": last,
+            "blocks": made.widths,
+            "columns": {"aggregates": made.aggregates.names},
+            "refreshed": arrays.users,
+            "versions": versions(),
+        }
+        with talk.progress("embedding users", total=len(people.old)) as step:
+            version = embeddings.write(workspace, people.file, _blocks(made, arrays, people, live), facts, step)
+    if not people.unchanged:
+        return _counts(version, run, arrays.users, people)
+    talk.note(
+        f"{people.unchanged:,} users without new events keep their vectors; --full moves everybody to {cut.as_of}"
+    )
+    return _counts(version, run, arrays.users, people)
+
+
+def _counts(version: str, run: Run, refreshed: int, people: "_People") -> Result:
+    return {"run": run.name, "version": version, "users": len(people.old), "refreshed": refreshed}
+
+
+def _run(workspace: Workspace, asked: str | None, live: Representation | None) -> Run:
+    """The run to use; one from elsewhere is copied into the workspace, where lists made with it will look for it."""
+    if asked is None:
+        if live is None:
+            raise StateError("no encoder was trained in this workspace", "lookalike train, or embed --run FOLDER")
+        return runs.load(workspace, str(live.manifest["run"]))
+    run = runs.load(workspace, asked)
+    if "/" not in asked:
+        return run
+    name = runs.next_name(workspace)
+    with new_folder(workspace.runs / name) as folder:
+        shutil.copytree(asked, folder, dirs_exist_ok=True)
+    return runs.load(workspace, name)
+
+
+def _seen(
+    live: Representation | None, run: Run, cut: Cut, files: list[dict[str, str]], full: bool
+) -> tuple[Seen | None, str]:
+    """What the live version has read, None where everybody is to be embedded anew; and the reason to tell."""
+    if live is None:
+        return None, ""
+    known = live.manifest
+    before = datetime.fromisoformat(known["as_of"])
+    if full:
+        return None, "everybody is embedded anew, as asked"
+    if known["run"] != run.name:
+        return None, f"the stored vectors are by {known['run']}: everybody is embedded anew by {run.name}"
+    if cut.as_of < before:
+        return None, f"{cut.as_of} is before the stored vectors' {before}: everybody is embedded anew"
+    tables = [[file for file in read if file["kind"] != "events"] for read in (files, known["files"])]
+    if tables[0] != tables[1] or "last_file" not in known:
+        return None, "items or users were described anew: everybody is embedded anew"
+    return Seen(before, int(known["last_file"])), ""
+
+
+def _known(run: Run, items: int) -> str:
+    """How much of the log's catalogue the run was trained on, where that is not all."""
+    trained = len(run.vocabulary.items)
+    return (
+        f"{items - trained:,} items are new to {run.name}: they are their attributes alone" if items > trained else ""
+    )
+
+
+@dataclass(frozen=True)
+class _People:
+    """Everybody of the new version, in order: the row in the old version and the row among the changed; -1 for none."""
+
+    file: Path
+    old: Rows
+    changed: Rows
+    gone: int
+
+    @property
+    def unchanged(self) -> int:
+        return int((self.changed < 0).sum())
+
+    @classmethod
+    def of(cls, folder: Path, live: Representation | None) -> "_People":
+        changed = pl.read_parquet(folder / "users.parquet", columns=["row", "user_id"])
+        if live is None:
+            nobody = np.full(len(changed), -1)
+            return cls(folder / "users.parquet", nobody, np.arange(len(changed)), 0)
+        file = folder / "all_users.parquet"
+        everybody = pl.read_parquet(file, columns=["row", "user_id"])
+        before = pl.read_parquet(live.ids, columns=["row", "user_id"])
+        joined = everybody.join(before, on="user_id", how="left", suffix="_old", maintain_order="left")
+        joined = joined.join(changed, on="user_id", how="left", suffix="_changed", maintain_order="left")
+        old, new = (joined[name].fill_null(-1).to_numpy().astype(np.int64) for name in ("row_old", "row_changed"))
+        return cls(file, old, new, len(before) - int((old >= 0).sum()))
+
+
+def _blocks(made: Embedder, arrays: Sequences, people: _People, live: Representation | None) -> embeddings.Compute:
+    """Each block of a stretch of everybody: computed where events changed, else as it was stored."""
+
+    def compute(first: int, last: int) -> dict[str, NDArray[np.floating[Any]]]:
+        rows = people.changed[first:last]
+        fresh = np.flatnonzero(rows >= 0)
+        low, high = (int(rows[fresh[0]]), int(rows[fresh[-1]]) + 1) if len(fresh) else (0, 0)
+        computed = made.blocks(arrays.block(low, high)) if len(fresh) else {}
+        if len(fresh) == last - first:
+            return dict(computed)
+        assert live is not None, "only a stored vector can be kept"
+        kept = np.flatnonzero(rows < 0)
+        stored = live.raw(people.old[first:last][kept])
+        for block, values in computed.items():
+            whole = np.empty((last - first, values.shape[1]), np.float16)
+            whole[kept], whole[fresh] = stored[block], values
+            stored[block] = whole
+        return dict(stored)
+
+    return compute
+
+
+# --- sessions --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SessionsRequest:
+    paths: list[Path]
+    run: str | None = None
+    options: IngestOptions = field(default_factory=IngestOptions)
+    device: str = "auto"
+
+
+def embed_sessions(workspace: Workspace, request: SessionsRequest, talk: Talk) -> Result:
+    """Vectors of anonymous sessions by the weights that made the users'; writes them as one Parquet file.
+
+    The sessions are read into a database of their own, which is thrown away: they never join the users.
+    """
+    device = training.device_for(request.device)
+    options = ingesting.sessions_as_users(request.paths, request.options)
+    with threadpool_limits(1, "blas"), workspace.locked(), workspace.scratch() as scratch:
+        live = embeddings.current(workspace)
+        run = _run(workspace, request.run, live)
+        with store.opened(scratch / "sessions.duckdb", temporary=scratch / "spill") as opened:
+            with talk.progress("reading the sessions"):
+                ingesting.ingest(opened, request.paths, options, Silent())
+            cut = Cut(store.last_moment(opened))
+            arrays, vocabulary = sequences.build(opened, cut, scratch, run.vocabulary)
+        made = embedder.of_run(run, vocabulary, device)
+        path = workspace.embeddings / f"sessions-{request.paths[0].name.split('.')[0]}.parquet"
+        ids = pl.read_parquet(scratch / "users.parquet").select(session_id="user_id", events="events")
+        with talk.progress("embedding sessions", total=arrays.users) as step:
+            vectors = np.zeros((arrays.users, made.fusion.width), np.float32)
+            for first in range(0, arrays.users, embeddings.USERS_PER_STEP):
+                last = min(first + embeddings.USERS_PER_STEP, arrays.users)
+                vectors[first:last] = made.blocks(arrays.block(first, last))["sequence"]
+                step(last)
+        frame = ids.with_columns(pl.Series("sequence", vectors, dtype=pl.Array(pl.Float32, vectors.shape[1])))
+        with new_file(path) as temporary:
+            frame.write_parquet(temporary)
+    return {"run": run.name, "sessions": len(ids), "path": str(path)}
