@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 
 from lookalike import batches
 from lookalike.batches import Stretches
-from lookalike.encoders import FIRST_ITEM, NO_ITEM, PADDING
+from lookalike.encoders import FIRST_ITEM, MOMENTS, NO_ITEM, PADDING
 from lookalike.sequences import COLUMNS, SECONDS_PER_DAY, Sequences
 
 CPU = torch.device("cpu")
+
+
+CODES = {name: list("abcde") for name, kind in COLUMNS.items() if kind == np.int16}  # what the drawn codes may mean
 
 
 def sequences_of(times: list[list[int]], as_of: int | None = None, seed: int = 0) -> Sequences:
@@ -110,14 +113,15 @@ def test_the_window_follows_from_the_log_unless_it_is_given() -> None:
 def test_batches_hold_every_stretch_with_events_once_and_keep_to_their_size(
     lengths: list[int], events: int, seed: int | None
 ) -> None:
-    stretches = Stretches(np.zeros(len(lengths), np.int64), np.array(lengths, np.int64))
+    stretches = Stretches(np.zeros(len(lengths), np.int64), np.array(lengths, np.int64), np.arange(len(lengths)))
     rng = None if seed is None else np.random.default_rng(seed)
     made = list(batches.by_length(stretches, events, rng))
     chosen = np.concatenate(made) if made else np.zeros(0, int)
-    assert sorted(chosen.tolist()) == [at for at, length in enumerate(lengths) if length]
+    # empty stretches teach nothing, but their users are embedded too
+    assert sorted(chosen.tolist()) == [at for at, length in enumerate(lengths) if length or seed is None]
     slack = 1 if seed is None else 1.25  # keys are jittered by a tenth either way
     for batch in made:
-        cells = len(batch) * int(stretches.length[batch].max())
+        cells = len(batch) * max(1, int(stretches.length[batch].max()))
         assert len(batch) == 1 or cells <= slack * events
 
 
@@ -125,22 +129,50 @@ def test_a_gathered_batch_says_what_happened_at_each_place() -> None:
     day = SECONDS_PER_DAY
     times = [[0, 0, 3 * day + 7_200], [5 * day + 3_600 * 23]]
     known = sequences_of(times)
-    batch, position = batches.gather(known, Stretches(np.array([0, 3]), np.array([3, 1])), CPU)
+    batch, position = batches.gather(known, Stretches(np.array([0, 3]), np.array([3, 1]), np.array([0, 1])), CPU)
     assert position.tolist() == [[0, 1, 2], [3, -1, -1]]
     items = np.asarray(known["item"])
     indices = [FIRST_ITEM + i if i >= 0 else NO_ITEM for i in items]
     assert batch.item.tolist() == [indices[:3], [indices[3], PADDING, PADDING]]
-    assert batch.hour.tolist() == [[0, 0, 2], [23, 0, 0]]
-    assert batch.weekday.tolist() == [[3, 3, 6], [1, 0, 0]]  # 1970-01-01 was a Thursday
-    assert batch.gap.tolist() == [[0, 0, int(np.log2(1 + 3 * day + 7_200))], [0, 0, 0]]
-    assert batch.event_type[0].tolist() == known["event_type"][:3].tolist()
-    assert batch.event_type[1].tolist() == [known["event_type"][3], 0, 0]
+    said = {name: batch.context[..., place].tolist() for place, name in enumerate([*MOMENTS, *known.fields])}
+    assert said["hour"] == [[0, 0, 2], [23, 0, 0]]
+    assert said["weekday"] == [[3, 3, 6], [1, 0, 0]]  # 1970-01-01 was a Thursday
+    assert said["gap"] == [[0, 0, int(np.log2(1 + 3 * day + 7_200))], [0, 0, 0]]
+    assert said["elapsed"] == said["gap"]
+    assert said["visit"] == [[1, 0, 1], [1, 0, 0]]
+    for field in known.fields:
+        assert said[field] == [known[field][:3].tolist(), [known[field][3], 0, 0]]
+
+
+def test_money_goes_by_doubling_steps_with_places_for_refunds_and_for_none() -> None:
+    known = sequences_of([[1, 2, 3, 4, 5]])
+    known.columns["value"][:] = [np.nan, -3, 0, 7, np.inf]
+    batch, _ = batches.gather(known, Stretches(np.array([0]), np.array([5]), np.array([0])), CPU)
+    assert batch.context[0, :, list(MOMENTS).index("value")].tolist() == [0, 1, 2, 5, 16]
+
+
+def test_hidden_hours_end_what_is_foretold_later() -> None:
+    known = sequences_of([[0, 10, 20, 20, 30], [0, 10]])
+    later = batches.later_events(known, 2, np.array([10, 0]))
+    assert later.begin.tolist() == [2, 4, 5, 5, 5, 6, 7]
+    assert later.end.tolist() == [4, 5, 5, 5, 5, 7, 7]
+    plain, none = batches.later_events(known, 2), batches.later_events(known, 2, np.zeros(2, np.int64))
+    assert plain.begin.tolist() == none.begin.tolist()
+
+
+def test_a_slice_is_at_least_half_of_its_stretch_and_within_it() -> None:
+    whole = Stretches(np.array([0, 50]), np.array([9, 1]), np.array([0, 1]))
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        part = batches.slices(whole, rng)
+        assert (part.length * 2 >= whole.length).all()
+        assert ((part.start >= whole.start) & (part.start + part.length <= whole.start + whole.length)).all()
 
 
 def test_no_gap_is_beyond_the_last_bucket() -> None:
     known = sequences_of([[0, 2**40]])
-    batch, _ = batches.gather(known, Stretches(np.array([0]), np.array([2])), CPU)
-    assert batch.gap.max() == 23
+    batch, _ = batches.gather(known, Stretches(np.array([0]), np.array([2]), np.array([0])), CPU)
+    assert batch.context[..., 0].max() == MOMENTS["gap"] - 1
 
 
 @pytest.mark.parametrize("length", [1, 5])
@@ -148,4 +180,4 @@ def test_users_without_events_cut_to_nothing(length: int) -> None:
     known = sequences_of([[], [], []])
     stretches = batches.cut_up(known, batches.window_starts(known, 30), length, np.random.default_rng(0))
     assert len(stretches) == 0
-    assert list(batches.by_length(stretches, 10)) == []
+    assert list(batches.by_length(stretches, 10, np.random.default_rng(0))) == []

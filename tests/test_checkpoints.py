@@ -16,7 +16,7 @@ from lookalike.errors import StateError
 from lookalike.sequences import Sequences, Vocabulary
 from lookalike.workspace import TEMPORARY, Workspace
 from planted_log import SMALL
-from test_batches import sequences_of
+from test_batches import CODES, sequences_of
 
 FINGERPRINT = {"settings": {"dim": 16, "rate": 0.1}, "as_of": 7, "events": 99}
 EPOCHS = 4
@@ -29,9 +29,8 @@ class Stopped(Exception):
 def log() -> tuple[Sequences, Vocabulary]:
     rng = np.random.default_rng(0)
     known = sequences_of([sorted(rng.integers(0, 500, 12).tolist()) for _ in range(60)])
-    known.columns["event_type"][:] = 1
     none = (np.zeros(10, np.int64), np.zeros(0, np.int32))
-    return known, Vocabulary([f"i{n}" for n in range(9)], {"event_type": ["view"]}, [], none, [])
+    return known, Vocabulary([f"i{n}" for n in range(9)], CODES, [], none, [])
 
 
 def fresh(encoder: str = "mean", dim: int = 16) -> training.Fit:
@@ -145,7 +144,7 @@ def fewer_tensors(folder: Path) -> None:
 
 def odd_optimiser(folder: Path) -> None:
     file = folder / "checkpoint.safetensors"
-    save_file(load_file(file) | {"optimiser.first": torch.zeros(1)}, file)
+    save_file(load_file(file) | {"dense.first": torch.zeros(1)}, file)
 
 
 def best_is_gone(folder: Path) -> None:

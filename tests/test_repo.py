@@ -24,13 +24,14 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 LAYERS: dict[str, tuple[str, ...]] = {
     "ground": ("errors", "workspace", "talk", "provenance"),
     "definitions": ("events", "settings", "audience"),
-    "data": ("store", "ingest", "sequences", "features", "embeddings", "runs", "lists"),
-    "kernels": ("encoders", "losses", "metrics", "scoring", "ranking", "batches"),
+    "data": ("store", "numbering", "ingest", "sequences", "features", "embeddings", "runs", "lists"),
+    "kernels": ("encoders", "losses", "metrics", "scoring", "ranking", "batches", "objectives"),
     "method": (
-        "next_items", "training", "checkpoints", "evaluation", "diagnosis", "expansion", "insights", "records",
+        "next_items", "pseudo_audiences", "fusion", "training", "transfer", "embedder", "judging", "checkpoints",
+        "evaluation", "diagnosis", "expansion", "insights", "records",
     ),
     "outputs": ("report", "tables"),
-    "verbs": ("pipeline", "learn"),
+    "verbs": ("pipeline", "learn", "refresh"),
     "edge": ("console", "cli"),
 }  # fmt: skip
 LEVEL = {module: level for level, modules in enumerate(LAYERS.values()) for module in modules}

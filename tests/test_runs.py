@@ -1,6 +1,5 @@
 """What a finished run leaves on disk, and that it is all there or not at all."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,21 +7,21 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from conftest import Tiny
-from lookalike import runs, training
-from lookalike.encoders import Sizes
+from lookalike import embedder, embeddings, runs, sequences, store
+from lookalike.errors import StateError
 from lookalike.sequences import Vocabulary
 from lookalike.workspace import Workspace, read_json, sha256
 
-NONE = (np.zeros(3, np.int64), np.zeros(0, np.int32))
+NONE = (np.array([0, 0, 1]), np.zeros(1, np.int32))
 WORDS = Vocabulary(["a", "<b>"], {"event_type": ["view"]}, [("brand", "x")], NONE, [])
 
 
-def trained_run() -> runs.Trained:
-    weights, items = {"w": torch.ones(2)}, np.ones((2, 4), np.float32)
-    return runs.Trained("r000001", weights, items, WORDS, {"name": "r"}, {"m": 1}, {"run": "r"})
+def trained_run() -> tuple[runs.Run, runs.Results]:
+    weights, fitted = {"w": torch.ones(2)}, {"content.idf": np.ones(3, np.float32)}
+    run = runs.Run("r000001", weights, fitted, WORDS, {"sizes": {}, "settings": {}, "fusion": {}, "aggregates": {}})
+    return run, runs.Results(np.ones((2, 4), np.float32), {"m": 1}, {"run": "r"})
 
 
 def test_names_go_on_from_the_highest(tmp_path: Path) -> None:
@@ -34,7 +33,7 @@ def test_names_go_on_from_the_highest(tmp_path: Path) -> None:
 
 
 def test_a_run_is_written_whole_with_the_hash_of_every_file(tmp_path: Path) -> None:
-    folder = runs.save(Workspace(tmp_path), trained_run())
+    folder = runs.save(Workspace(tmp_path), *trained_run())
     manifest = read_json(folder / "manifest.json")
     files = {file.name for file in folder.iterdir()} - {"manifest.json"}
     assert manifest["sha256"] == {name: sha256(folder / name) for name in files}
@@ -46,7 +45,7 @@ def test_a_run_is_written_whole_with_the_hash_of_every_file(tmp_path: Path) -> N
         "model.safetensors",
         "metrics.json",
     }
-    assert pl.read_parquet(folder / "items.parquet").rows() == [(0, "a"), (1, "<b>")]
+    assert pl.read_parquet(folder / "items.parquet").rows() == [(0, "a", None), (1, "<b>", [0])]
     assert not [file for file in files if file.endswith((".pt", ".pkl", ".bin"))]
 
 
@@ -56,24 +55,46 @@ def test_a_save_that_fails_leaves_no_run(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(runs, "save_file", full)
     with pytest.raises(OSError, match="No space"):
-        runs.save(Workspace(tmp_path), trained_run())
+        runs.save(Workspace(tmp_path), *trained_run())
     assert list((tmp_path / "runs").iterdir()) == []
 
 
-def test_the_weights_of_a_run_give_its_item_vectors_again(tiny_run: Tiny) -> None:
+def test_a_loaded_run_is_the_saved_one(tmp_path: Path) -> None:
+    saved, results = trained_run()
+    folder = runs.save(Workspace(tmp_path), saved, results)
+    for name in ("r000001", str(folder)):
+        loaded = runs.load(Workspace(tmp_path), name)
+        assert torch.equal(loaded.weights["w"], saved.weights["w"])
+        assert loaded.fitted["content.idf"].tolist() == [1, 1, 1]
+        assert (loaded.vocabulary.items, loaded.vocabulary.codes) == (WORDS.items, WORDS.codes)
+        assert [part.tolist() for part in loaded.vocabulary.item_attributes] == [part.tolist() for part in NONE]
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "fitted.safetensors", "items.parquet", "vocabulary.json"])
+def test_a_run_with_a_changed_file_is_refused(tmp_path: Path, file: str) -> None:
+    folder = runs.save(Workspace(tmp_path), *trained_run())
+    with open(folder / file, "r+b") as opened:
+        opened.write(b"x")
+    with pytest.raises(StateError, match=file):
+        runs.load(Workspace(tmp_path), "r000001")
+
+
+def test_a_run_that_is_not_there_is_said_with_those_that_are(tmp_path: Path) -> None:
+    runs.save(Workspace(tmp_path), *trained_run())
+    with pytest.raises(StateError) as error:
+        runs.load(Workspace(tmp_path), "r000009")
+    assert "r000001" in (error.value.hint or "")
+
+
+def test_a_loaded_run_embeds_as_the_one_that_was_trained(tiny_run: Tiny, tmp_path: Path) -> None:
     (folder,) = tiny_run.workspace.runs.glob("r*")
-    config = read_json(folder / "config.json")
-    words = json.loads((folder / "vocabulary.json").read_text())
-    items = pl.read_parquet(folder / "items.parquet")["item_id"].to_list()
-    category = dict(tiny_run.population.items.iter_rows())
-    codes = [words["attributes"].index(["category", category[item]]) for item in items]
-    known = Vocabulary(
-        items,
-        words["codes"],
-        words["attributes"],
-        (np.arange(len(items) + 1), np.array(codes, np.int32)),
-        words["profile"],
-    )
-    model = training.model_for(Sizes(**config["sizes"]), known)
-    model.load_state_dict(load_file(folder / "model.safetensors"))
-    assert np.allclose(training.item_vectors(model), np.load(folder / "items.npy", allow_pickle=False), atol=1e-6)
+    run = runs.load(tiny_run.workspace, folder.name)
+    made = embedder.of_run(run, run.vocabulary, torch.device("cpu"))
+    with store.opened(tiny_run.workspace.database, read_only=True) as opened:
+        arrays, _ = sequences.build(opened, store.Cut(store.last_moment(opened)), tmp_path, run.vocabulary)
+    stored = embeddings.current(tiny_run.workspace)
+    rows = np.arange(stored.users)
+    for block, values in made.blocks(arrays).items():
+        assert np.array_equal(values.astype(np.float16), stored.raw(rows)[block]), block
+    items = embedder.items_of(made, arrays).vectors(made.fusion)
+    assert np.allclose(items, np.load(folder / "items.npy"), atol=1e-5)

@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from lookalike import numbering
 from lookalike import store as queries
 from lookalike.errors import StateError
 from lookalike.store import Cut, Store, opened, quoted
@@ -117,19 +118,19 @@ def test_nothing_ingested_has_no_last_moment(tmp_path: Path) -> None:
 
 
 def test_users_are_numbered_by_id_and_items_by_count(log: Store) -> None:
-    queries.prepare(log, Cut(END))
-    users = pl.from_arrow(queries.user_rows(log).read_all())
+    numbering.prepare(log, Cut(END))
+    users = pl.from_arrow(numbering.user_rows(log).read_all())
     assert users["row"].to_list() == [0, 1, 2]  # type: ignore[index]
     assert users["user_id"].to_list() == ["ann", "bob", "cy"]  # type: ignore[index]
     assert users["events"].to_list() == [3, 2, 1]  # type: ignore[index]
     assert users["tie"].n_unique() == 3  # type: ignore[index,union-attr]
-    assert queries.item_list(log) == ["a", "b", "c"]
+    assert numbering.item_list(log) == ["a", "b", "c"]
 
 
 def test_ties_follow_from_the_id_alone(log: Store, tmp_path: Path) -> None:
     def ties(made: Store) -> dict[str, int]:
-        queries.prepare(made, Cut(END))
-        frame = pl.from_arrow(queries.user_rows(made).read_all())
+        numbering.prepare(made, Cut(END))
+        frame = pl.from_arrow(numbering.user_rows(made).read_all())
         return dict(zip(frame["user_id"], frame["tie"], strict=True))  # type: ignore[index]
 
     before = ties(log)
@@ -138,21 +139,21 @@ def test_ties_follow_from_the_id_alone(log: Store, tmp_path: Path) -> None:
 
 
 def test_users_with_too_few_events_are_left_out(log: Store) -> None:
-    queries.prepare(log, Cut(END, min_events=2))
-    users = pl.from_arrow(queries.user_rows(log).read_all())
+    numbering.prepare(log, Cut(END, min_events=2))
+    users = pl.from_arrow(numbering.user_rows(log).read_all())
     assert users["user_id"].to_list() == ["ann", "bob"]  # type: ignore[index]
 
 
 def test_events_stream_in_order_of_users_and_time_up_to_the_cut(log: Store) -> None:
-    queries.prepare(log, Cut(END))
-    stream = pl.from_arrow(queries.event_stream(log, Cut(END)).read_all())
+    numbering.prepare(log, Cut(END))
+    stream = pl.from_arrow(numbering.event_stream(log, Cut(END)).read_all())
     assert isinstance(stream, pl.DataFrame)
     assert stream["item"].to_list() == [0, 1, 2, 0, 1, -1]
     moments = [datetime.fromtimestamp(second).day for second in stream["time"]]
     assert len(moments) == 6
     first_of_each = stream["time"].to_list()
     assert first_of_each[:3] == sorted(first_of_each[:3])
-    countries = queries.code_values(log, "country")
+    countries = numbering.code_values(log, "country")
     assert countries == ["de", "fr"]
     assert stream["country"].to_list() == [2, 0, 1, 1, 1, 1]
 
@@ -160,8 +161,8 @@ def test_events_stream_in_order_of_users_and_time_up_to_the_cut(log: Store) -> N
 def test_attributes_of_items_are_coded_by_how_common_they_are(log: Store) -> None:
     for item, family in (("a", "x"), ("b", "x"), ("c", "y"), ("unseen", "y")):
         log.rows("INSERT INTO item_attributes VALUES (?, 'family', ?)", item, family)
-    queries.prepare(log, Cut(END))
-    names, pairs = queries.item_attribute_codes(log, 10)
+    numbering.prepare(log, Cut(END))
+    names, pairs = numbering.item_attribute_codes(log, 10)
     assert names == [("family", "x")]  # y has one item in the log: it tells nothing that the item does not
     assert pairs.rows() == [(0, 0), (1, 0)]
 

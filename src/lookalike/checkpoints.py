@@ -74,8 +74,10 @@ def resume(workspace: Workspace, fit: Fit, fingerprint: dict[str, Any]) -> None:
         fit.model.load_state_dict(fit.best)  # they must fit now, not when the last epoch has been trained
         fit.model.load_state_dict(_part(tensors, "model."))
         for name, optimiser in fit.optimisers.items():
-            stored = optimiser.state_dict() | {"state": _nested(_part(tensors, f"{name}."))}
-            optimiser.load_state_dict(stored)
+            steps = _nested(_part(tensors, f"{name}."))
+            if name == "tables":  # it counts its steps in Python, and rounds otherwise
+                steps = {index: of | {"step": int(of["step"])} for index, of in steps.items()}
+            optimiser.load_state_dict(optimiser.state_dict() | {"state": steps})
         history = [Epoch(**epoch) for epoch in state["history"]]
         fit.progress = Progress(state["epoch"], state["best"], state["best_epoch"], history)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -98,8 +100,8 @@ def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tens
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def _nested(flat: dict[str, torch.Tensor]) -> dict[int, dict[str, torch.Tensor]]:
-    nested: dict[int, dict[str, torch.Tensor]] = {}
+def _nested(flat: dict[str, torch.Tensor]) -> dict[int, dict[str, Any]]:
+    nested: dict[int, dict[str, Any]] = {}
     for name, value in flat.items():
         index, key = name.split(".", 1)
         nested.setdefault(int(index), {})[key] = value

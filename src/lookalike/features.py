@@ -177,7 +177,7 @@ def fit_content(sample: Sequences, vocabulary: Vocabulary, width: int, seed: int
     idf = np.log((1 + sample.users) / (1 + support)) + 1
     weighted = _tfidf(sample, indicator, idf)
     width = min(width, terms - 1, sample.users - 1)
-    if width < 2:  # nothing to reduce: too few items or users
+    if width < 2 or not weighted.nnz:  # nothing to reduce: too few items, users or events
         return Content(indicator, idf.astype(np.float32), np.zeros((terms, 1), np.float32))
     svd = TruncatedSVD(width, n_iter=4, random_state=seed).fit(weighted)
     # fewer independent terms than columns: the directions left over are arbitrary

@@ -12,13 +12,12 @@ chosen by held-out recommendation. The constant lets items have a bias: the user
 been of late.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.preprocessing import normalize
 from torch.nn import functional as F
 
 from lookalike import losses, next_items
@@ -67,8 +66,9 @@ class Place:
 
     @classmethod
     def of(cls, parts: Parts) -> "Place":
-        spread = np.maximum(parts.activity.std(0), 1e-6)
-        means = (part.mean(0) for part in (parts.taste, parts.content[:, :BAG], parts.activity))
+        several = Parts(*(part if len(part) else np.zeros((1, part.shape[1])) for part in astuple(parts)))
+        spread = np.maximum(several.activity.std(0), 1e-6)
+        means = (part.mean(0) for part in (several.taste, several.content[:, :BAG], several.activity))
         return cls(*(np.asarray(values, np.float32) for values in (*means, spread)))
 
 
@@ -105,7 +105,7 @@ class Fusion:
         weighted = [taste * self.weights.taste, bag * self.weights.bag, activity * np.asarray(self.weights.activity)]
         # taste was made unit length: what is not (the bias of items) shrinks with it, so that no order changes
         length = np.linalg.norm(parts.taste - self.place.taste, axis=1, keepdims=True)
-        return np.asarray(normalize(np.hstack([*weighted, CONSTANT / np.maximum(length, SHORTEST)])), np.float32)
+        return _unit(np.hstack([*weighted, CONSTANT / np.maximum(length, SHORTEST)])).astype(np.float32)
 
     def items(self, taste: Matrix, bag: Matrix, popularity: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Item vectors [V, W] whose dot product with `users` orders items by affinity.
@@ -126,7 +126,12 @@ class Fusion:
 def centred(parts: Parts, place: Place) -> tuple[Matrix, Matrix, Matrix]:
     """Taste and bag less their means, of unit length; activity standardised."""
     activity = np.clip((parts.activity - place.activity) / place.spread, -CLIPPED, CLIPPED)
-    return normalize(parts.taste - place.taste), normalize(parts.content[:, :BAG] - place.bag), activity
+    return _unit(parts.taste - place.taste), _unit(parts.content[:, :BAG] - place.bag), activity
+
+
+def _unit(rows: Matrix) -> Matrix:
+    """Each row at length 1; zeros stay zeros."""
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 # --- how much each part counts ---------------------------------------------------------------------------------------

@@ -81,6 +81,7 @@ def _help(workspace: Workspace, request: TrainRequest) -> Result:
         plan = training.plan(log.sequences, log.vocabulary, request.settings)
         fit = _fit_of(workspace, plan, log, request, Silent())
         fit.run(lambda progress, fit: None, lambda done, note: None)
+        fit.finish(log.sequences, lambda done, note: None)
     return {}
 
 
@@ -93,6 +94,7 @@ def _train(workspace: Workspace, request: TrainRequest, log: "Log", talk: Talk) 
     with talk.progress("weighing the parts on audiences drawn from the log"):
         weights, found = judging.judged(fit, log.sequences)
     found |= {"churn@5%": None}
+    _finish(fit, log, talk)
     made = _embedder(fit, log, weights, talk)
     run = Run(
         name=runs.next_name(workspace),
@@ -169,6 +171,15 @@ def _fit(workspace: Workspace, plan: Plan, log: Log, request: TrainRequest, talk
     return fit
 
 
+def _finish(fit: Fit, log: Log, talk: Talk) -> None:
+    epochs, events = fit.epochs_to_finish, max(1, len(log.sequences["time"]))
+    begun = fit.plan.epochs * events
+    with talk.progress("training on, the last days too", total=epochs * events) as step:
+        done = fit.finish(log.sequences, lambda read, note: step(read - begun, note))
+    if done:
+        talk.note(f"{done} more epochs over all events: the figures are of the weights before them")
+
+
 def _embedder(fit: Fit, log: Log, weights: Weights, talk: Talk) -> Embedder:
     """What turns users into vectors: columns, directions and means are fitted on all events, the held-out ones too."""
     settings, arrays = fit.plan.settings, log.sequences
@@ -206,7 +217,8 @@ def _results(name: str, log: Log, fit: Fit, made: Embedder, figures: Result) -> 
         "run": name,
         "created": now(),
         "as_of": log.cut.as_of.isoformat(),
-        "weights_saw_events_before": datetime.fromtimestamp(plan.known.as_of, UTC).replace(tzinfo=None).isoformat(),
+        "figures_saw_events_before": datetime.fromtimestamp(plan.known.as_of, UTC).replace(tzinfo=None).isoformat(),
+        "epochs_over_all_events": fit.epochs_to_finish,
         "counts": counts,
         "files": log.files,
     }

@@ -26,13 +26,14 @@ from lookalike.sequences import Sequences, Vocabulary
 from lookalike.settings import TrainSettings
 
 TRAINING_EVENTS = 4_000_000  # events read in all, where the number of epochs was not given
-MOST_EPOCHS = 10
+MOST_EPOCHS = 8
+FINISH = 0.4  # of the best epoch's number: epochs over all events, once the figures are taken
 STEPS = 100  # in an epoch, where the size of a batch was not given: small logs need the steps more than the speed
 BATCH_EVENTS = (512, 8_192)
 POPULARITY_POWER = 0.75
 INFERENCE_EVENTS = 32_768
 # A row moves only when it is touched; with a dense Adam its momentum would carry it on for some ten steps.
-TABLE_RATE = 4.0
+TABLE_RATE = 2.0
 CHECKED_EVERY = 16  # steps between two looks at whether the loss is still a number
 
 
@@ -72,6 +73,17 @@ class Plan:
     epochs: int
     batch_events: int
     settings: TrainSettings
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One epoch: over which events, and how far the whole fit has come by its start and comes by its end."""
+
+    known: Sequences
+    starts: NDArray[np.int64]
+    number: int
+    begun: float
+    share: float
 
 
 Tensors = dict[str, torch.Tensor]
@@ -172,8 +184,9 @@ class Fit:
         plan, progress = self.plan, self.progress
         starts = batches.window_starts(plan.known, plan.window)
         while progress.epoch < plan.epochs and progress.epoch - progress.best_epoch < plan.settings.patience:
+            turn = Turn(plan.known, starts, progress.epoch, progress.epoch / plan.epochs, 1 / plan.epochs)
             try:
-                loss, speed = self._epoch(starts, on_events)
+                loss, speed = self._epoch(turn, on_events)
             except NotFinite as error:
                 if not progress.epoch:
                     raise StateError("the loss turned into no number", "a smaller --learning-rate") from error
@@ -188,14 +201,38 @@ class Fit:
             on_epoch(progress, self)
         self.model.load_state_dict(self.best)
 
-    def _epoch(self, starts: NDArray[np.int64], on_events: OnEvents) -> tuple[float, float]:
+    def finish(self, everything: Sequences, on_events: OnEvents) -> int:
+        """Some more epochs over all events, the held-out ones too, at the falling end of the rate; gives their number.
+
+        To be called when all figures are taken: what is stored should know the last days as well.
+        """
+        epochs, item = self.epochs_to_finish, np.asarray(everything["item"])
+        if epochs and (item >= 0).any():
+            counts = np.bincount(item[item >= 0], minlength=self.model.sizes.items)
+            self.sampling = _sampling(self.model, counts, self.plan.settings.negatives, self.device)
+        starts = batches.window_starts(everything, self.plan.window)
+        try:
+            for epoch in range(epochs):
+                share = (1 - FINISH) / epochs
+                number = self.plan.epochs + epoch  # no number that `run` draws from
+                self._epoch(Turn(everything, starts, number, FINISH + epoch * share, share), on_events)
+        except NotFinite:
+            self.model.load_state_dict(self.best)
+            return 0
+        return epochs
+
+    @property
+    def epochs_to_finish(self) -> int:
+        return round(FINISH * self.progress.best_epoch) if self.plan.settings.finish else 0
+
+    def _epoch(self, turn: "Turn", on_events: OnEvents) -> tuple[float, float]:
         """One pass; mean loss and events a second of all processes."""
-        settings, known, (rank, processes) = self.plan.settings, self.plan.known, process()
+        settings, known, (rank, processes) = self.plan.settings, turn.known, process()
         # drawn from the epoch's number, so that a resumed fit goes on as an unbroken one would
-        shared = np.random.default_rng([settings.random_seed, 2, self.progress.epoch])
-        own = np.random.default_rng([settings.random_seed, 3, self.progress.epoch, rank])
-        torch.manual_seed(settings.random_seed + (self.progress.epoch + 1) * processes + rank)
-        stretches = batches.cut_up(known, starts, settings.length, shared)
+        shared = np.random.default_rng([settings.random_seed, 2, turn.number])
+        own = np.random.default_rng([settings.random_seed, 3, turn.number, rank])
+        torch.manual_seed(settings.random_seed + (turn.number + 1) * processes + rank)
+        stretches = batches.cut_up(known, turn.starts, settings.length, shared)
         later = batches.later_events(known, settings.horizon, _masked(known, settings.mask_hours, shared))
         parts = list(batches.by_length(stretches, self.plan.batch_events, shared))
         parts = parts[: len(parts) - len(parts) % processes] or parts * processes  # each process as many
@@ -204,13 +241,13 @@ class Fit:
         losses_sum = torch.zeros((), device=self.device)
         for done, first in enumerate(range(0, len(parts), processes), 1):
             part = stretches[parts[first + rank]]
-            self._set_rate((self.progress.epoch * total + seen) / (total * self.plan.epochs))
-            losses_sum += self._step(part, later, own)
+            self._set_rate(turn.begun + turn.share * seen / total)
+            losses_sum += self._step(known, part, later, own)
             if done % CHECKED_EVERY == 0 or first + processes >= len(parts):
                 self._check(losses_sum)
             seen += sum(int(stretches.length[other].sum()) for other in parts[first : first + processes])
             speed = seen / (perf_counter() - began)
-            on_events(self.progress.epoch * total + seen, f"epoch {self.progress.epoch + 1}  {speed:,.0f} events/s")
+            on_events(turn.number * total + seen, f"epoch {turn.number + 1}  {speed:,.0f} events/s")
         return losses_sum.item() / max(1, len(parts) // processes), seen / max(1e-9, perf_counter() - began)
 
     def _check(self, losses_sum: torch.Tensor) -> None:
@@ -228,11 +265,11 @@ class Fit:
             for group in optimiser.param_groups:
                 group["lr"] = rate * TABLE_RATE if name == "tables" else rate
 
-    def _step(self, part: batches.Stretches, later: batches.Later, rng: np.random.Generator) -> torch.Tensor:
-        plan = self.plan
-        step = Step(
-            self.model, plan.known, self.vocabulary, part, later, plan.settings.horizon, self.sampling, rng, self.device
-        )
+    def _step(
+        self, known: Sequences, part: batches.Stretches, later: batches.Later, rng: np.random.Generator
+    ) -> torch.Tensor:
+        horizon = self.plan.settings.horizon
+        step = Step(self.model, known, self.vocabulary, part, later, horizon, self.sampling, rng, self.device)
         for optimiser in self.optimisers.values():
             optimiser.zero_grad(set_to_none=True)
         # half the bits halve the work of a GPU; a CPU has to emulate them
@@ -339,7 +376,7 @@ def start_from(model: TwoTower, content: Content) -> None:
 def item_vectors(model: TwoTower) -> NDArray[np.float32]:
     """All items' vectors [V, D], in the users' space."""
     model.eval()
-    index = torch.arange(FIRST_ITEM, len(model.id_row) + FIRST_ITEM, device=model.item_id.weight.device)
+    index = torch.arange(FIRST_ITEM, model.rows + FIRST_ITEM, device=model.item_id.weight.device)
     parts = [model.items(part) for part in torch.split(index, INFERENCE_EVENTS)]
     return torch.cat(parts).float().cpu().numpy() if parts else np.zeros((0, model.sizes.dim), np.float32)
 

@@ -96,8 +96,9 @@ class TwoTower(nn.Module):
         self.head = nn.Linear(dim, dim, bias=False)
         self.pool = nn.Linear(dim, dim, bias=False)
         self.log_scale = nn.Parameter(torch.tensor(2.5))
+        self.rows = max(0, len(item_attributes[0]) - 1)  # items there are vectors for
         # of no items at all one empty entry is kept: events about nothing read it
-        offsets = item_attributes[0] if len(item_attributes[0]) > 1 else torch.zeros(2, dtype=torch.int64)
+        offsets = item_attributes[0] if self.rows else torch.zeros(2, dtype=torch.int64)
         self.register_buffer("item_offsets", offsets, persistent=False)
         self.register_buffer("item_codes", item_attributes[1], persistent=False)
         self.register_buffer("id_row", _id_row(sizes.items, len(offsets) - 1), persistent=False)
