@@ -131,7 +131,8 @@ def centred(parts: Parts, place: Place) -> tuple[Matrix, Matrix, Matrix]:
 
 def _unit(rows: Matrix) -> Matrix:
     """Each row at length 1; zeros stay zeros."""
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    made: Matrix = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return made
 
 
 # --- how much each part counts ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ Held-out users are in two halves, and so are the audiences drawn from the log. B
 the parts and the item side are chosen; the figures are the other's.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -176,18 +177,22 @@ def _audiences(judges: Judges, made: Embedder) -> Result:
         "content": parts.content,
     }
 
-    def score(space: NDArray[Any]) -> Any:
-        by_row = pseudo_audiences.by_centroid(space)
-        return lambda taught, rest: by_row(_places(users, taught), _places(users, rest))
-
-    found: Result = {name: _lift(drawn, users, score(space), seed) for name, space in spaces.items()}
+    found: Result = {name: _lift(drawn, users, by_centroid_of(space, users), seed) for name, space in spaces.items()}
     found["activity"] = _lift(drawn, users, lambda taught, rest: activity[np.searchsorted(users, rest), 0], seed)
     events = np.diff(judges.fit.plan.known.offsets)[users]
     by_events = {
-        _named(least, most): _lift(drawn, users[(events >= least) & (events <= (most or np.inf))], score(vectors), seed)
+        _named(least, most): _lift(
+            drawn, users[(events >= least) & (events <= (most or np.inf))], by_centroid_of(vectors, users), seed
+        )
         for least, most in EVENTS
     }
     return {"audiences": len(drawn), "users": len(users), "lift@5%": found, "sequence_by_events": by_events}
+
+
+def by_centroid_of(space: NDArray[Any], users: Rows) -> Callable[[Rows, Rows], NDArray[Any]]:
+    """The centroid's score by user rows, where `space` holds the vectors of `users` (ascending) only."""
+    score = pseudo_audiences.by_centroid(space)
+    return lambda taught, rest: score(_places(users, taught), _places(users, rest))
 
 
 def _places(rows: Rows, some: Rows) -> Rows:

@@ -34,7 +34,7 @@ class TrainSettings:
         default=None, ge=64, description="events in one step; from the log's size when not given"
     )
     negatives: int = Field(default=1024, ge=100, description="sampled items each target is told apart from")
-    learning_rate: float = Field(default=2e-3, gt=0, description="largest step of the optimiser")
+    learning_rate: float = Field(default=1e-3, gt=0, description="largest step of the optimiser")
     dropout: float = Field(
         default=0.5, ge=0, lt=1, description="share of the item vectors' figures left out in training"
     )

@@ -26,14 +26,14 @@ from lookalike.sequences import Sequences, Vocabulary
 from lookalike.settings import TrainSettings
 
 TRAINING_EVENTS = 4_000_000  # events read in all, where the number of epochs was not given
-MOST_EPOCHS = 8
+MOST_EPOCHS = 10
 FINISH = 0.4  # of the best epoch's number: epochs over all events, once the figures are taken
 STEPS = 100  # in an epoch, where the size of a batch was not given: small logs need the steps more than the speed
 BATCH_EVENTS = (512, 8_192)
 POPULARITY_POWER = 0.75
 INFERENCE_EVENTS = 32_768
 # A row moves only when it is touched; with a dense Adam its momentum would carry it on for some ten steps.
-TABLE_RATE = 2.0
+TABLE_RATE = 3.0
 CHECKED_EVERY = 16  # steps between two looks at whether the loss is still a number
 
 
