@@ -32,6 +32,7 @@ from lookalike.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT = TrainSettings()
+LONG = 200
 VARIANTS: dict[str, TrainSettings] = {
     "default": DEFAULT,
     "encoder gru": replace(DEFAULT, encoder="gru"),
@@ -45,6 +46,7 @@ VARIANTS: dict[str, TrainSettings] = {
     "no hidden hours": replace(DEFAULT, mask_hours=0),
     "no dropout of items": replace(DEFAULT, dropout=0.0),
     "no context of events": DEFAULT,
+    "length 512": replace(DEFAULT, length=512),
 }
 # Changes that are no setting: what is done to the fresh model before it is trained.
 CHANGES: dict[str, Callable[[Fit], None]] = {
@@ -90,7 +92,14 @@ def judged(fit: Fit, everything: sequences.Sequences) -> dict[str, Any]:
     held = fit.plan.held
     scores = made.fusion.users(judges.of(held.users)) @ items.T
     hits = next_items._hits(scores, held.past, held.coming).sum(1) / np.diff(held.coming.indptr)
-    return {"recall": hits.tolist(), "lifts": lifts, "figures": figures, "weights": asdict(weights)}
+    events = np.diff(fit.plan.known.offsets)[held.users]
+    return {
+        "recall": hits.tolist(),
+        "events": events.tolist(),
+        "lifts": lifts,
+        "figures": figures,
+        "weights": asdict(weights),
+    }
 
 
 def measure(folder: Path, only: list[str], known: dict[str, Any], keep: Callable[[], None]) -> None:
@@ -135,7 +144,18 @@ def table(found: dict[str, dict[str, Any]]) -> str:
         lines.append(f"| {name} | {' | '.join(_beside(found[one], name) for one in sets)} |")
     for name in list(next(iter(found.values()))["default"]["lifts"])[1:]:
         lines.append(f"| {name} | {' | '.join(_part(found[one]['default'], name) for one in sets)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_long(found)])
+
+
+def _long(found: dict[str, dict[str, Any]]) -> list[str]:
+    """What reading further back than 128 events, exactly, does for those who have that much: the ceiling of any search."""
+    lines = []
+    for one, variants in found.items():
+        if "length 512" in variants:
+            long = np.array(variants["default"]["events"]) > LONG
+            pair = [np.array(variants[name]["recall"])[long] for name in ("length 512", "default")]
+            lines.append(f"{one}: {long.sum()} held-out users of over {LONG} events: recall {ratio(*pair, logs=False)}")
+    return lines
 
 
 def _plain(one: dict[str, Any]) -> str:

@@ -167,7 +167,7 @@ class Fit:
         rate, betas = settings.learning_rate, (0.9, 0.98)
         # a step touches few rows of the tables: the others cost nothing
         self.optimisers: dict[str, torch.optim.Optimizer] = {
-            "dense": torch.optim.AdamW(dense, lr=rate, betas=betas, weight_decay=1e-3),
+            "dense": torch.optim.AdamW(dense, lr=rate, betas=betas, weight_decay=1e-3, fused=True),
             "tables": torch.optim.SparseAdam(tables, lr=rate * TABLE_RATE, betas=betas),
         }
         self.progress = Progress()
