@@ -154,7 +154,7 @@ def _long(found: dict[str, dict[str, Any]]) -> list[str]:
         if "length 512" in variants:
             long = np.array(variants["default"]["events"]) > LONG
             pair = [np.array(variants[name]["recall"])[long] for name in ("length 512", "default")]
-            lines.append(f"{one}: {long.sum()} held-out users of over {LONG} events: recall {ratio(*pair, logs=False)}")
+            lines.append(f"{one}: {long.sum()} held-out users of over {LONG} events: recall {ratio(pair[0], pair[1], False)}")
     return lines
 
 
