@@ -25,6 +25,7 @@ MADE = "<!-- Made by docs/make_reference.py; a test keeps it up to date. Change 
 SETTING = {
     ("ingest", "timezone"): "ingest.timezone",
     ("train", "encoder"): "train.encoder",
+    ("train", "objective"): "train.objective",
     ("train", "dim"): "train.dim",
     ("train", "window"): "train.window_days",
     ("train", "epochs"): "train.epochs",
@@ -51,9 +52,26 @@ JSON: dict[str, dict[str, str]] = {
         "best_epoch": "the pass whose weights were kept",
         "held_out_users": "users with new items in the held-out days",
         "popularity": "recall@20 and ndcg@20 over the full catalogue of the most popular items",
-        "popularity_of_late": "the same of the most popular items of the last 30 days",
+        "popularity_of_late": "the same of the most popular items of the last `days`: 1, 7 or 30, whichever is best",
         "item_neighbours": "the same of an item-to-item collaborative filter",
         "encoder": "the same of the encoder",
+        "taste_alone": "the same of what its towers alone say",
+        "recall_by_events": "users and recall@20 by how many events were known of them",
+        "new_items": "recall@20 among items that nobody had met, beside chance",
+        "coverage": "share of users with a vector of their own, and with five events",
+        "audiences": "centroid lift@5 % on held-out audiences drawn from the log, by space and by number of events",
+        "churn@5%": "share of a list of 5 % that the vectors before would have filled otherwise; null for the first",
+    },
+    "embed": {
+        "run": "the run whose encoder was used",
+        "version": "name of the stored vectors",
+        "users": "users with vectors",
+        "refreshed": "users embedded anew",
+    },
+    "embed --sessions": {
+        "run": "the run whose encoder was used",
+        "sessions": "sessions with a vector",
+        "path": "Parquet file: session_id, events, sequence",
     },
     "expand": {
         "name": "the audience",
@@ -217,14 +235,19 @@ def _keys(section: Any) -> str:
     for field in fields(section):
         info = field.default if isinstance(field.default, FieldInfo) else None
         value = info.default if info else field.default
-        shown = "" if value is None else f"`{value:_}`" if isinstance(value, int) else f"`{value}`"
+        shown = "" if value is None else f"`{_written(value)}`"
         meaning = (info.description if info else None) or ""
         rows.append(f"| `{field.name}` | {_kind(field.type)} | {shown} | {_range(info)} | {meaning} |")
     return "\n".join(["| Key | Type | Default | Range | Means |", "| --- | --- | --- | --- | --- |", *rows])
 
 
+def _written(value: Any) -> str:
+    """A default as TOML writes it."""
+    return str(value).lower() if isinstance(value, bool) else f"{value:_}" if isinstance(value, int) else str(value)
+
+
 def _kind(kind: Any) -> str:
-    named = {int: "whole number", float: "number", str: "text"}
+    named = {bool: "true or false", int: "whole number", float: "number", str: "text"}
     kinds = [one for one in typing.get_args(kind) or (kind,) if one is not type(None)]
     return named[kinds[0]]
 

@@ -124,7 +124,7 @@ def _newer(workspace: Workspace, representation: Representation) -> list[str]:
         return []
     with store.opened(workspace.database, read_only=True) as opened:
         newer = len(store.ingested(opened)) - len(seen)
-    return [f"{newer:,} files were ingested after the training; lookalike train takes them in"] if newer > 0 else []
+    return [f"{newer:,} files were ingested after the training; lookalike embed takes them in"] if newer > 0 else []
 
 
 @dataclass(frozen=True)
@@ -283,8 +283,10 @@ def _following(ingested: bool, trained: bool, stale: bool, expanded: bool) -> st
     """The command that comes next."""
     if not ingested:
         return "ingest FILES"
-    if not trained or stale:
+    if not trained:
         return "train"
+    if stale:
+        return "embed"
     return "report" if expanded else "expand --seed seed.csv --size 5%"
 
 
