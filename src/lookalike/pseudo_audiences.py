@@ -45,7 +45,9 @@ def draw(
     new.eliminate_zeros()
     size, least = np.diff(new.indptr), max(FEWEST_MEMBERS, SHARES[0] * len(users))
     able = np.flatnonzero((size >= least) & (size <= SHARES[1] * len(users)))
-    chosen = np.sort(rng.permutation(able)[:MOST_AUDIENCES])
+    # what has two names is one audience: else one half would choose the weights by what the other reports
+    distinct = np.array(list({_column(new, group).tobytes(): group for group in able[::-1]}.values())[::-1], np.int64)
+    chosen = np.sort(rng.permutation(distinct)[:MOST_AUDIENCES])
     had = had.tocsc()
     return [Audience(users[_column(new, group)], users[_column(had, group)]) for group in chosen]
 
