@@ -17,7 +17,7 @@ from lookalike.metrics import ITEM_METRICS
 from lookalike.sequences import SECONDS_PER_DAY, Sequences
 
 FIRST = 20
-USERS_PER_BLOCK = 512
+SCORES_AT_ONCE = 8_000_000  # which bounds the memory, whatever the catalogue
 MOST_USERS = 5_000
 MOST_SCORES = 100_000_000  # users times items, which is what one measurement costs
 NEIGHBOUR_USERS = 50_000
@@ -82,7 +82,7 @@ def only_new(held: Held, known: Sequences) -> tuple[Held, NDArray[np.int64]]:
 
 def measure(held: Held, scores: Scores) -> dict[str, float]:
     """Each metric of the first 20 items by score, met ones left out."""
-    hits = [_hits(scores(held.users[part]), held.past[part], held.coming[part]) for part in _parts(len(held.users))]
+    hits = [_hits(scores(held.users[part]), held.past[part], held.coming[part]) for part in _parts(held)]
     found = np.vstack(hits) if hits else np.zeros((0, FIRST))
     relevant = np.diff(held.coming.indptr).astype(float)
     return {name: metric(found, relevant) for name, metric in ITEM_METRICS.items()}
@@ -147,6 +147,7 @@ def _first(scores: NDArray[np.float64], count: int) -> NDArray[np.int64]:
     return np.take_along_axis(top, order, 1)
 
 
-def _parts(count: int) -> Iterator[slice]:
-    for first in range(0, count, USERS_PER_BLOCK):
-        yield slice(first, first + USERS_PER_BLOCK)
+def _parts(held: Held) -> Iterator[slice]:
+    users = max(1, SCORES_AT_ONCE // max(1, held.coming.shape[1]))
+    for first in range(0, len(held.users), users):
+        yield slice(first, first + users)
