@@ -65,7 +65,7 @@ def test_the_figures_are_those_of_a_plain_sort_of_the_whole_catalogue(
 ) -> None:
     rng = np.random.default_rng(items)
     users = 30
-    monkeypatch.setattr(next_items, "USERS_PER_BLOCK", 7)
+    monkeypatch.setattr(next_items, "SCORES_AT_ONCE", 7 * items)
     past = rng.random((users, items)) < 0.2
     coming = (rng.random((users, items)) < 0.2) & ~past
     coming[:, 0] |= ~past[:, 0]

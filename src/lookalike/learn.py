@@ -93,7 +93,6 @@ def _train(workspace: Workspace, request: TrainRequest, log: "Log", talk: Talk) 
     fit = _fit(workspace, plan, log, request, talk)
     with talk.progress("weighing the parts on audiences drawn from the log"):
         weights, found = judging.judged(fit, log.sequences)
-    found |= {"churn@5%": None}
     _finish(fit, log, talk)
     made = _embedder(fit, log, weights, talk)
     run = Run(

@@ -23,7 +23,7 @@ from lookalike.runs import Run
 from lookalike.sequences import Sequences
 from lookalike.store import Cut
 from lookalike.talk import Silent, Talk
-from lookalike.workspace import Workspace, new_file, new_folder
+from lookalike.workspace import Workspace, new_file, new_folder, read_json, write_json
 
 Result = dict[str, Any]
 Rows = NDArray[np.int64]
@@ -96,6 +96,7 @@ def _run(workspace: Workspace, asked: str | None, live: Representation | None) -
     name = runs.next_name(workspace)
     with new_folder(workspace.runs / name) as folder:
         shutil.copytree(asked, folder, dirs_exist_ok=True)
+        write_json(folder / "manifest.json", read_json(folder / "manifest.json") | {"run": name})
     return runs.load(workspace, name)
 
 

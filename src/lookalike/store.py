@@ -95,6 +95,7 @@ def opened(path: Path, *, temporary: Path | None = None, read_only: bool = False
         "memory_limit": MEMORY_LIMIT,
         "TimeZone": "UTC",
         "autoinstall_known_extensions": "false",
+        "enable_progress_bar": "false",  # it would draw on stdout, which carries data only
     }
     if temporary:
         settings["temp_directory"] = str(temporary)
