@@ -95,12 +95,13 @@ def opened(path: Path, *, temporary: Path | None = None, read_only: bool = False
         "memory_limit": MEMORY_LIMIT,
         "TimeZone": "UTC",
         "autoinstall_known_extensions": "false",
-        "enable_progress_bar": "false",  # it would draw on stdout, which carries data only
     }
     if temporary:
         settings["temp_directory"] = str(temporary)
     try:
         with Store(duckdb.connect(str(path), read_only=read_only, config=settings)) as store:
+            # it would draw on stdout, which carries data only
+            store.connection.execute("SET enable_progress_bar = false")
             if not read_only:
                 store.connection.execute(_SCHEMA)
             _check_version(store, path)

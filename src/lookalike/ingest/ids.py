@@ -32,7 +32,7 @@ def read(path: Path) -> IdList:
     somebody must stand on is read whole or not at all.
     """
     source = files.source(path) if path.is_file() else _missing(path)
-    connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "enable_progress_bar": "false"})
+    connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
     with contextlib.closing(connection), tempfile.TemporaryDirectory() as scratch:
         reader = readers.opened(connection, source, Path(scratch))
         column, headed = _column(reader)

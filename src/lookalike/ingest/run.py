@@ -70,7 +70,7 @@ def ingest(store: Store, paths: list[Path], options: IngestOptions, talk: Talk) 
 def sessions_as_users(paths: list[Path], options: IngestOptions) -> IngestOptions:
     """Options by which every session counts as a user of its own. Raises DataError when the first file names no session."""
     source, _ = next(iter(find(paths, options)))
-    connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "enable_progress_bar": "false"})
+    connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
     with contextlib.closing(connection), _session(connection, options) as scratch:
         columns = readers.opened(connection, source, scratch).columns
     given = {name: column for name, column in options.mapping.items() if name == "session_id"}
@@ -83,7 +83,7 @@ def sessions_as_users(paths: list[Path], options: IngestOptions) -> IngestOption
 
 def explain(paths: list[Path], options: IngestOptions) -> Explanation:
     """How each file would be read, with its first rows. Writes nothing. Raises as `ingest` does."""
-    connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "enable_progress_bar": "false"})
+    connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
     with contextlib.closing(connection), _session(connection, options) as scratch:
         return Explanation(
             [_preview(connection, source, kind, options, scratch) for source, kind in find(paths, options)]
