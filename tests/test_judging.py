@@ -128,7 +128,7 @@ def test_the_run_writes_the_figures_down_as_plain_json(tiny_run: Tiny) -> None:
     metrics = json.loads((tiny_run.workspace.runs / "r000001" / "metrics.json").read_text())
     figures = metrics["figures"]
     assert {"encoder", "taste_alone", "popularity", "popularity_of_late", "item_neighbours"} <= figures.keys()
-    assert {"recall_by_events", "new_items", "coverage", "audiences", "churn@5%"} <= figures.keys()
+    assert {"recall_by_events", "new_items", "coverage", "audiences"} <= figures.keys()
     assert figures["popularity_of_late"]["days"] in judging.LATE_DAYS
 
 
