@@ -55,7 +55,7 @@ def embed(workspace: Workspace, request: EmbedRequest, talk: Talk) -> Result:
                 talk.note(line)
         made = embedder.of_run(run, vocabulary, device)
         people = _People.of(scratch, live if seen else None)
-        if seen and live and not arrays.users and not people.gone:
+        if seen and live and not arrays.users and not people.gone and files == live.manifest["files"]:
             talk.note("no user has events that were not seen")
             return _counts(live.folder.name, run, arrays.users, people)
         facts = {
