@@ -32,7 +32,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "outputs": ("report", "tables"),
     "verbs": ("pipeline", "learn", "refresh"),
-    "edge": ("console", "cli"),
+    "edge": ("console", "cli", "__main__"),
 }  # fmt: skip
 LEVEL = {module: level for level, modules in enumerate(LAYERS.values()) for module in modules}
 ONLY_IN = {
