@@ -10,7 +10,7 @@ import torch
 
 from lookalike import batches, next_items, objectives, training
 from lookalike.encoders import ENCODERS
-from lookalike.errors import SettingsError
+from lookalike.errors import SettingsError, StateError
 from lookalike.sequences import Sequences, Vocabulary
 from lookalike.settings import TrainSettings
 from lookalike.store import Store, opened
@@ -236,3 +236,86 @@ def test_a_log_of_any_order_of_rows_gives_the_same_weights(store: Store, tmp_pat
 def test_what_a_run_keeps_of_its_history_is_plain_json(log: Log) -> None:
     fit = fitted(log, ONCE)
     json.dumps([asdict(epoch) for epoch in fit.progress.history], allow_nan=False)
+
+
+# --- a loss that turns into no number --------------------------------------------------------------------------------
+
+
+def turning(monkeypatch: pytest.MonkeyPatch, epoch: int) -> list[training.Fit]:
+    """From this epoch on the objective gives no number. The fit it belongs to has to be put into the list."""
+    whose: list[training.Fit] = []
+    whole = objectives.OBJECTIVES["all_action"]
+
+    def turned(step: objectives.Step) -> torch.Tensor:
+        return whole(step) * (float("nan") if whose[0].progress.epoch + 1 >= epoch else 1.0)
+
+    monkeypatch.setitem(objectives.OBJECTIVES, "all_action", turned)
+    return whose
+
+
+def fit_for(log: Log, **changes: object) -> training.Fit:
+    settings = replace(SMALL, epochs=6, patience=6, **changes)  # type: ignore[arg-type]
+    return training.Fit(training.plan(log[0], log[1], settings), log[1], CPU)
+
+
+def test_a_loss_that_turns_into_no_number_leaves_the_best_epoch_before_and_says_so(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whose = turning(monkeypatch, epoch=3)
+    fit = fit_for(log)
+    whose.append(fit)
+    epochs: list[dict[str, bytes]] = []
+    notes: list[str] = []
+    fit.run(lambda progress, fit: epochs.append(as_bytes(fit)), lambda done, note: None, notes.append)
+    assert notes == ["the loss turned into no number in epoch 3; the best before it is kept"]
+    assert len(epochs) == len(fit.progress.history) == 2
+    assert as_bytes(fit) == epochs[fit.progress.best_epoch - 1]
+    assert all(torch.isfinite(value).all() for value in fit.weights().values())
+
+
+def test_no_number_in_the_first_epoch_is_a_state_error(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    whose = turning(monkeypatch, epoch=1)
+    fit = fit_for(log)
+    whose.append(fit)
+    with pytest.raises(StateError, match="no number") as caught:
+        fit.run(lambda progress, fit: pytest.fail("an epoch was counted"), lambda done, note: None)
+    assert "--learning-rate" in str(caught.value.hint) or "learning_rate" in str(caught.value.hint)
+
+
+def test_one_step_without_a_number_is_found_wherever_it_stands(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, steps = objectives.OBJECTIVES["all_action"], iter(range(10_000))
+    monkeypatch.setitem(
+        objectives.OBJECTIVES, "all_action", lambda step: whole(step) * (float("nan") if next(steps) == 3 else 1.0)
+    )
+    fit = fit_for(log, batch_events=64)
+    with pytest.raises(StateError):
+        fit.run(lambda progress, fit: None, lambda done, note: None)
+    assert next(steps) < 3 + 2 + training.CHECKED_EVERY
+
+
+def test_no_number_in_the_last_epochs_over_all_events_gives_back_the_weights_of_the_figures(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = fit_for(log)
+    fit.run(lambda progress, fit: None, lambda done, note: None)
+    fit.progress.best_epoch = 5
+    assert fit.epochs_to_finish == 2
+    before = as_bytes(fit)
+    fit.objective = [(1.0, lambda step: step.users.sum() * float("nan"))]
+    assert fit.finish(log[0], lambda done, note: None) == 0
+    assert as_bytes(fit) == before
+
+
+def test_the_last_epochs_see_the_held_out_events(log: Log) -> None:
+    arrays, _ = log
+    late = np.asarray(arrays["time"]) >= training.cut_for(arrays, SMALL.holdout_share)
+    columns = dict(arrays.columns)
+    columns["item"] = np.where(late, 3, arrays["item"]).astype(np.int32)
+    ended = []
+    for everything in (arrays, replace(arrays, columns=columns)):
+        fit = fitted(log, replace(SMALL, epochs=3, patience=3))
+        begun, fit.progress.best_epoch = as_bytes(fit), 3
+        assert fit.finish(everything, lambda done, note: None) == 1
+        assert as_bytes(fit) != begun
+        ended.append(as_bytes(fit))
+    assert ended[0] != ended[1]
