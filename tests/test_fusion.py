@@ -24,6 +24,13 @@ from test_batches import sequences_of
 TASTE, CONTENT = 12, 20
 
 
+def centred(parts: Parts, place: Place) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Taste and bag less their means, of unit length; activity standardised."""
+    found = fusion.tensors(parts, place)
+    taste, bag = (part / part.norm(dim=1, keepdim=True).clamp(min=1e-12) for part in (found.taste, found.bag))
+    return taste.numpy(), bag.numpy(), found.activity.numpy()
+
+
 def parts_of(users: int, seed: int = 0, spread: float = 1.0) -> Parts:
     """Unit tastes about a common direction, unit contents, and activity of very unequal columns."""
     rng = np.random.default_rng(seed)
@@ -88,7 +95,7 @@ def test_the_bag_and_popularity_join_in_by_their_weights() -> None:
     gained = users @ (more.items(taste, bag, popularity) - plain.items(taste, bag, popularity)).T
     length = np.linalg.norm(unnormalised(parts, plain), axis=1, keepdims=True)
     away = np.linalg.norm(parts.taste - plain.place.taste, axis=1, keepdims=True)
-    _, centred_bag, _ = fusion.centred(parts, plain.place)
+    _, centred_bag, _ = centred(parts, plain.place)
     expected = (0.5 * centred_bag @ bag.T + 2.0 * popularity / away) / length
     assert away.min() > fusion.SHORTEST
     assert np.allclose(gained, expected, atol=1e-4)
@@ -172,7 +179,7 @@ def test_a_part_by_which_audiences_differ_comes_to_count_more(part: str) -> None
     parts = parts_of(1_200)
     place = Place.of(parts)
     users = np.arange(1_200) * 2  # rows, not places
-    taste, bag, activity = fusion.centred(parts, place)
+    taste, bag, activity = centred(parts, place)
     recency = ACTIVITY.index("log_recency_days")
     signal = {"taste": taste, "bag": bag, "recency": activity[:, [recency]]}[part]
     found = fusion.tuned(parts, place, audiences_by(signal, users), users, seed=0)
@@ -258,7 +265,7 @@ def test_nothing_is_added_where_taste_alone_foretells(catalogue: Catalogue) -> N
 
 def test_the_bag_is_chosen_where_it_foretells(catalogue: Catalogue) -> None:
     parts, taste, bag, late = catalogue
-    _, centred_bag, _ = fusion.centred(parts, Place.of(parts))
+    _, centred_bag, _ = centred(parts, Place.of(parts))
     coming = np.argsort(-(centred_bag @ bag.T), axis=1)[:, :3]
     found = item_side_of(coming, parts, taste, bag, late)
     assert found.item_bag > 0
