@@ -28,7 +28,10 @@ class TrainSettings:
     length: int = Field(default=128, ge=4, le=2048, description="most recent events kept in one sequence")
     min_events: int = Field(default=1, ge=1, description="users with fewer events before the cut are not eligible")
     epochs: int | None = Field(default=None, ge=1, description="passes over the log; from its size when not given")
-    finish: bool = Field(default=True, description="after the figures are taken, train on over the held-out days too")
+    finish: bool = Field(
+        default=True,
+        description="after the figures are taken, train on over the held-out days too; not after a single epoch",
+    )
     patience: int = Field(default=3, ge=1, description="epochs without a better held-out figure before stopping")
     batch_events: int | None = Field(
         default=None, ge=64, description="events in one step; from the log's size when not given"

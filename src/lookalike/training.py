@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from time import perf_counter
 
 import numpy as np
@@ -223,7 +224,7 @@ class Fit:
 
     @property
     def epochs_to_finish(self) -> int:
-        return round(FINISH * self.progress.best_epoch) if self.plan.settings.finish else 0
+        return round(FINISH * self.progress.best_epoch) if self.plan.settings.finish else 0  # none after a single epoch
 
     def _epoch(self, turn: "Turn", on_events: OnEvents) -> tuple[float, float]:
         """One pass; mean loss and events a second of all processes."""
@@ -297,7 +298,8 @@ def together() -> Iterator[None]:
     if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield
         return
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backend, timeout=timedelta(hours=12))  # the others wait while the first one judges
     try:
         yield
     finally:
