@@ -97,6 +97,8 @@ def test_json_is_one_object_for_every_command(
         "ingest --dry-run": ("ingest", inputs.log, "--items", inputs.items, "--dry-run"),
         "ingest": ("ingest", inputs.log, "--items", inputs.items),
         "train": TRAIN,
+        "embed": ("embed",),
+        "embed --sessions": ("embed", "--sessions", inputs.log, "--map", "session_id=user_id"),
         "expand": ("expand", "--seed", inputs.seed, "--size", "10%"),
         "status": ("status",),
     }

@@ -49,10 +49,10 @@ def test_popularity_counts_events_before_the_cut_only(arrays: Sequences) -> None
 
 
 def reference(held: next_items.Held, scores: NDArray[np.float64]) -> dict[str, float]:
-    recalls, gains = [], []
+    recalls, gains, lot = [], [], next_items.lot(scores.shape[1])
     for place in range(len(held.users)):
         past, coming = set(held.past[place].indices.tolist()), set(held.coming[place].indices.tolist())
-        order = sorted(set(range(scores.shape[1])) - past, key=lambda i: (-np.float32(scores[place, i]), i))[:20]
+        order = sorted(set(range(scores.shape[1])) - past, key=lambda i: (-scores[place, i], lot[i]))[:20]
         recalls.append(len(coming & set(order)) / len(coming))
         best = sum(1 / np.log2(n + 2) for n in range(min(20, len(coming))))
         gains.append(sum(1 / np.log2(n + 2) for n, i in enumerate(order) if i in coming) / best)

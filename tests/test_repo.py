@@ -25,7 +25,10 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "ground": ("errors", "workspace", "talk", "provenance"),
     "definitions": ("events", "settings", "audience"),
     "data": ("store", "numbering", "ingest", "sequences", "features", "embeddings", "runs", "lists"),
-    "kernels": ("encoders", "losses", "metrics", "scoring", "ranking", "batches", "objectives"),
+    "kernels": (
+        "encoders", "losses", "metrics", "scoring", "ranking", "batches", "objectives",
+        "processes",
+    ),
     "method": (
         "next_items", "pseudo_audiences", "fusion", "training", "transfer", "embedder", "judging", "checkpoints",
         "evaluation", "diagnosis", "expansion", "insights", "records",

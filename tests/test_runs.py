@@ -20,7 +20,14 @@ WORDS = Vocabulary(["a", "<b>"], {"event_type": ["view"]}, [("brand", "x")], NON
 
 def trained_run() -> tuple[runs.Run, runs.Results]:
     weights, fitted = {"w": torch.ones(2)}, {"content.idf": np.ones(3, np.float32)}
-    run = runs.Run("r000001", weights, fitted, WORDS, {"sizes": {}, "settings": {}, "fusion": {}, "aggregates": {}})
+    run = runs.Run(
+        "r000001",
+        Path("r000001"),
+        weights,
+        fitted,
+        WORDS,
+        {"sizes": {}, "settings": {}, "fusion": {}, "aggregates": {}},
+    )
     return run, runs.Results(np.ones((2, 4), np.float32), {"m": 1}, {"run": "r"})
 
 

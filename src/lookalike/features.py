@@ -162,6 +162,8 @@ class Content:
 
     def transform(self, users: Sequences) -> Matrix:
         """Unit vectors [n, D]; zeros for users without items."""
+        if not users.users:
+            return np.zeros((0, self.width), np.float32)
         reduced = _tfidf(users, self.indicator, self.idf) @ self.components
         # a user of whom the directions know nothing: made unit length, rounding errors would be a place in the space
         reduced[np.linalg.norm(reduced, axis=1) < NEGLIGIBLE] = 0

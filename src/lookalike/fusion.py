@@ -119,7 +119,7 @@ class Fusion:
         parts = [
             taste / weights.taste,
             weights.item_bag * bag[:, :BAG] / weights.bag,
-            np.zeros((len(taste), len(self.place.activity))),
+            np.zeros((len(taste), len(self.place.activity)), np.float32),
             bias[:, None] / CONSTANT,
         ]
         return np.hstack(parts).astype(np.float32)

@@ -84,7 +84,7 @@ class Judges:
         plan = self.fit.plan
         rng = np.random.default_rng([plan.settings.random_seed, 14])
         drawn = pseudo_audiences.draw(plan.known, self.everything, self.fit.vocabulary, self.candidates, rng)
-        return drawn[0::2], drawn[1::2]
+        return pseudo_audiences.halves(drawn)
 
 
 def judged(fit: Fit, everything: Sequences) -> tuple[Weights, Result]:
@@ -110,8 +110,8 @@ def judged(fit: Fit, everything: Sequences) -> tuple[Weights, Result]:
         "encoder": next_items.measure(plan.held, scores),
         "taste_alone": next_items.measure(plan.held, lambda users: judges.of(users).taste @ taste.T),
         "recall_by_events": _by_events(plan, judges.strangers, scores),
-        "new_items": _new_items(plan, scores),
-        "coverage": _coverage(everything),
+        "new_items": _new_items(plan, lambda users, rows: made.fusion.users(judges.of(users)) @ items[rows].T),
+        "coverage": _coverage(plan.known, everything),
         "audiences": _audiences(judges, made),
     }
     return weights, figures
@@ -149,20 +149,23 @@ def _named(least: int, most: int | None) -> str:
     return f"{least}+" if most is None else str(least) if least == most else f"{least}-{most}"
 
 
-def _new_items(plan: Plan, scores: next_items.Scores) -> Result:
+def _new_items(plan: Plan, scores: Callable[[Rows, Rows], NDArray[np.float32]]) -> Result:
     """Recall@20 among the items nobody had met before the cut, beside that of chance."""
     part, new = next_items.only_new(plan.held, plan.known)
     if not len(part.users):
         return {"items": len(new), "users": 0, "recall@20": None, "random": None}
-    found = next_items.measure(part, lambda users: scores(users)[:, new])
+    found = next_items.measure(part, lambda users: scores(users, new))
     chance = min(1.0, next_items.FIRST / len(new))
     return {"items": len(new), "users": len(part.users), "recall@20": found["recall@20"], "random": chance}
 
 
-def _coverage(everything: Sequences) -> Result:
-    """The share of the users with a vector of their own, and of those whom a method that needs five events would know."""
-    events = np.diff(everything.offsets)
-    return {"encoder": float(np.mean(events > 0)), f"with_{ENOUGH}_events": float(np.mean(events >= ENOUGH))}
+def _coverage(known: Sequences, everything: Sequences) -> Result:
+    """Of those who came after the cut: the share with a vector of their own, and what a method that needs five events has."""
+    events = np.diff(known.offsets)[np.diff(everything.offsets) > np.diff(known.offsets)]
+    if not len(events):
+        return {"users": 0, "encoder": None, f"with_{ENOUGH}_events": None}
+    shares = {"encoder": float(np.mean(events > 0)), f"with_{ENOUGH}_events": float(np.mean(events >= ENOUGH))}
+    return {"users": len(events)} | shares
 
 
 def _audiences(judges: Judges, made: Embedder) -> Result:

@@ -1,5 +1,6 @@
 """The train command: read the log, fit an encoder and measure it, store the run and everybody's vectors."""
 
+import contextlib
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,8 @@ from lookalike import (
     embeddings,
     features,
     judging,
+    objectives,
+    processes,
     runs,
     sequences,
     store,
@@ -21,6 +24,7 @@ from lookalike import (
     transfer,
 )
 from lookalike.embedder import Embedder
+from lookalike.embeddings import Representation
 from lookalike.encoders import ENCODERS
 from lookalike.errors import SettingsError, StateError
 from lookalike.fusion import Fusion, Place, Weights
@@ -34,6 +38,7 @@ from lookalike.training import Fit, Plan, Progress
 from lookalike.workspace import Workspace
 
 Result = dict[str, Any]
+DEFAULT = TrainSettings()
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,13 @@ def train(workspace: Workspace, request: TrainRequest, talk: Talk) -> Result:
         raise StateError("nothing was ingested into this workspace", "lookalike ingest FILES")
     request = _settled(workspace, request)
     training.device_for(request.device)  # a device that is not there is said before the work
-    with training.together(), threadpool_limits(1, "blas"):
-        if training.process()[0]:
+    with processes.together(), threadpool_limits(1, "blas"):
+        _check_processes(request)
+        if processes.process()[0]:
             return _help(workspace, request)
         with workspace.locked(), workspace.scratch() as scratch:
             log = _read(workspace, request, scratch, talk)
-            training.wait()
+            processes.wait()
             return _train(workspace, request, log, talk)
 
 
@@ -67,15 +73,35 @@ def _settled(workspace: Workspace, request: TrainRequest) -> TrainRequest:
         settings = checkpoints.settings_of(workspace)
     elif request.start_from:  # the shape of the weights is given
         shape = runs.load(workspace, request.start_from).config["sizes"]
-        settings = replace(settings, encoder=shape["encoder"], dim=shape["dim"], length=shape["length"])
+        given = {name: shape[name] for name in ("encoder", "dim", "length")}
+        other = [
+            name for name, value in given.items() if getattr(settings, name) not in (value, getattr(DEFAULT, name))
+        ]
+        if other:
+            raise SettingsError(
+                f"--from {request.start_from} has another {' and '.join(other)} than was asked for",
+                f"leave {' and '.join(other)} out, or train without --from",
+            )
+        settings = replace(settings, **given)
+    objectives.parsed(settings.objective or "all_action")
     if settings.encoder not in ENCODERS:
         raise SettingsError(f"no encoder is called {settings.encoder!r}", f"--encoder {'|'.join(ENCODERS)}")
     return replace(request, settings=settings)
 
 
+def _check_processes(request: TrainRequest) -> None:
+    """Raises SettingsError for what several processes cannot do."""
+    if processes.process()[1] < 2:
+        return
+    if request.resume:
+        raise SettingsError("--resume works with one process", "lookalike train --resume, without torchrun")
+    if training.device_for(request.device).type != "cpu":
+        raise SettingsError("several processes train on CPUs only", "--device cpu, or one process for the GPU")
+
+
 def _help(workspace: Workspace, request: TrainRequest) -> Result:
     """What the other processes of `torchrun` do: the same fit on their share of the batches, and nothing else."""
-    training.wait()  # the first process has the database until it has read it
+    processes.wait()  # the first process has the database until it has read it
     with workspace.scratch() as scratch:
         log = _read(workspace, request, scratch, Silent(), read_only=True)
         plan = training.plan(log.sequences, log.vocabulary, request.settings)
@@ -93,25 +119,37 @@ def _train(workspace: Workspace, request: TrainRequest, log: "Log", talk: Talk) 
     fit = _fit(workspace, plan, log, request, talk)
     with talk.progress("weighing the parts on audiences drawn from the log"):
         weights, found = judging.judged(fit, log.sequences)
-    _finish(fit, log, talk)
+    finished = _finish(fit, log, talk)
     made = _embedder(fit, log, weights, talk)
     run = Run(
-        name=runs.next_name(workspace),
+        name=(name := runs.next_name(workspace)),
+        folder=workspace.runs / name,
         weights=fit.weights(),
         fitted=embedder.fitted_arrays(made),
         vocabulary=log.vocabulary,
-        config=_config(fit, made, request),
+        config=_config(fit, made, request) | {"as_of": log.cut.as_of.isoformat()},
     )
-    results = _results(run.name, log, fit, made, figures | found)
+    seen = _seen_before(workspace, request, plan)
+    if seen:
+        talk.note(f"warning: {request.start_from} was trained on events up to {seen}: the figures are no held-out ones")
+    results = _results(run.name, log, fit, made, figures | found | {"weights_had_seen": seen})
+    results.manifest["epochs_over_all_events"] = finished
     runs.save(workspace, run, results)
     before = embeddings.current(workspace) if embeddings.exists(workspace) else None
     version = _represent(workspace, made, log, run, results, talk)
     checkpoints.drop(workspace)
-    churn = judging.churn(before, embeddings.current(workspace), request.settings.random_seed) if before else None
+    churn = _churn(before, embeddings.current(workspace), request.settings.random_seed)
     if churn is not None:
         talk.note(f"a list of the first 5 % differs by {churn:.0%} from the one the vectors before would have given")
     shown = results.metrics["figures"]
     return {"run": run.name, "version": version, **results.manifest["counts"], **shown, "churn@5%": churn}
+
+
+def _churn(before: Representation | None, now: Representation, seed: int) -> float | None:
+    """None where there was no version before, or it cannot be read any more."""
+    with contextlib.suppress(StateError, OSError):
+        return judging.churn(before, now, seed) if before else None
+    return None
 
 
 @dataclass(frozen=True)
@@ -140,6 +178,7 @@ def _fit_of(workspace: Workspace, plan: Plan, log: Log, request: TrainRequest, t
     fit = Fit(plan, log.vocabulary, training.device_for(request.device))
     if request.start_from:
         known = transfer.put_in(fit.model, log.vocabulary, runs.load(workspace, request.start_from))
+        fit.forget_unseen()
         talk.note(f"going on from {request.start_from}: {known}")
     return fit
 
@@ -148,6 +187,7 @@ def _fit(workspace: Workspace, plan: Plan, log: Log, request: TrainRequest, talk
     """Trains to the end, keeping a checkpoint after every epoch."""
     fit = _fit_of(workspace, plan, log, request, talk)
     fingerprint = {"settings": asdict(request.settings), "as_of": plan.as_of, "events": plan.events}
+    fingerprint |= {"files": [file["sha256"] for file in log.files]}
     if request.resume:
         checkpoints.resume(workspace, fit, fingerprint)
         talk.note(f"resuming after epoch {fit.progress.epoch}")
@@ -170,13 +210,23 @@ def _fit(workspace: Workspace, plan: Plan, log: Log, request: TrainRequest, talk
     return fit
 
 
-def _finish(fit: Fit, log: Log, talk: Talk) -> None:
+def _seen_before(workspace: Workspace, request: TrainRequest, plan: Plan) -> str | None:
+    """Up to when the weights that were started from had seen events, where that is past this fit's cut."""
+    if not request.start_from:
+        return None
+    moment = str(runs.load(workspace, request.start_from).config.get("as_of", ""))
+    cut = datetime.fromtimestamp(plan.known.as_of, UTC).replace(tzinfo=None)
+    return moment if moment and datetime.fromisoformat(moment) > cut else None
+
+
+def _finish(fit: Fit, log: Log, talk: Talk) -> int:
     epochs, events = fit.epochs_to_finish, max(1, len(log.sequences["time"]))
     begun = fit.plan.epochs * events
     with talk.progress("training on, the last days too", total=epochs * events) as step:
         done = fit.finish(log.sequences, lambda read, note: step(read - begun, note))
     if done:
         talk.note(f"{done} more epochs over all events: the figures are of the weights before them")
+    return done
 
 
 def _embedder(fit: Fit, log: Log, weights: Weights, talk: Talk) -> Embedder:
@@ -197,7 +247,7 @@ def _config(fit: Fit, made: Embedder, request: TrainRequest) -> Result:
         "batch_events": fit.plan.batch_events,
         "start_from": request.start_from and Path(request.start_from).name,
         "threads": torch.get_num_threads(),  # sums, and so weights, differ in their last digits with it
-        "processes": training.process()[1],
+        "processes": processes.process()[1],
         "versions": versions(),
     }
 
@@ -217,7 +267,6 @@ def _results(name: str, log: Log, fit: Fit, made: Embedder, figures: Result) -> 
         "created": now(),
         "as_of": log.cut.as_of.isoformat(),
         "figures_saw_events_before": datetime.fromtimestamp(plan.known.as_of, UTC).replace(tzinfo=None).isoformat(),
-        "epochs_over_all_events": fit.epochs_to_finish,
         "counts": counts,
         "files": log.files,
     }

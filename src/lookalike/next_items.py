@@ -133,10 +133,15 @@ def _hits(scores: NDArray[np.floating[Any]], past: sparse.csr_matrix, coming: sp
     return np.pad(hits, ((0, 0), (0, FIRST - first)))
 
 
+def lot(items: int) -> NDArray[np.int64]:
+    """The order of items with equal scores, [V]: by lot. Rows go by how common items are, the held-out days included."""
+    return np.random.default_rng(items).permutation(items)
+
+
 def _untied(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Equal scores go to the lower item row, which is the more common item: an order that no block size changes."""
+    """Scores without ties, in an order that no block size changes."""
     most = np.abs(scores, where=np.isfinite(scores), out=np.zeros_like(scores)).max(initial=1e-12)
-    untied: NDArray[np.float64] = scores - np.arange(scores.shape[1]) * (1e-14 * most)
+    untied: NDArray[np.float64] = scores - lot(scores.shape[1]) * (1e-14 * most)
     return untied
 
 

@@ -6,7 +6,7 @@ and a line in `OBJECTIVES`. The contract tests then cover it.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -173,25 +173,10 @@ def skipgram(step: Step) -> Tensor:
 
 def contrastive(step: Step) -> Tensor:
     """Two parts of one history belong together, parts of different users do not (CoLES, arXiv:2002.08232)."""
-    views = [replaced(step, batches.slices(step.stretches, step.rng)).last for _ in range(2)]
+    views = [replace(step, stretches=batches.slices(step.stretches, step.rng)).last for _ in range(2)]
     similar = views[0] @ views[1].T * step.model.scale  # [B, B]
     same = torch.arange(len(similar), device=step.device)
     return (F.cross_entropy(similar, same) + F.cross_entropy(similar.T, same)) / 2
-
-
-def replaced(step: Step, stretches: Stretches) -> Step:
-    """The same step over other stretches."""
-    return Step(
-        step.model,
-        step.known,
-        step.vocabulary,
-        stretches,
-        step.later,
-        step.horizon,
-        step.sampling,
-        step.rng,
-        step.device,
-    )
 
 
 # --- what the product does -------------------------------------------------------------------------------------------
@@ -227,22 +212,26 @@ def _memberships(step: Step, stop: Rows) -> tuple[NDArray[np.bool_], NDArray[np.
 
 def _groups_met(step: Step, begin: Rows, end: Rows) -> NDArray[np.bool_]:
     """Which of the most common groups each user's events begin : end touch, [B, G]."""
-    count = end - begin
-    owner = np.repeat(np.arange(len(count)), count)
-    position = np.arange(len(owner)) - np.repeat(np.cumsum(count) - count, count) + np.repeat(begin, count)
+    owner, position = _spread(begin, end)
     item = np.asarray(step.known["item"])[position].astype(np.int64)
     owner, item = owner[item >= 0], item[item >= 0]
     if len(step.vocabulary.attributes):
         offsets, codes = step.vocabulary.item_attributes
-        width = offsets[item + 1] - offsets[item]
-        within = np.arange(width.sum()) - np.repeat(np.cumsum(width) - width, width)
-        group, owner = codes[np.repeat(offsets[item], width) + within], np.repeat(owner, width)
+        which, at = _spread(offsets[item], offsets[item + 1])
+        group, owner = codes[at].astype(np.int64), owner[which]
     else:
         group = item
-    met = np.zeros((len(count), EPISODE_GROUPS), bool)
+    met = np.zeros((len(begin), EPISODE_GROUPS), bool)
     common = group < EPISODE_GROUPS  # codes and rows are numbered by how common they are
     met[owner[common], group[common]] = True
     return met
+
+
+def _spread(begin: Rows, end: Rows) -> tuple[Rows, Rows]:
+    """Every place from each begin to its end, one stretch after the other, and which stretch it is of."""
+    count = end - begin
+    which = np.repeat(np.arange(len(count)), count)
+    return which, np.arange(len(which)) + np.repeat(begin - np.cumsum(count) + count, count)
 
 
 # --- registry --------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.sparse import csgraph
 
 from lookalike.features import item_counts, item_indicator
 from lookalike.sequences import Sequences, Vocabulary
@@ -20,6 +21,7 @@ MOST_AUDIENCES = 200
 FEWEST_MEMBERS = 20
 SHARES = (0.002, 0.15)  # of the eligible users: smaller ones are noise, larger ones are everybody
 SEEDS = (25, 100)
+ALIKE = 0.3  # share of members in common (Jaccard) from which on two audiences count as one
 AT = 0.05
 Rows = NDArray[np.int64]
 
@@ -50,6 +52,23 @@ def draw(
     chosen = np.sort(rng.permutation(distinct)[:MOST_AUDIENCES])
     had = had.tocsc()
     return [Audience(users[_column(new, group)], users[_column(had, group)]) for group in chosen]
+
+
+def halves(audiences: list[Audience]) -> tuple[list[Audience], list[Audience]]:
+    """Two parts that do not share an audience under two names: those with much the same members stay together."""
+    if not audiences:
+        return [], []
+    users, place = np.unique(np.concatenate([one.members for one in audiences]), return_inverse=True)
+    owner = np.repeat(np.arange(len(audiences)), [len(one.members) for one in audiences])
+    member = sparse.csr_matrix((np.ones(len(place)), (owner, place)), shape=(len(audiences), len(users)))
+    both = (member @ member.T).toarray()
+    size = np.diag(both)
+    alike = both / (size[:, None] + size - both) > ALIKE
+    _, group = csgraph.connected_components(sparse.csr_matrix(alike), directed=False)
+    parts: tuple[list[Audience], list[Audience]] = ([], [])
+    for one in np.argsort(-np.bincount(group), kind="stable"):  # the largest groups first, each to the smaller part
+        min(parts, key=len).extend(audiences[number] for number in np.flatnonzero(group == one))
+    return parts
 
 
 def lift(audiences: list[Audience], users: Rows, score: Callable[[Rows, Rows], NDArray[Any]], seed: int) -> float:

@@ -1,8 +1,8 @@
 """The embed command: stored vectors for users whose events changed, by an encoder that was trained before."""
 
-import shutil
+import hashlib
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from lookalike.runs import Run
 from lookalike.sequences import Sequences
 from lookalike.store import Cut
 from lookalike.talk import Silent, Talk
-from lookalike.workspace import Workspace, new_file, new_folder, read_json, write_json
+from lookalike.workspace import Workspace, new_file, sha256
 
 Result = dict[str, Any]
 Rows = NDArray[np.int64]
+STALE = timedelta(days=30)  # by how much the recency of users without new events may lag behind
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,17 @@ def embed(workspace: Workspace, request: EmbedRequest, talk: Talk) -> Result:
         run = _run(workspace, request.run, live)
         with store.opened_in(workspace) as opened, talk.progress("reading the log"):
             cut = Cut(request.as_of or store.last_moment(opened), run.config["settings"]["min_events"])
-            files, last = store.ingested(opened), store.last_file(opened)
+            files = store.ingested(opened)
             seen, why = _seen(live, run, cut, files, request.full)
             arrays, vocabulary = sequences.build(opened, cut, scratch, run.vocabulary, seen)
+            last = store.last_file(opened)
         for line in (why, _known(run, len(vocabulary.items))):
             if line:
                 talk.note(line)
         made = embedder.of_run(run, vocabulary, device)
         people = _People.of(scratch, live if seen else None)
+        if not len(people.old):
+            raise StateError("no user has enough events before the cut", "a later --as-of, or lookalike ingest")
         if seen and live and not arrays.users and not people.gone and files == live.manifest["files"]:
             talk.note("no user has events that were not seen")
             return _counts(live.folder.name, run, arrays.users, people)
@@ -72,11 +76,11 @@ def embed(workspace: Workspace, request: EmbedRequest, talk: Talk) -> Result:
         }
         with talk.progress("embedding users", total=len(people.old)) as step:
             version = embeddings.write(workspace, people.file, _blocks(made, arrays, people, live), facts, step)
-    if not people.unchanged:
-        return _counts(version, run, arrays.users, people)
-    talk.note(
-        f"{people.unchanged:,} users without new events keep their vectors; --full moves everybody to {cut.as_of}"
-    )
+    if people.unchanged:
+        talk.note(
+            f"{people.unchanged:,} users without new events keep their vectors, recency as of then too; "
+            f"--full moves everybody to {cut.as_of}"
+        )
     return _counts(version, run, arrays.users, people)
 
 
@@ -91,13 +95,7 @@ def _run(workspace: Workspace, asked: str | None, live: Representation | None) -
             raise StateError("no encoder was trained in this workspace", "lookalike train, or embed --run FOLDER")
         return runs.load(workspace, str(live.manifest["run"]))
     run = runs.load(workspace, asked)
-    if "/" not in asked:
-        return run
-    name = runs.next_name(workspace)
-    with new_folder(workspace.runs / name) as folder:
-        shutil.copytree(asked, folder, dirs_exist_ok=True)
-        write_json(folder / "manifest.json", read_json(folder / "manifest.json") | {"run": name})
-    return runs.load(workspace, name)
+    return run if runs.is_here(workspace, run) else runs.adopt(workspace, run)
 
 
 def _seen(
@@ -112,6 +110,8 @@ def _seen(
         return None, "everybody is embedded anew, as asked"
     if known["run"] != run.name:
         return None, f"the stored vectors are by {known['run']}: everybody is embedded anew by {run.name}"
+    if cut.as_of - before > STALE:
+        return None, f"the stored vectors are of {before:%Y-%m-%d}: after {STALE.days} days everybody is embedded anew"
     if cut.as_of < before:
         return None, f"{cut.as_of} is before the stored vectors' {before}: everybody is embedded anew"
     tables = [[file for file in read if file["kind"] != "events"] for read in (files, known["files"])]
@@ -195,17 +195,19 @@ def embed_sessions(workspace: Workspace, request: SessionsRequest, talk: Talk) -
     The sessions are read into a database of their own, which is thrown away: they never join the users.
     """
     device = training.device_for(request.device)
-    options = ingesting.sessions_as_users(request.paths, request.options)
     with threadpool_limits(1, "blas"), workspace.locked(), workspace.scratch() as scratch:
-        live = embeddings.current(workspace)
-        run = _run(workspace, request.run, live)
+        run = runs.load(workspace, request.run or str(embeddings.current(workspace).manifest["run"]))
+        declared = tuple(name for name in run.vocabulary.codes if name not in store.CODED_FIELDS)
+        options = ingesting.sessions_as_users(request.paths, request.options, declared)
         with store.opened(scratch / "sessions.duckdb", temporary=scratch / "spill") as opened:
             with talk.progress("reading the sessions"):
                 ingesting.ingest(opened, request.paths, options, Silent())
             cut = Cut(store.last_moment(opened))
             arrays, vocabulary = sequences.build(opened, cut, scratch, run.vocabulary)
         made = embedder.of_run(run, vocabulary, device)
-        path = workspace.embeddings / f"sessions-{request.paths[0].name.split('.')[0]}.parquet"
+        mark = hashlib.sha256("".join(sha256(path) for path in request.paths).encode()).hexdigest()[:8]
+        path = workspace.embeddings / f"sessions-{request.paths[0].stem}-{mark}.parquet"
+        workspace.embeddings.mkdir(exist_ok=True)
         ids = pl.read_parquet(scratch / "users.parquet").select(session_id="user_id", events="events")
         with talk.progress("embedding sessions", total=arrays.users) as step:
             vectors = np.zeros((arrays.users, made.fusion.width), np.float32)

@@ -6,6 +6,7 @@
 Weights are safetensors: nothing that is loaded can run code. A run holds no user and can be copied to another workspace.
 """
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ class Run:
     """What a finished fit leaves and a later command reads."""
 
     name: str
+    folder: Path
     weights: dict[str, torch.Tensor]
     fitted: Arrays  # of the blocks that need no training, and of the fusion
     vocabulary: Vocabulary
@@ -72,7 +74,8 @@ FITTED = "fitted.safetensors"
 
 def load(workspace: Workspace, name: str) -> Run:
     """A run by name, or by the path of its folder. Raises StateError when it is not there, or damaged."""
-    folder = Path(name) if "/" in name else workspace.runs / checked_name(name)
+    elsewhere = "/" in name or (not (workspace.runs / name).is_dir() and Path(name).is_dir())
+    folder = Path(name) if elsewhere else workspace.runs / checked_name(name)
     if not (folder / "manifest.json").exists():
         known = sorted(p.name for p in workspace.runs.glob("r*") if p.name[1:].isdigit())
         raise StateError(f"{folder}: no run is here", f"known: {', '.join(known) or 'none; lookalike train'}")
@@ -83,9 +86,27 @@ def load(workspace: Workspace, name: str) -> Run:
             raise StateError(f"{folder / file}: damaged or missing", "lookalike train makes a new run")
     try:
         weights, fitted = load_file(folder / "model.safetensors"), load_arrays(folder / FITTED)
-        return Run(folder.name, weights, fitted, _load_vocabulary(folder), config)
+        return Run(folder.name, folder, weights, fitted, _load_vocabulary(folder), config)
     except (OSError, SafetensorError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
         raise StateError(f"{folder}: damaged ({error})", "lookalike train makes a new run") from error
+
+
+def is_here(workspace: Workspace, run: Run) -> bool:
+    return run.folder.resolve().parent == workspace.runs.resolve()
+
+
+def adopt(workspace: Workspace, run: Run) -> Run:
+    """A run from elsewhere as one of this workspace, where lists made with it will look for it."""
+    manifest = read_json(run.folder / "manifest.json", "sha256")
+    for other in sorted(workspace.runs.glob("r*/manifest.json")):
+        if read_json(other).get("sha256") == manifest["sha256"]:
+            return load(workspace, other.parent.name)
+    name = next_name(workspace)
+    with new_folder(workspace.runs / name) as folder:
+        for file in manifest["sha256"]:
+            shutil.copyfile(run.folder / checked_name(file), folder / file)
+        write_json(folder / "manifest.json", manifest | {"run": name})
+    return load(workspace, name)
 
 
 def _save_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:

@@ -148,10 +148,11 @@ class Scorer:
     blocks: tuple[str, ...]
 
 
-EVERY_BLOCK = ("sequence", "content", "aggregates")
+# the sequence block holds the content of a history too: with both, each would be shrunken half as much
+LEARNT_AND_COUNTED = ("sequence", "aggregates")
 SCORERS: dict[str, Scorer] = {
     "centroid": Scorer(centroid, ("sequence",)),
-    "logistic": Scorer(logistic, EVERY_BLOCK),
+    "logistic": Scorer(logistic, LEARNT_AND_COUNTED),
 }
 # Rank averages of other scorers: name -> members.
 ENSEMBLES: dict[str, tuple[str, ...]] = {"ensemble": ("centroid", "logistic")}

@@ -77,7 +77,7 @@ class Sequences:
     def profile_of(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Where each row's attributes begin among the codes of all of them, and the codes."""
         offsets, codes = self.profile
-        return _ends(offsets, rows)[:-1], np.asarray(codes[_positions(offsets, rows)])
+        return _ends(offsets, rows)[:-1], np.asarray(codes[positions(offsets, rows)])
 
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self.columns[column]
@@ -97,7 +97,7 @@ class Sequences:
     def take(self, rows: NDArray[np.int64]) -> "Sequences":
         """Some users, in the order of `rows`, as arrays of their own."""
         profile_offsets, codes = self.profile
-        events, attributes = _positions(self.offsets, rows), _positions(profile_offsets, rows)
+        events, attributes = positions(self.offsets, rows), positions(profile_offsets, rows)
         return Sequences(
             self.as_of,
             _ends(self.offsets, rows),
@@ -188,7 +188,7 @@ def _followed(
     )
 
 
-def _positions(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+def positions(offsets: NDArray[np.int64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where the entries of some rows of a CSR stand, row after row."""
     counts = offsets[rows + 1] - offsets[rows]
     ends = np.cumsum(counts)

@@ -78,12 +78,18 @@ def of_train(done: Result) -> list[Shown]:
     named["popularity_of_late"] = f"popularity of the last {late['days']} day{'s' * (late['days'] > 1)}"
     rows = [[label, f"{done[key]['recall@20']:.4f}", f"{done[key]['ndcg@20']:.4f}"] for key, label in named.items()]
     title = f"New items of {done['held_out_users']:,} held-out users, full catalogue"
-    covered = done["coverage"]
+    if done["weights_had_seen"]:
+        title += ", which the weights it began with had seen"
     summary = (
         f"{done['users']:,} users embedded as {done['version']} by run {done['run']}, "
-        f"best epoch {done['best_epoch']} of {done['epochs']}; {covered['encoder']:.0%} have a vector of their own, "
-        f"a method that needs 5 events would know {covered['with_5_events']:.0%}"
+        f"best epoch {done['best_epoch']} of {done['epochs']}"
     )
+    covered = done["coverage"]
+    if covered["users"]:
+        summary += (
+            f"; of the {covered['users']:,} users who came after the cut {covered['encoder']:.0%} had a vector of their "
+            f"own, a method that needs 5 events would have known {covered['with_5_events']:.0%}"
+        )
     judge = "A list rests on more than the encoder: judge it by the lift that expand measures."
     return [table(title, ["", "Recall@20", "NDCG@20"], rows, (1, 2)), "", *_of_audiences(done), "", summary, judge]
 

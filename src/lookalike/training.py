@@ -5,20 +5,16 @@ the first step; what is learnt is by the objectives of `objectives.py`. Under `t
 of the batches and gradients are averaged.
 """
 
-import contextlib
 import math
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from time import perf_counter
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import distributed
 
-from lookalike import batches, features, next_items, objectives
+from lookalike import batches, features, next_items, objectives, processes
 from lookalike.encoders import ENCODERS, FIRST_ITEM, OWN_IDS, Sizes, TwoTower
 from lookalike.errors import SettingsError, StateError
 from lookalike.features import Content
@@ -29,6 +25,7 @@ from lookalike.settings import TrainSettings
 TRAINING_EVENTS = 4_000_000  # events read in all, where the number of epochs was not given
 MOST_EPOCHS = 10
 FINISH = 0.4  # of the best epoch's number: epochs over all events, once the figures are taken
+FINISH_FROM = 0.4  # where they begin on the falling curve of the rate
 STEPS = 100  # in an epoch, where the size of a batch was not given: small logs need the steps more than the speed
 BATCH_EVENTS = (512, 8_192)
 POPULARITY_POWER = 0.75
@@ -159,8 +156,9 @@ class Fit:
         self.objective = objectives.parsed(settings.objective or ENCODERS[settings.encoder].objective)
         item = np.asarray(plan.known["item"])
         counts = np.bincount(item[item >= 0], minlength=max(1, len(vocabulary.items)))
-        if settings.encoder != "skipgram":  # that one is the simple rival as it is known
+        if ENCODERS[settings.encoder].starts_from_content:
             start_from(model, plan.content)
+        self.counts = counts
         self.sampling = _sampling(model, counts, settings.negatives, device)
         self.model = model.to(device)
         tables = self.model.tables()
@@ -173,6 +171,11 @@ class Fit:
         }
         self.progress = Progress()
         self.best: Tensors = self.weights()
+
+    def forget_unseen(self) -> None:
+        """Takes from items without a training event what other weights knew of their ids."""
+        _sampling(self.model, self.counts, self.plan.settings.negatives, self.device)
+        self.best = self.weights()
 
     def weights(self) -> Tensors:
         return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
@@ -196,7 +199,7 @@ class Fit:
             figures = next_items.measure(plan.watched, self.item_scores())
             progress.epoch += 1
             progress.history.append(Epoch(progress.epoch, loss, figures, speed))
-            judged = figures["ndcg@20"] if len(plan.watched.users) else float(progress.epoch)
+            judged = processes.agreed(figures["ndcg@20"] if len(plan.watched.users) else float(progress.epoch))
             if judged > progress.best:
                 progress.best, progress.best_epoch, self.best = judged, progress.epoch, self.weights()
             on_epoch(progress, self)
@@ -214,9 +217,9 @@ class Fit:
         starts = batches.window_starts(everything, self.plan.window)
         try:
             for epoch in range(epochs):
-                share = (1 - FINISH) / epochs
+                share = (1 - FINISH_FROM) / epochs
                 number = self.plan.epochs + epoch  # no number that `run` draws from
-                self._epoch(Turn(everything, starts, number, FINISH + epoch * share, share), on_events)
+                self._epoch(Turn(everything, starts, number, FINISH_FROM + epoch * share, share), on_events)
         except NotFinite:
             self.model.load_state_dict(self.best)
             return 0
@@ -228,34 +231,31 @@ class Fit:
 
     def _epoch(self, turn: "Turn", on_events: OnEvents) -> tuple[float, float]:
         """One pass; mean loss and events a second of all processes."""
-        settings, known, (rank, processes) = self.plan.settings, turn.known, process()
+        settings, known, (rank, count) = self.plan.settings, turn.known, processes.process()
         # drawn from the epoch's number, so that a resumed fit goes on as an unbroken one would
         shared = np.random.default_rng([settings.random_seed, 2, turn.number])
         own = np.random.default_rng([settings.random_seed, 3, turn.number, rank])
-        torch.manual_seed(settings.random_seed + (turn.number + 1) * processes + rank)
+        torch.manual_seed(settings.random_seed + (turn.number + 1) * count + rank)
         stretches = batches.cut_up(known, turn.starts, settings.length, shared)
         later = batches.later_events(known, settings.horizon, _masked(known, settings.mask_hours, shared))
         parts = list(batches.by_length(stretches, self.plan.batch_events, shared))
-        parts = parts[: len(parts) - len(parts) % processes] or parts * processes  # each process as many
+        parts = parts[: len(parts) - len(parts) % count] or parts * count  # each process as many
         self.model.train()
         began, total, seen = perf_counter(), max(1, int(stretches.length.sum())), 0
         losses_sum = torch.zeros((), device=self.device)
-        for done, first in enumerate(range(0, len(parts), processes), 1):
+        for done, first in enumerate(range(0, len(parts), count), 1):
             part = stretches[parts[first + rank]]
             self._set_rate(turn.begun + turn.share * seen / total)
             losses_sum += self._step(known, part, later, own)
-            if done % CHECKED_EVERY == 0 or first + processes >= len(parts):
+            if done % CHECKED_EVERY == 0 or first + count >= len(parts):
                 self._check(losses_sum)
-            seen += sum(int(stretches.length[other].sum()) for other in parts[first : first + processes])
+            seen += sum(int(stretches.length[other].sum()) for other in parts[first : first + count])
             speed = seen / (perf_counter() - began)
             on_events(turn.number * total + seen, f"epoch {turn.number + 1}  {speed:,.0f} events/s")
-        return losses_sum.item() / max(1, len(parts) // processes), seen / max(1e-9, perf_counter() - began)
+        return losses_sum.item() / max(1, len(parts) // count), seen / max(1e-9, perf_counter() - began)
 
     def _check(self, losses_sum: torch.Tensor) -> None:
-        finite = torch.isfinite(losses_sum).float()
-        if distributed.is_initialized():  # all stop, or none
-            distributed.all_reduce(finite, distributed.ReduceOp.MIN)
-        if not finite.item():
+        if not processes.agreed(float(torch.isfinite(losses_sum)), worst=True):
             raise NotFinite
 
     def _set_rate(self, done: float) -> None:
@@ -277,7 +277,7 @@ class Fit:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             loss = torch.stack([weight * objective(step) for weight, objective in self.objective]).sum()
         loss.backward()  # type: ignore[no-untyped-call]
-        _average_gradients(self.model)
+        processes.average_gradients(self.model)
         dense = [value for group in self.optimisers["dense"].param_groups for value in group["params"]]
         torch.nn.utils.clip_grad_norm_(dense, 1.0)
         for optimiser in self.optimisers.values():
@@ -290,43 +290,6 @@ class Fit:
         latest = batches.latest(known, batches.window_starts(known, plan.window), plan.settings.length)
         items = item_vectors(self.model)
         return lambda users: user_vectors(self.model, known, latest[users]) @ items.T
-
-
-@contextlib.contextmanager
-def together() -> Iterator[None]:
-    """Joins the processes `torchrun` has started, where it has."""
-    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) < 2:
-        yield
-        return
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
-    distributed.init_process_group(backend, timeout=timedelta(hours=12))  # the others wait while the first one judges
-    try:
-        yield
-    finally:
-        distributed.destroy_process_group()
-
-
-def wait() -> None:
-    """Until all processes are here."""
-    if distributed.is_initialized():
-        distributed.barrier()
-
-
-def process() -> tuple[int, int]:
-    """This process's number, and how many train together."""
-    return (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
-
-
-def _average_gradients(model: TwoTower) -> None:
-    if not distributed.is_initialized():
-        return
-    for value in model.parameters():
-        if value.grad is None:  # of no use to this process's batch, but the others wait
-            value.grad = torch.zeros_like(value)
-        if value.grad.is_sparse:
-            value.grad = value.grad.coalesce()
-        distributed.all_reduce(value.grad)
-        value.grad /= distributed.get_world_size()
 
 
 def _masked(known: Sequences, hours: int, rng: np.random.Generator) -> NDArray[np.int64] | None:

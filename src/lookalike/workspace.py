@@ -94,12 +94,8 @@ class Workspace:
                 shutil.rmtree(rubbish) if rubbish.is_dir() else rubbish.unlink()
             for aside in folder.glob(f"{ASIDE}*"):
                 successor = folder / aside.name.removeprefix(ASIDE)
-                shutil.rmtree(aside) if any(successor.glob("manifest.json")) else _put_back(aside, successor)
-
-
-def _put_back(aside: Path, successor: Path) -> None:
-    shutil.rmtree(successor, ignore_errors=True)  # half a folder, if anything
-    os.rename(aside, successor)
+                # its successor came by one rename: it is there whole, or not at all
+                shutil.rmtree(aside) if successor.exists() else os.rename(aside, successor)
 
 
 def checked_name(name: str) -> str:

@@ -25,17 +25,18 @@ from lookalike.encoders.transformer import transformer
 
 @dataclass(frozen=True)
 class Encoder:
-    """A causal body and the objective it is trained by where none is named."""
+    """A causal body, the objective it is trained by where none is named, and whether items start from the content block."""
 
     body: Callable[[int, int], nn.Module]
     objective: str = "all_action"
+    starts_from_content: bool = True
 
 
 ENCODERS: dict[str, Encoder] = {
     "transformer": Encoder(transformer),
     "gru": Encoder(gru),
     "mean": Encoder(mean),
-    "skipgram": Encoder(mean, "skipgram"),
+    "skipgram": Encoder(mean, "skipgram", starts_from_content=False),  # the simple rival as it is known
 }
 
 PADDING = 0

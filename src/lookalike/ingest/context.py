@@ -45,6 +45,9 @@ def declare(store: Store, names: tuple[str, ...]) -> None:
     """Gives each name its slot, once and for all. No feature comes of a new one until `decide` has looked at it."""
     known = declared_contexts(store)
     with store.transaction():
+        # a killed ingest leaves columns nobody has looked at: they stay out until one ends
+        unseen = [(LEFT_OUT + column, _UNDECIDED) for column in (*CONTEXT_FIELDS, *known.values())]
+        store.connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", unseen)
         for slot, name in zip(CONTEXT_SLOTS, names, strict=False):
             if name not in known:
                 store.connection.execute(f"ALTER TABLE events ADD COLUMN IF NOT EXISTS {slot} VARCHAR")

@@ -67,8 +67,11 @@ def ingest(store: Store, paths: list[Path], options: IngestOptions, talk: Talk) 
     )
 
 
-def sessions_as_users(paths: list[Path], options: IngestOptions) -> IngestOptions:
-    """Options by which every session counts as a user of its own. Raises DataError when the first file names no session."""
+def sessions_as_users(paths: list[Path], options: IngestOptions, context: tuple[str, ...]) -> IngestOptions:
+    """Options by which every session counts as a user of its own, with those of the `context` columns that are there.
+
+    Raises DataError when the first file names no session.
+    """
     source, _ = next(iter(find(paths, options)))
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
     with contextlib.closing(connection), _session(connection, options) as scratch:
@@ -78,7 +81,8 @@ def sessions_as_users(paths: list[Path], options: IngestOptions) -> IngestOption
     if found.get("session_id") not in columns:
         raise DataError(f"{source.name}: no column could be the session", "name it with --map session_id=COLUMN")
     others = {name: column for name, column in options.mapping.items() if name != "session_id"}
-    return replace(options, mapping=others | {"user_id": found["session_id"]})
+    there = tuple(name for name in context if name in columns)
+    return replace(options, mapping=others | {"user_id": found["session_id"]}, context=there)
 
 
 def explain(paths: list[Path], options: IngestOptions) -> Explanation:
@@ -107,6 +111,7 @@ def _session(connection: duckdb.DuckDBPyConnection, options: IngestOptions) -> I
     """Sets the session's zone for times that name none, and gives a folder for copies beside the database."""
     row = connection.execute("SELECT path FROM duckdb_databases() WHERE database_name = current_database()").fetchone()
     beside = str(Path(row[0]).parent) if row and row[0] else None
+    connection.execute("SET enable_progress_bar = false")  # it would draw on stdout, which carries data only
     try:
         connection.execute(f"SET TimeZone = {sql.literal(options.timezone)}")
     except duckdb.Error as error:
