@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from lookalike import embedder, judging, next_items, pipeline, pseudo_audiences, sequences, store, training
 from lookalike.embedder import Embedder
+from lookalike.encoders import ENCODERS
 from lookalike.fusion import Fusion, Place, Weights
 from lookalike.ingest import IngestOptions
 from lookalike.settings import TrainSettings
@@ -32,6 +33,7 @@ from lookalike.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT = TrainSettings()
+ENCODERS["transformer from nothing"] = replace(ENCODERS["transformer"], starts_from_content=False)
 LONG = 200
 VARIANTS: dict[str, TrainSettings] = {
     "default": DEFAULT,
@@ -42,7 +44,7 @@ VARIANTS: dict[str, TrainSettings] = {
     "objective + 0.3 episodes": replace(DEFAULT, objective="all_action+0.3*episodes"),
     "objective + 0.1 contrastive": replace(DEFAULT, objective="all_action+0.1*contrastive"),
     "objective + 0.3 reconstruct": replace(DEFAULT, objective="all_action+0.3*reconstruct"),
-    "no start from content": DEFAULT,
+    "no start from content": replace(DEFAULT, encoder="transformer from nothing"),
     "no hidden hours": replace(DEFAULT, mask_hours=0),
     "no dropout of items": replace(DEFAULT, dropout=0.0),
     "no context of events": DEFAULT,
@@ -50,7 +52,6 @@ VARIANTS: dict[str, TrainSettings] = {
 }
 # Changes that are no setting: what is done to the fresh model before it is trained.
 CHANGES: dict[str, Callable[[Fit], None]] = {
-    "no start from content": lambda fit: fit.model._start_weights(),
     "no context of events": lambda fit: _silence(fit),
 }
 
@@ -154,7 +155,9 @@ def _long(found: dict[str, dict[str, Any]]) -> list[str]:
         if "length 512" in variants:
             long = np.array(variants["default"]["events"]) > LONG
             pair = [np.array(variants[name]["recall"])[long] for name in ("length 512", "default")]
-            lines.append(f"{one}: {long.sum()} held-out users of over {LONG} events: recall {ratio(pair[0], pair[1], False)}")
+            lines.append(
+                f"{one}: {long.sum()} held-out users of over {LONG} events: recall {ratio(pair[0], pair[1], False)}"
+            )
     return lines
 
 

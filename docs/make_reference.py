@@ -60,6 +60,7 @@ JSON: dict[str, dict[str, str]] = {
         "new_items": "recall@20 among items that nobody had met, beside chance",
         "coverage": "share of users with a vector of their own, and with five events",
         "audiences": "centroid lift@5 % on held-out audiences drawn from the log, by space and by number of events",
+        "weights_had_seen": "with --from: up to when, if those weights had seen the days the figures are of; else null",
         "churn@5%": "share of a list of 5 % that the vectors before would have filled otherwise; null for the first",
     },
     "embed": {
