@@ -8,12 +8,18 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lookalike import features
+from lookalike import features, numbering
 from lookalike.features import BASKET_GAP, HOUR_BINS, RECENT_DAYS
 from lookalike.sequences import SECONDS_PER_DAY, Sequences, Vocabulary
 from lookalike.store import Store
 from planted_log import built, insert_events
 from test_sequences import put, random_log
+
+
+@pytest.fixture(autouse=True)
+def few_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The logs here are too small for values that 25 users share."""
+    monkeypatch.setattr(numbering, "FEWEST_USERS", 1)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from lookalike import numbering
 from lookalike.errors import StateError
 from lookalike.sequences import COLUMNS, Sequences, Vocabulary
 from lookalike.store import Store
@@ -182,6 +183,12 @@ def test_attributes_of_items_and_users_are_numbered_by_what_they_explain(store: 
     assert of == {"x": [0], "y": [0, 1], "z": [1]}
     assert vocabulary.profile == [("plan", "pro")]
     assert arrays.profile[0].tolist() == [0, 0, 1]
+
+
+@pytest.fixture(autouse=True)
+def few_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The logs here are too small for values that 25 users share."""
+    monkeypatch.setattr(numbering, "FEWEST_USERS", 1)
 
 
 @pytest.fixture

@@ -187,3 +187,17 @@ def test_summary_counts_what_is_held(log: Store) -> None:
 def test_summary_of_nothing_has_no_moments(tmp_path: Path) -> None:
     with opened(tmp_path / "a.duckdb") as empty:
         assert queries.summary(empty)["first"] is None
+
+
+def test_a_value_that_few_users_have_is_not_named(log: Store) -> None:
+    users = [f"v{n:03d}" for n in range(60)]
+    log.connection.executemany(
+        "INSERT INTO events (user_id, ts, event_type, file_id) VALUES (?, TIMESTAMP '2024-03-01', 'view', 1)",
+        [(user,) for user in users],
+    )
+    rows = [
+        (user, "plan", "pro" if n < 25 else "free" if n < 49 else f"plan of {user}") for n, user in enumerate(users)
+    ]
+    log.connection.executemany("INSERT INTO user_attributes VALUES (?, ?, ?)", rows)
+    numbering.prepare(log, Cut(END))
+    assert numbering.user_attribute_codes(log, 10)[0] == [("plan", "pro")]

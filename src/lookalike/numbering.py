@@ -9,6 +9,8 @@ from pyarrow import RecordBatchReader
 from lookalike.events import CONTEXT_SLOTS
 from lookalike.store import CODED_FIELDS, MAX_CODES, Cut, Store, coded_fields, quoted
 
+FEWEST_USERS = 25  # with a value of a user attribute
+
 
 @dataclass(frozen=True)
 class Names:
@@ -156,7 +158,10 @@ def item_attribute_codes(
 def user_attribute_codes(
     store: Store, most: int, known: Names | None = None
 ) -> tuple[list[tuple[str, str]], pl.DataFrame]:
-    """The most common (attribute, value) pairs among the numbered users, and which user (`row`) has which (`code`)."""
+    """The most common (attribute, value) pairs among the numbered users, and which user (`row`) has which (`code`).
+
+    A value that few have is not named: it could be a person's.
+    """
     if known is not None:
         _number(store, "profile_codes", _pairs(known.profile), 0)
     else:
@@ -164,8 +169,8 @@ def user_attribute_codes(
             """CREATE OR REPLACE TEMP TABLE profile_codes AS
                SELECT (row_number() OVER (ORDER BY n DESC, attribute, value) - 1)::INTEGER AS code, attribute, value
                FROM (SELECT attribute, value, count(*) AS n FROM user_attributes a JOIN user_rows USING (user_id)
-                     GROUP BY attribute, value) ORDER BY code LIMIT ?""",
-            [most],
+                     GROUP BY attribute, value HAVING count(DISTINCT user_id) >= ?) ORDER BY code LIMIT ?""",
+            [FEWEST_USERS, most],
         )
     names = store.rows("SELECT attribute, value FROM profile_codes ORDER BY code")
     pairs = store.frame(
