@@ -13,7 +13,7 @@ from lookalike import features
 from lookalike import store as queries
 from lookalike.errors import DataError, LookalikeError, SettingsError
 from lookalike.events import CONTEXT_SLOTS
-from lookalike.ingest import IngestOptions, IngestReport, explain, ingest, parse_context
+from lookalike.ingest import IngestOptions, IngestReport, context, explain, ingest, parse_context
 from lookalike.store import Cut, Store, coded_fields, declared_contexts, last_moment
 from lookalike.talk import Silent
 from planted_log import built
@@ -376,3 +376,15 @@ def test_a_column_that_was_never_looked_at_is_not_coded(store: Store) -> None:
 def test_the_fields_of_a_vocabulary_stay_whatever_was_found_since(store: Store, log: Callable[..., Path]) -> None:
     load(store, log("'c' || i"), context=("c",))
     assert coded_fields(store, ["event_type", "c"]) == {"event_type": "event_type", "c": "context_1"}
+
+
+def test_a_training_looks_at_columns_that_an_interrupted_ingest_left_unseen(store: Store) -> None:
+    store.connection.execute("INSERT INTO meta VALUES (?, 'not looked at yet'), (?, ?)", [
+        queries.LEFT_OUT + "source", queries.LEFT_OUT + "country", context._UNDECIDED])  # fmt: skip
+    store.connection.execute("INSERT INTO events (user_id, ts, event_type, file_id) VALUES ('u', now(), 'view', 1)")
+    assert "country" not in queries.coded_fields(store)
+    context.settle(store)
+    assert "country" in queries.coded_fields(store)
+    before = queries.coded_fields(store)
+    context.settle(store)
+    assert queries.coded_fields(store) == before

@@ -23,6 +23,7 @@ from lookalike import (
     training,
     transfer,
 )
+from lookalike import ingest as ingesting
 from lookalike.embedder import Embedder
 from lookalike.embeddings import Representation
 from lookalike.encoders import ENCODERS
@@ -166,6 +167,8 @@ class Log:
 
 def _read(workspace: Workspace, request: TrainRequest, folder: Path, talk: Talk, read_only: bool = False) -> Log:
     with store.opened_in(workspace, read_only) as opened, talk.progress("reading the log"):
+        if not read_only:
+            ingesting.settle(opened)
         cut = Cut(request.as_of or store.last_moment(opened), request.settings.min_events)
         arrays, vocabulary = sequences.build(opened, cut, folder)
         files, last = store.ingested(opened), store.last_file(opened)

@@ -47,6 +47,7 @@ def embed(workspace: Workspace, request: EmbedRequest, talk: Talk) -> Result:
         live = embeddings.current(workspace) if embeddings.exists(workspace) else None
         run = _run(workspace, request.run, live)
         with store.opened_in(workspace) as opened, talk.progress("reading the log"):
+            ingesting.settle(opened)
             cut = Cut(request.as_of or store.last_moment(opened), run.config["settings"]["min_events"])
             files = store.ingested(opened)
             seen, why = _seen(live, run, cut, files, request.full)

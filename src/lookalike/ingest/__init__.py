@@ -1,5 +1,6 @@
 """Reads a client's files into the store: found, understood, checked, and loaded one file at a time or not at all."""
 
+from lookalike.ingest.context import settle
 from lookalike.ingest.options import IngestOptions, parse_context, parse_mapping
 from lookalike.ingest.report import Check, Explanation, FileReport, IngestReport, Preview, Totals
 from lookalike.ingest.run import explain, find, ingest, sessions_as_users
@@ -18,4 +19,5 @@ __all__ = [
     "parse_context",
     "parse_mapping",
     "sessions_as_users",
+    "settle",
 ]

@@ -45,7 +45,7 @@ def declare(store: Store, names: tuple[str, ...]) -> None:
     """Gives each name its slot, once and for all. No feature comes of a new one until `decide` has looked at it."""
     known = declared_contexts(store)
     with store.transaction():
-        # a killed ingest leaves columns nobody has looked at: they stay out until one ends
+        # a killed ingest leaves columns nobody has looked at: they stay out until `settle`
         unseen = [(LEFT_OUT + column, _UNDECIDED) for column in (*CONTEXT_FIELDS, *known.values())]
         store.connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", unseen)
         for slot, name in zip(CONTEXT_SLOTS, names, strict=False):
@@ -61,6 +61,12 @@ def missing(report: FileReport, mapping: Mapping) -> list[Check]:
         Check("missing_context", "note", report.rows, 1.0, f"{report.name}: {MISSING.format(name)}")
         for name in mapping.missing
     ]
+
+
+def settle(store: Store) -> None:
+    """Makes up for an ingest that ended before it had looked at its columns."""
+    if store.rows("SELECT 1 FROM meta WHERE value = ? LIMIT 1", _UNDECIDED):
+        decide(store)
 
 
 def decide(store: Store) -> list[Check]:
