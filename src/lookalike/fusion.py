@@ -32,7 +32,7 @@ BAG = 64  # columns of the content block that are read
 CONSTANT = 0.05  # large enough for float16, small enough not to count among users
 SHORTEST = 0.2
 CLIPPED = 3.0  # standard deviations
-# What six public logs agree on about; audiences move it as far as they know better.
+# Near what three public logs gave; audiences move it as far as they know better.
 PRIOR = {"taste": 0.7, "bag": 1.2, "activity": 0.12}
 PRIOR_STRENGTH = 0.002
 STEPS, EPISODES, RATE = 100, 16, 0.05
