@@ -48,6 +48,13 @@ def settings_of(workspace: Workspace) -> TrainSettings:
     return checked(TrainSettings, read_json(path, "fingerprint")["fingerprint"].get("settings", {}), str(path))
 
 
+def begun_from(workspace: Workspace) -> str | None:
+    """The run whose weights the unfinished training began with."""
+    state = read_json(workspace.runs / UNFINISHED / "state.json", "fingerprint")
+    begun: str | None = state["fingerprint"].get("start_from")
+    return begun
+
+
 def nothing_to_resume() -> StateError:
     return StateError("no unfinished training to resume", "lookalike train")
 

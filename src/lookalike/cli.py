@@ -117,14 +117,17 @@ def ingest(
         return
     done = pipeline.ingest(edge().workspace, paths, options, console)
     console.result(done, *tables.of_ingest(done))
-    console.note("next: lookalike train")
+    console.note(f"next: lookalike {pipeline.after_ingest(edge().workspace)}")
 
 
 @app.command()
 def train(
     encoder: Annotated[str | None, typer.Option(help="transformer, gru, mean or skipgram.")] = None,
     objective: Annotated[
-        str | None, typer.Option(help="all_action, episodes, ...; or a sum such as all_action+0.5*episodes.")
+        str | None,
+        typer.Option(
+            help="all_action, next_item, episodes, contrastive, reconstruct, skipgram; or a sum such as all_action+0.5*episodes."
+        ),
     ] = None,
     dim: Annotated[int | None, typer.Option(help="Width of the user embedding.")] = None,
     window: Annotated[str | None, typer.Option(help="How far a sequence reaches back, such as 90d.")] = None,
@@ -182,6 +185,8 @@ def embed(
     from lookalike.ingest import IngestOptions, parse_mapping
 
     console = edge().console
+    if sessions and (as_of or full):
+        raise SettingsError("--as-of and --full are not for --sessions", "all events of the files are read")
     if sessions:
         options = IngestOptions(mapping=parse_mapping(mapping or []), timezone=edge().settings().ingest.timezone)
         made = refresh.embed_sessions(

@@ -70,8 +70,11 @@ def train(workspace: Workspace, request: TrainRequest, talk: Talk) -> Result:
 def _settled(workspace: Workspace, request: TrainRequest) -> TrainRequest:
     """The request with the settings that will be used. Raises before any work what cannot be asked for."""
     settings = request.settings
+    if request.resume and request.start_from:
+        raise SettingsError("--resume goes on as the training was begun", "leave --from out")
     if request.resume:
         settings = checkpoints.settings_of(workspace)
+        request = replace(request, start_from=checkpoints.begun_from(workspace))
     elif request.start_from:  # the shape of the weights is given
         shape = runs.load(workspace, request.start_from).config["sizes"]
         given = {name: shape[name] for name in ("encoder", "dim", "length")}
@@ -169,7 +172,7 @@ def _read(workspace: Workspace, request: TrainRequest, folder: Path, talk: Talk,
     with store.opened_in(workspace, read_only) as opened, talk.progress("reading the log"):
         if not read_only:
             ingesting.settle(opened)
-        cut = Cut(request.as_of or store.last_moment(opened), request.settings.min_events)
+        cut = Cut(store.moment(opened, request.as_of), request.settings.min_events)
         arrays, vocabulary = sequences.build(opened, cut, folder)
         files, last = store.ingested(opened), store.last_file(opened)
     if arrays.users == 0:
@@ -190,7 +193,7 @@ def _fit(workspace: Workspace, plan: Plan, log: Log, request: TrainRequest, talk
     """Trains to the end, keeping a checkpoint after every epoch."""
     fit = _fit_of(workspace, plan, log, request, talk)
     fingerprint = {"settings": asdict(request.settings), "as_of": plan.as_of, "events": plan.events}
-    fingerprint |= {"files": [file["sha256"] for file in log.files]}
+    fingerprint |= {"files": [file["sha256"] for file in log.files], "start_from": request.start_from}
     if request.resume:
         checkpoints.resume(workspace, fit, fingerprint)
         talk.note(f"resuming after epoch {fit.progress.epoch}")
@@ -228,7 +231,8 @@ def _finish(fit: Fit, log: Log, talk: Talk) -> int:
     with talk.progress("training on, the last days too", total=epochs * events) as step:
         done = fit.finish(log.sequences, lambda read, note: step(read - begun, note))
     if done:
-        talk.note(f"{done} more epochs over all events: the figures are of the weights before them")
+        more = "one more epoch" if done == 1 else f"{done} more epochs"
+        talk.note(f"{more} over all events: the figures are of the weights before that")
     return done
 
 

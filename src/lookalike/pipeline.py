@@ -39,6 +39,11 @@ def ingest(workspace: Workspace, paths: list[Path], options: IngestOptions, talk
         return ingesting.ingest(opened, paths, options, talk).as_dict()
 
 
+def after_ingest(workspace: Workspace) -> str:
+    """The command that takes in what was ingested."""
+    return "embed" if embeddings.exists(workspace) else "train"
+
+
 def explain(paths: list[Path], options: IngestOptions) -> Result:
     return ingesting.explain(paths, options).as_dict()
 

@@ -46,9 +46,11 @@ def embed(workspace: Workspace, request: EmbedRequest, talk: Talk) -> Result:
     with threadpool_limits(1, "blas"), workspace.locked(), workspace.scratch() as scratch:
         live = embeddings.current(workspace) if embeddings.exists(workspace) else None
         run = _run(workspace, request.run, live)
+        if request.run and Path(request.run).name != run.name:
+            talk.note(f"{request.run} is {run.name} in this workspace")
         with store.opened_in(workspace) as opened, talk.progress("reading the log"):
             ingesting.settle(opened)
-            cut = Cut(request.as_of or store.last_moment(opened), run.config["settings"]["min_events"])
+            cut = Cut(store.moment(opened, request.as_of), run.config["settings"]["min_events"])
             files = store.ingested(opened)
             seen, why = _seen(live, run, cut, files, request.full)
             arrays, vocabulary = sequences.build(opened, cut, scratch, run.vocabulary, seen)
@@ -206,7 +208,9 @@ def embed_sessions(workspace: Workspace, request: SessionsRequest, talk: Talk) -
             cut = Cut(store.last_moment(opened))
             arrays, vocabulary = sequences.build(opened, cut, scratch, run.vocabulary)
         made = embedder.of_run(run, vocabulary, device)
-        mark = hashlib.sha256("".join(sha256(path) for path in request.paths).encode()).hexdigest()[:8]
+        mark = hashlib.sha256(
+            "".join(sha256(source.path) for source, _ in ingesting.find(request.paths, options)).encode()
+        ).hexdigest()[:8]
         path = workspace.embeddings / f"sessions-{request.paths[0].stem}-{mark}.parquet"
         workspace.embeddings.mkdir(exist_ok=True)
         ids = pl.read_parquet(scratch / "users.parquet").select(session_id="user_id", events="events")

@@ -64,6 +64,8 @@ def save(workspace: Workspace, run: Run, results: Results) -> Path:
         np.save(folder / "items.npy", results.items)
         save_file(run.weights, folder / "model.safetensors")
         save_arrays({name: np.ascontiguousarray(array) for name, array in run.fitted.items()}, folder / FITTED)
+        for file in folder.iterdir():
+            file.chmod(0o644)  # a run is made to be copied, and safetensors would keep it to one user
         hashes = {file.name: sha256(file) for file in sorted(folder.iterdir())}
         write_json(folder / "manifest.json", results.manifest | {"sha256": hashes})
     return target

@@ -153,6 +153,12 @@ def last_moment(store: Store) -> datetime:
     return moment
 
 
+def moment(store: Store, asked: datetime | None) -> datetime:
+    """The asked cut, or the end of the log where none was asked or it is later: nothing is known of the time after it."""
+    end = last_moment(store)
+    return min(asked, end) if asked else end
+
+
 def declared_contexts(store: Store) -> dict[str, str]:
     """The columns that were declared when a log was read: their names, and the columns of `events` that hold them."""
     rows = store.rows("SELECT value, key FROM meta WHERE list_contains(?, key) ORDER BY key", list(CONTEXT_SLOTS))

@@ -102,7 +102,7 @@ def _of_audiences(done: Result) -> list[Shown]:
     labels = {"sequence": "this encoder", "content": "content", "activity": "number of events"}
     spaces = [[label, _times(drawn["lift@5%"][key])] for key, label in labels.items()]
     events = [
-        [number, f"{found['recall@20']:.4f}", _times(drawn["sequence_by_events"].get(number))]
+        [number, f"{found['users']:,}", f"{found['recall@20']:.4f}", _times(drawn["sequence_by_events"].get(number))]
         for number, found in done["recall_by_events"].items()
         if found["users"]
     ]
@@ -110,7 +110,12 @@ def _of_audiences(done: Result) -> list[Shown]:
     return [
         table(title, ["", "Lift@5 %"], spaces, (1,)),
         "",
-        table("By events known of a user", ["Events", "Recall@20", "Lift@5 %"], events, (1, 2)),
+        table(
+            "By events known of a user, each group for itself",
+            ["Events", "Users", "Recall@20", "Lift@5 %"],
+            events,
+            (1, 2, 3),
+        ),
     ]
 
 

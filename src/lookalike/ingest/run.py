@@ -79,7 +79,9 @@ def sessions_as_users(paths: list[Path], options: IngestOptions, context: tuple[
     given = {name: column for name, column in options.mapping.items() if name == "session_id"}
     found, _ = mapping.matched(list(columns), {"session_id": synonyms("events")["session_id"]}, given)
     if found.get("session_id") not in columns:
-        raise DataError(f"{source.name}: no column could be the session", "name it with --map session_id=COLUMN")
+        asked = given.get("session_id", "the session")
+        shown = ", ".join(list(columns)[:30])
+        raise DataError(f"{source.name}: no column could be {asked}", f"--map session_id=COLUMN; columns: {shown}")
     others = {name: column for name, column in options.mapping.items() if name != "session_id"}
     there = tuple(name for name in context if name in columns)
     return replace(options, mapping=others | {"user_id": found["session_id"]}, context=there)
