@@ -15,6 +15,7 @@ import pytest
 from conftest import Tiny
 from lookalike import embeddings, pipeline, refresh, store
 from lookalike.embeddings import BLOCKS, Representation
+from lookalike.errors import StateError
 from lookalike.ingest import IngestOptions
 from lookalike.refresh import EmbedRequest, SessionsRequest
 from lookalike.talk import Silent
@@ -331,3 +332,36 @@ def test_sessions_through_the_command(
     assert "could be the session" in message
     assert "--map session_id=" in hint
     command.refused(2, "embed", "--map", "user_id=x")
+
+
+def test_what_a_run_of_sessions_cannot_do_is_refused(
+    space: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = Command(capsys, space.root)
+    file = tmp_path / "visits.csv"
+    file.write_text("session_id,ts,item_id\ns,2024-03-01,i0001\n")
+    for words in (("--as-of", "2024-03-01"), ("--full",)):
+        command.refused(2, "embed", "--sessions", file, *words)
+    message, hint = command.refused(3, "embed", "--sessions", file, "--map", "session_id=nix")
+    assert "nix" in message
+    assert "item_id" in hint
+
+
+def test_vectors_that_lag_more_than_a_month_are_made_anew(space: Workspace, tmp_path: Path) -> None:
+    held = embeddings.current(space)
+    end = datetime.fromisoformat(held.manifest["as_of"])
+    late = pl.DataFrame({"user_id": ["u00000"], "ts": [end + refresh.STALE + timedelta(days=1)], "item_id": ["i0001"]})
+    late.write_csv(tmp_path / "late.csv", datetime_format="%Y-%m-%d %H:%M:%S")
+    pipeline.ingest(space, [tmp_path / "late.csv"], IngestOptions(), Silent())
+    found = refresh.embed(space, refresh.EmbedRequest(device="cpu"), Silent())
+    assert found["refreshed"] == found["users"]
+
+
+def test_a_cut_past_the_log_is_its_end_and_one_before_it_leaves_the_version(space: Workspace) -> None:
+    held = embeddings.current(space).manifest["as_of"]
+    refresh.embed(space, refresh.EmbedRequest(as_of=datetime(2040, 1, 1), full=True, device="cpu"), Silent())
+    assert embeddings.current(space).manifest["as_of"] == held
+    live = embeddings.current(space).folder
+    with pytest.raises(StateError):
+        refresh.embed(space, refresh.EmbedRequest(as_of=datetime(2001, 1, 1), device="cpu"), Silent())
+    assert embeddings.current(space).folder == live

@@ -10,11 +10,13 @@ import polars as pl
 import pytest
 import torch
 
-from lookalike import embeddings, training, transfer
+from lookalike import embeddings, learn, training, transfer
 from lookalike.encoders import ENCODERS, FIRST_ITEM, MOMENTS, NO_ITEM, Sizes, TwoTower
-from lookalike.errors import StateError
+from lookalike.errors import SettingsError, StateError
 from lookalike.runs import Run
 from lookalike.sequences import Vocabulary
+from lookalike.settings import TrainSettings
+from lookalike.talk import Silent
 from lookalike.workspace import Workspace
 from small_log import SETTINGS, Command, events, items
 
@@ -253,3 +255,11 @@ def test_a_damaged_folder_is_refused(elsewhere: Command, trained_space: Path, tm
     weights.write_bytes(weights.read_bytes()[:-1])
     message, _ = elsewhere.refused(4, "embed", "--run", tmp_path / "broken")
     assert "damaged or missing" in message
+
+
+def test_a_resumed_training_goes_on_as_it_was_begun(trained_space: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained_space, tmp_path / "space")
+    workspace = Workspace(tmp_path / "space")
+    request = learn.TrainRequest(TrainSettings(), device="cpu", resume=True, start_from="r000001")
+    with pytest.raises(SettingsError, match="begun"):
+        learn.train(workspace, request, Silent())
