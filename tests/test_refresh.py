@@ -357,6 +357,18 @@ def test_vectors_that_lag_more_than_a_month_are_made_anew(space: Workspace, tmp_
     assert found["refreshed"] == found["users"]
 
 
+def test_many_small_refreshes_do_not_let_the_others_lag_for_ever(space: Workspace, tmp_path: Path) -> None:
+    end = datetime.fromisoformat(embeddings.current(space).manifest["as_of"])
+    found = []
+    for days in (20, 40):  # neither step is a month by itself
+        news = pl.DataFrame({"user_id": ["u00000"], "ts": [end + timedelta(days=days)], "item_id": ["i0001"]})
+        news.write_csv(tmp_path / f"{days}.csv", datetime_format="%Y-%m-%d %H:%M:%S")
+        pipeline.ingest(space, [tmp_path / f"{days}.csv"], IngestOptions(), Silent())
+        found.append(refresh.embed(space, refresh.EmbedRequest(device="cpu"), Silent()))
+    assert found[0]["refreshed"] == 1
+    assert found[1]["refreshed"] == found[1]["users"]
+
+
 def test_a_cut_past_the_log_is_its_end_and_one_before_it_leaves_the_version(space: Workspace) -> None:
     held = embeddings.current(space).manifest["as_of"]
     refresh.embed(space, refresh.EmbedRequest(as_of=datetime(2040, 1, 1), full=True, device="cpu"), Silent())

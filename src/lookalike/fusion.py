@@ -30,7 +30,7 @@ from lookalike.sequences import SECONDS_PER_DAY, Sequences
 
 BAG = 64  # columns of the content block that are read
 CONSTANT = 0.05  # large enough for float16, small enough not to count among users
-SHORTEST = 0.2
+SHORTEST = 0.2  # a taste nearer to the mean than this is not made longer than it is
 CLIPPED = 3.0  # standard deviations
 # Near what three public logs gave; audiences move it as far as they know better.
 PRIOR = {"taste": 0.7, "bag": 1.2, "activity": 0.12}

@@ -69,6 +69,7 @@ def embed(workspace: Workspace, request: EmbedRequest, talk: Talk) -> Result:
             "run": run.name,
             "created": now(),
             "as_of": cut.as_of.isoformat(),
+            "everybody_as_of": (_oldest(live.manifest) if seen and live else cut.as_of).isoformat(),
             "min_events": cut.min_events,
             "files": files,
             "last_file": last,
@@ -113,14 +114,20 @@ def _seen(
         return None, "everybody is embedded anew, as asked"
     if known["run"] != run.name:
         return None, f"the stored vectors are by {known['run']}: everybody is embedded anew by {run.name}"
-    if cut.as_of - before > STALE:
-        return None, f"the stored vectors are of {before:%Y-%m-%d}: after {STALE.days} days everybody is embedded anew"
+    oldest = _oldest(known)
+    if cut.as_of - oldest > STALE:
+        return None, f"some stored vectors are of {oldest:%Y-%m-%d}: after {STALE.days} days everybody is embedded anew"
     if cut.as_of < before:
         return None, f"{cut.as_of} is before the stored vectors' {before}: everybody is embedded anew"
     tables = [[file for file in read if file["kind"] != "events"] for read in (files, known["files"])]
     if tables[0] != tables[1] or "last_file" not in known:
         return None, "items or users were described anew: everybody is embedded anew"
     return Seen(before, int(known["last_file"])), ""
+
+
+def _oldest(manifest: Result) -> datetime:
+    """The last moment at which everybody was embedded: a version that keeps vectors keeps it too."""
+    return datetime.fromisoformat(str(manifest.get("everybody_as_of", manifest["as_of"])))
 
 
 def _known(run: Run, items: int) -> str:
