@@ -29,7 +29,7 @@ FINISH_FROM = 0.4  # where they begin on the falling curve of the rate
 STEPS = 100  # in an epoch, where the size of a batch was not given: small logs need the steps more than the speed
 BATCH_EVENTS = (512, 8_192)
 POPULARITY_POWER = 0.75
-INFERENCE_EVENTS = 32_768
+CACHED_EVENTS, INFERENCE_EVENTS = 4_096, 32_768  # read at once by a CPU, whose cache is small; by anything else
 # A row moves only when it is touched; with a dense Adam its momentum would carry it on for some ten steps.
 TABLE_RATE = 3.0
 CHECKED_EVERY = 16  # steps between two looks at whether the loss is still a number
@@ -351,10 +351,10 @@ def user_vectors(model: TwoTower, sequences: Sequences, latest: batches.Stretche
     """The unit vector of each stretch's user [n, D]; of an empty stretch what is known of the user besides events."""
     model.eval()
     vectors = np.zeros((len(latest), model.sizes.dim), np.float32)
-    for chosen in batches.by_length(latest, INFERENCE_EVENTS):
+    device = model.item_id.weight.device
+    for chosen in batches.by_length(latest, CACHED_EVENTS if device.type == "cpu" else INFERENCE_EVENTS):
         part = latest[chosen]
-        batch, _ = batches.gather(sequences, part, model.item_id.weight.device)
-        output = model(batch)  # [B, T + 1, D]
-        last = torch.from_numpy(part.length).to(output.device)
-        vectors[chosen] = output[torch.arange(len(part), device=output.device), last].float().cpu().numpy()
+        batch, _ = batches.gather(sequences, part, device)
+        length = torch.from_numpy(part.length).to(device)
+        vectors[chosen] = model.latest(batch, length).float().cpu().numpy()
     return vectors

@@ -168,3 +168,11 @@ def test_an_item_past_the_trained_ones_is_its_attributes_alone(name: str) -> Non
     vectors = item_vectors(model.eval())
     assert np.array_equal(vectors[:ITEMS], item_vectors(trained))
     assert np.allclose(vectors[ITEMS], trained.attribute.weight[[0, 3]].mean(0).numpy(), atol=1e-6)
+
+
+@torch.inference_mode()
+def test_the_latest_vector_is_that_of_the_last_place(name: str) -> None:
+    model, lengths = model_of(name), [12, 1, 5, 0, 2]
+    batch = batch_of(lengths)
+    there = model(batch)[torch.arange(len(lengths)), torch.tensor(lengths)]
+    assert torch.allclose(model.latest(batch, torch.tensor(lengths)), there, atol=1e-5)

@@ -6,13 +6,13 @@ the items read so far, weighted by learned attention, so that a short history ha
 learnt anything, and fuses what is known of the user besides events. Place 0 has read nothing: it is the vector of a
 user without events.
 
-To add a body: one file with a function `(dim, length) -> nn.Module` that maps [B, T, D] to [B, T, D] and lets no
-position see a later one, and one line in `ENCODERS`. The contract tests then cover it.
+To add a body: one file with a function `(dim, length) -> Body`, and one line in `ENCODERS`. The contract tests then
+cover it.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +23,20 @@ from lookalike.encoders.mean import mean
 from lookalike.encoders.transformer import transformer
 
 
+class Body(Protocol):
+    """A module that maps [B, T, D] to [B, T, D] and lets no position see a later one."""
+
+    def __call__(self, hidden: Tensor) -> Tensor: ...
+
+    def at(self, hidden: Tensor, place: Tensor) -> Tensor:
+        """The same at one place [B] of each sequence alone, [B, D]: a stored vector needs no other."""
+
+
 @dataclass(frozen=True)
 class Encoder:
     """A causal body, the objective it is trained by where none is named, and whether items start from the content block."""
 
-    body: Callable[[int, int], nn.Module]
+    body: Callable[[int, int], Body]
     objective: str = "all_action"
     starts_from_content: bool = True
 
@@ -139,18 +148,41 @@ class TwoTower(nn.Module):
 
     def users(self, batch: SequenceBatch, vectors: Tensor) -> Tensor:
         """Unit vectors [B, T + 1, D]: place t has read the first t events. `vectors` are the batch's items, [B, T, D]."""
-        flat = (batch.context + self.context_starts).flatten(0, 1)  # [B * T, F]
-        context = self.context(flat).view_as(vectors)
-        known = (batch.item >= FIRST_ITEM).unsqueeze(-1)
         if self.dropout:
             vectors = F.dropout(vectors, self.dropout, self.training)
-        hidden = self.body(vectors + context)  # [B, T, D]
-        weight = self.attend(vectors + context).clamp(-4, 4).exp() * known
+        events = vectors + self._context(batch)
+        hidden = self.body(events)  # [B, T, D]
+        weight = self._weight(batch, events)
         # over the root of their number: between a mean, which forgets how much was read, and a sum
         pooled = torch.cumsum(vectors * weight, 1) / torch.cumsum(weight.square(), 1).clamp(min=1e-4).sqrt()
-        known_of = self.start + self.profile(batch.profile, batch.profile_starts)  # [B, D]
+        known_of = self._known_of(batch)
         read = known_of.unsqueeze(1) + self.head(hidden) + self.pool(pooled)
         return F.normalize(torch.cat([known_of.unsqueeze(1), read], 1), dim=-1)
+
+    def latest(self, batch: SequenceBatch, length: Tensor) -> Tensor:
+        """Unit vectors [B, D] of users who have read all `length` [B] events: what `users` gives at that place."""
+        unique, inverse = torch.unique(batch.item, return_inverse=True)
+        vectors = self.items(unique)[inverse]
+        events = vectors + self._context(batch)
+        weight = self._weight(batch, events)  # 0 where there is padding, so a whole sum ends where the events do
+        pooled = (vectors * weight).sum(1) / weight.square().sum(1).clamp(min=1e-4).sqrt()
+        known_of = self._known_of(batch)
+        read = known_of + self.head(self.body.at(events, (length - 1).clamp(min=0))) + self.pool(pooled)
+        return F.normalize(torch.where(length.unsqueeze(1) > 0, read, known_of), dim=-1)
+
+    def _context(self, batch: SequenceBatch) -> Tensor:
+        """What each event was besides its item, [B, T, D]."""
+        flat = (batch.context + self.context_starts).flatten(0, 1)  # [B * T, F]
+        return cast(Tensor, self.context(flat).unflatten(0, batch.item.shape))
+
+    def _weight(self, batch: SequenceBatch, events: Tensor) -> Tensor:
+        """How much each event counts in the pool, [B, T, 1]."""
+        known = (batch.item >= FIRST_ITEM).unsqueeze(-1)
+        return cast(Tensor, self.attend(events).clamp(-4, 4).exp() * known)
+
+    def _known_of(self, batch: SequenceBatch) -> Tensor:
+        """What is known of each user besides events, [B, D]."""
+        return cast(Tensor, self.start + self.profile(batch.profile, batch.profile_starts))
 
     def forward(self, batch: SequenceBatch) -> Tensor:
         unique, inverse = torch.unique(batch.item, return_inverse=True)

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 
@@ -14,6 +15,9 @@ class Recurrent(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         return cast(Tensor, self.layer(self.norm(hidden))[0])  # [B, T, D]
 
+    def at(self, hidden: Tensor, place: Tensor) -> Tensor:
+        return self(hidden)[torch.arange(len(place), device=place.device), place]  # type: ignore[no-any-return]
 
-def gru(dim: int, length: int) -> nn.Module:
+
+def gru(dim: int, length: int) -> Recurrent:
     return Recurrent(dim)

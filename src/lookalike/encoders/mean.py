@@ -7,6 +7,9 @@ class Nothing(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         return hidden * 0.0
 
+    def at(self, hidden: Tensor, place: Tensor) -> Tensor:
+        return hidden[:, 0] * 0.0
 
-def mean(dim: int, length: int) -> nn.Module:
+
+def mean(dim: int, length: int) -> Nothing:
     return Nothing()

@@ -22,12 +22,28 @@ class Block(nn.Module):
         )
 
     def forward(self, hidden: Tensor) -> Tensor:
+        query, key, value = self._heads(hidden)
+        # padding stands at the end, where no real position looks: the causal mask is all that is needed
+        return self._after(hidden, F.scaled_dot_product_attention(query, key, value, is_causal=True))
+
+    def at(self, hidden: Tensor, place: Tensor) -> Tensor:
+        """What `forward` gives at one place [B] of each sequence, [B, D], for less work."""
+        query, key, value = self._heads(hidden)
+        batch, length, _ = hidden.shape
+        seen = torch.arange(length, device=place.device) <= place[:, None]  # [B, T]
+        rows = torch.arange(batch, device=place.device)
+        query = query[rows, :, place].unsqueeze(2)  # [B, H, 1, D / H]
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=seen[:, None, None])
+        return self._after(hidden[rows, place].unsqueeze(1), mixed).squeeze(1)
+
+    def _heads(self, hidden: Tensor) -> tuple[Tensor, ...]:
+        """Query, key and value, each [B, H, T, D / H]."""
         batch, length, dim = hidden.shape
         heads = self.query_key_value(self.before_attention(hidden)).view(batch, length, 3, HEADS, dim // HEADS)
-        query, key, value = heads.permute(2, 0, 3, 1, 4)  # each [B, H, T, D / H]
-        # padding stands at the end, where no real position looks: the causal mask is all that is needed
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        hidden = hidden + self.project(mixed.transpose(1, 2).reshape(batch, length, dim))
+        return cast(tuple[Tensor, ...], heads.permute(2, 0, 3, 1, 4).unbind())
+
+    def _after(self, hidden: Tensor, mixed: Tensor) -> Tensor:
+        hidden = hidden + self.project(mixed.transpose(1, 2).reshape(hidden.shape))
         return cast(Tensor, hidden + self.feed_forward(hidden))
 
 
@@ -40,9 +56,18 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        hidden = self.dropout(hidden + self.position[: hidden.shape[1]])
-        return cast(Tensor, self.norm(self.blocks(hidden)))
+        return cast(Tensor, self.norm(self.blocks(self._placed(hidden))))
+
+    def at(self, hidden: Tensor, place: Tensor) -> Tensor:
+        *first, last = self.blocks
+        hidden = self._placed(hidden)
+        for block in first:
+            hidden = block(hidden)
+        return cast(Tensor, self.norm(cast(Block, last).at(hidden, place)))
+
+    def _placed(self, hidden: Tensor) -> Tensor:
+        return cast(Tensor, self.dropout(hidden + self.position[: hidden.shape[1]]))
 
 
-def transformer(dim: int, length: int) -> nn.Module:
+def transformer(dim: int, length: int) -> Transformer:
     return Transformer(dim, length)
