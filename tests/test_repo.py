@@ -26,11 +26,11 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "definitions": ("events", "settings", "audience"),
     "data": ("store", "numbering", "ingest", "sequences", "features", "embeddings", "runs", "lists"),
     "kernels": (
-        "encoders", "losses", "metrics", "scoring", "ranking", "batches", "objectives",
+        "encoders", "losses", "metrics", "linear", "scoring", "ranking", "batches", "objectives",
         "processes",
     ),
     "method": (
-        "next_items", "pseudo_audiences", "fusion", "training", "transfer", "embedder", "judging", "checkpoints",
+        "next_items", "pseudo_audiences", "fusion", "training", "transfer", "embedder", "priors", "judging", "checkpoints",
         "evaluation", "diagnosis", "expansion", "insights", "records",
     ),
     "outputs": ("report", "tables"),

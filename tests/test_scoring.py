@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from lookalike import scoring
-from lookalike.scoring import RankAverage, Standardised, centroid, logistic, ridge_logistic
+from lookalike import linear
+from lookalike.linear import Standardised, ridge_logistic
+from lookalike.scoring import RankAverage, centroid, logistic
 
 RNG = np.random.default_rng(0)
 
@@ -24,7 +25,7 @@ def reference(x: np.ndarray, y: np.ndarray, ridge: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("rows", "width", "seeds"), [(300, 4, 100), (2_000, 40, 60), (60, 90, 20), (5_000, 10, 5)])
-@pytest.mark.parametrize("ridge", [30.0, *scoring.RIDGES])
+@pytest.mark.parametrize("ridge", [30.0, *linear.RIDGES])
 def test_the_weights_are_those_of_scikit_learn(rows: int, width: int, seeds: int, ridge: float) -> None:
     x, y = problem(rows, width, seeds)
     found = ridge_logistic(x, y, np.ones((1, rows)), np.array([ridge]))[0]
@@ -87,9 +88,9 @@ def test_standardised_columns_have_mean_0_and_deviation_1_in_the_background() ->
 
 def test_a_seed_of_a_handful_takes_a_usual_ridge_and_of_equal_ridges_the_strongest_is_taken() -> None:
     x, y = problem(200, 3, 5)
-    assert scoring._best_ridge(x, y, np.random.default_rng(0)) == scoring.RIDGES[1]
+    assert linear.best_ridge(x, y, np.random.default_rng(0)) == linear.RIDGES[1]
     x, y = problem(400, 3, 40)
-    assert scoring._best_ridge(np.zeros_like(x), y, np.random.default_rng(0)) == scoring.RIDGES[-1]
+    assert linear.best_ridge(np.zeros_like(x), y, np.random.default_rng(0)) == linear.RIDGES[-1]
 
 
 def test_the_ridge_follows_the_evidence() -> None:
@@ -100,8 +101,8 @@ def test_the_ridge_follows_the_evidence() -> None:
     clear = nothing.copy()
     clear[:seeds, :10] += rng.normal(0, 0.6, 10)
     clear[:seeds, 0] -= 0.3
-    chosen = [scoring._best_ridge(clear, y, np.random.default_rng(s)) for s in range(5)]
-    assert np.median(chosen) < scoring.RIDGES[-1]
+    chosen = [linear.best_ridge(clear, y, np.random.default_rng(s)) for s in range(5)]
+    assert np.median(chosen) < linear.RIDGES[-1]
 
 
 def test_the_centroid_is_the_cosine_with_the_mean_of_the_seed() -> None:

@@ -107,8 +107,18 @@ class Representation:
         return self.folder / "users.parquet"
 
     def columns(self, *blocks: str) -> NDArray[np.int64]:
-        """Where the columns of some blocks stand among all, for slicing [n, W]."""
-        return np.concatenate([np.arange(*self.spans[block]) for block in blocks])
+        """Where the columns of some blocks stand among all, for slicing [n, W].
+
+        `counted` is the part of the aggregates that counts how often somebody met something.
+        """
+        return np.concatenate(
+            [self._counted if block == "counted" else np.arange(*self.spans[block]) for block in blocks]
+        )
+
+    @cached_property
+    def _counted(self) -> NDArray[np.int64]:
+        names = self.manifest["columns"]["aggregates"]
+        return self.spans["aggregates"][0] + np.array([at for at, name in enumerate(names) if "=" in name], np.int64)
 
     @cached_property
     def spans(self) -> dict[str, tuple[int, int]]:

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lookalike import metrics
-from lookalike.scoring import Matrix, fit_all
+from lookalike.linear import Matrix
+from lookalike.scoring import Space, fit_all
 from lookalike.settings import ExpandSettings
 
 Floats = NDArray[np.float64]
-Columns = Callable[[tuple[str, ...]], NDArray[np.int64]]
 GRID: tuple[float, ...] = (
     0.001,
     0.002,
@@ -53,7 +53,7 @@ class Examples:
     background: Matrix  # [P, W]
     seed_of: NDArray[np.int64]  # [P]: the place in `seed` of a background row that is one, else -1
     candidates: int  # all who could be listed
-    columns: Columns
+    space: Space
     activity: int  # the column that holds the log count of events
 
     @property
@@ -128,7 +128,7 @@ def _held_out(
 ) -> dict[str, Floats]:
     """Fits without one fold and gives each method's places of that fold's seeds."""
     held, apart = split.seed == fold, split.background == fold
-    fitted = fit_all(names, examples.columns, examples.seed[~held], examples.background[~apart], rng)
+    fitted = fit_all(names, examples.space, examples.seed[~held], examples.background[~apart], rng)
     fitted[ACTIVITY] = lambda block: block[:, examples.activity].astype(np.float64)
     pool = examples.background[apart & (examples.seed_of < 0)]
     chance = rng.random(int(held.sum()))  # the same for all, so that methods differ by their scores alone

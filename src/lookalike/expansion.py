@@ -14,8 +14,9 @@ from lookalike.audience import Size
 from lookalike.embeddings import Representation, check_finite
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.evaluation import Examples, Quantiles, Verdict
+from lookalike.linear import Prior
 from lookalike.ranking import Ranked, TopN
-from lookalike.scoring import ENSEMBLES, NAMES, SCORERS, Score, fit_all
+from lookalike.scoring import NAMES, Score, Space, fit_all
 from lookalike.settings import ExpandSettings
 
 Rows = NDArray[np.int64]
@@ -34,13 +35,22 @@ class Choice:
     verdict: Verdict
 
 
-def scorers_for(asked: str) -> tuple[str, ...]:
-    """The scorers to measure: all for `auto`; else the asked one beside the plain centroid. Raises SettingsError."""
+def scorers_for(asked: str, known: Examples) -> tuple[str, ...]:
+    """The scorers to measure: for `auto` all that suit the seed; else the asked one beside the plain centroid.
+
+    Raises SettingsError for what is no scorer, or cannot be used on this representation.
+    """
+    able = known.space.names()
     if asked == AUTO:
-        return NAMES
-    if asked not in SCORERS and asked not in ENSEMBLES:
+        return known.space.names(known.seeds)
+    if asked not in NAMES:
         raise SettingsError(f"no scorer is called {asked[:40]!r}", f"--scorer {'|'.join((AUTO, *NAMES))}")
-    return tuple(name for name in NAMES if name in ("centroid", asked))
+    if asked not in able:
+        raise SettingsError(
+            f"{asked} needs what a training learns from the log's own audiences, and this run has none of it",
+            f"--scorer {'|'.join((AUTO, *able))}; a log with more users and items, or lookalike train",
+        )
+    return tuple(name for name in able if name in ("centroid", asked))
 
 
 def size_among(size: Size, candidates: int) -> int | None:
@@ -79,7 +89,9 @@ def draw(rows: Rows, most: int, seed: int) -> Rows:
     return np.sort(np.random.default_rng([seed, 6]).permutation(rows)[:most])
 
 
-def examples(representation: Representation, seed: Rows, suppressed: Rows, settings: ExpandSettings) -> Examples:
+def examples(
+    representation: Representation, seed: Rows, suppressed: Rows, settings: ExpandSettings, prior: Prior | None = None
+) -> Examples:
     """The vectors of the seed, or of a sample of a large one, and of a background."""
     background = draw_background(representation.users, suppressed, settings.background, settings.random_seed)
     taught = draw(seed, settings.background, settings.random_seed)
@@ -91,7 +103,7 @@ def examples(representation: Representation, seed: Rows, suppressed: Rows, setti
         background=representation.gather(background),
         seed_of=np.where(_within(background, taught), np.searchsorted(taught, background), -1),
         candidates=representation.users - len(listed),
-        columns=lambda blocks: representation.columns(*blocks),
+        space=Space(lambda blocks: representation.columns(*blocks), prior),
         activity=representation.column("log_events"),
     )
 
@@ -100,7 +112,7 @@ def decide(
     known: Examples, scorer: str, asked: int | None, settings: ExpandSettings, on_fold: Callable[[int], None]
 ) -> Choice:
     """Measures the scorers, chooses one and the size, and says whether to expand."""
-    names = scorers_for(scorer)
+    names = scorers_for(scorer, known)
     quantiles = evaluation.hold_out(known, names, settings, on_fold)
     share = asked / known.candidates if asked else 0.05
     chosen = evaluation.choose(quantiles, names, share) if scorer == AUTO else scorer
@@ -118,7 +130,7 @@ def decide(
 def fit(known: Examples, scorer: str, settings: ExpandSettings) -> Score:
     """The scorer fitted on the whole seed."""
     rng = np.random.default_rng([settings.random_seed, 5])
-    return fit_all((scorer,), known.columns, known.seed, known.background, rng)[scorer]
+    return fit_all((scorer,), known.space, known.seed, known.background, rng)[scorer]
 
 
 def rank(

@@ -16,6 +16,7 @@ from lookalike import (
     features,
     judging,
     objectives,
+    priors,
     processes,
     runs,
     sequences,
@@ -125,11 +126,13 @@ def _train(workspace: Workspace, request: TrainRequest, log: "Log", talk: Talk) 
         weights, found = judging.judged(fit, log.sequences)
     finished = _finish(fit, log, talk)
     made = _embedder(fit, log, weights, talk)
+    with talk.progress("learning from audiences of the log"):
+        prior = priors.learn(made, log.sequences, log.vocabulary, request.settings.random_seed)
     run = Run(
         name=(name := runs.next_name(workspace)),
         folder=workspace.runs / name,
         weights=fit.weights(),
-        fitted=embedder.fitted_arrays(made),
+        fitted=embedder.fitted_arrays(made) | priors.arrays(prior),
         vocabulary=log.vocabulary,
         config=_config(fit, made, request) | {"as_of": log.cut.as_of.isoformat()},
     )

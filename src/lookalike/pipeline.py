@@ -11,7 +11,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from lookalike import audience as audiences
-from lookalike import diagnosis, embeddings, expansion, insights, lists, records, store
+from lookalike import diagnosis, embeddings, expansion, insights, lists, priors, records, store
 from lookalike import ingest as ingesting
 from lookalike.audience import Audience
 from lookalike.embeddings import Representation
@@ -63,7 +63,8 @@ def expand(workspace: Workspace, audience: Audience, settings: ExpandSettings, f
         _check_name(folder, audience)
         people = _people(workspace, representation, audience, talk)
         asked = expansion.size_among(audience.size, representation.users - len(people.left_out))
-        known = expansion.examples(representation, people.seed, people.suppressed, settings)
+        prior = priors.of_run(workspace, representation.manifest["run"])
+        known = expansion.examples(representation, people.seed, people.suppressed, settings, prior)
         with talk.progress("measuring on held-out seeds", total=settings.repeats * settings.folds) as step:
             choice = expansion.decide(known, audience.scorer, asked, settings, step)
         found = records.evaluation_record(audience, settings, representation, known, choice)

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
@@ -91,6 +91,19 @@ def load(workspace: Workspace, name: str) -> Run:
         return Run(folder.name, folder, weights, fitted, _load_vocabulary(folder), config)
     except (OSError, SafetensorError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
         raise StateError(f"{folder}: damaged ({error})", "lookalike train makes a new run") from error
+
+
+def some_fitted(workspace: Workspace, name: str, start: str) -> Arrays:
+    """The fitted arrays of a run whose names begin so, without them; none where the run is not here any more."""
+    file = workspace.runs / checked_name(name) / FITTED
+    if not file.exists():
+        return {}
+    try:
+        with safe_open(file, "numpy") as arrays:
+            names = [one for one in arrays.keys() if one.startswith(start)]  # noqa: SIM118 - it is no dict
+            return {one.removeprefix(start): arrays.get_tensor(one) for one in names}
+    except (OSError, SafetensorError) as error:
+        raise StateError(f"{file}: damaged ({error})", "lookalike train makes a new run") from error
 
 
 def is_here(workspace: Workspace, run: Run) -> bool:

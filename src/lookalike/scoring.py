@@ -1,7 +1,8 @@
 """Scorers: ways to rank candidates against a seed.
 
 A scorer is `fit(seed [M, W], background [P, W], rng) -> (block [n, W] -> scores [n])`. Higher is more alike; a score has
-no unit. Whatever it learns, it learns from the two samples; the candidates are then streamed past it in blocks.
+no unit. Whatever it learns, it learns from the two samples; the candidates are then streamed past it in blocks. One that
+also reads what the log's own audiences taught is `fit(…, prior)`.
 
 To add one: a function and a line in `SCORERS`, with the blocks of columns it reads. The contract tests, the bake-off and
 the report then cover it.
@@ -9,134 +10,166 @@ the report then cover it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
+import faiss
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import logsumexp
+from sklearn.ensemble import HistGradientBoostingClassifier
 
-Matrix = NDArray[np.float32] | NDArray[np.float64]
+from lookalike.linear import Linear, Matrix, Prior, Standardised, best_ridge, ranking, ridge_logistic
+
 Scores = NDArray[np.float64]
 Score = Callable[[Matrix], Scores]
-Fit = Callable[[Matrix, Matrix, np.random.Generator], Score]
+Rng = np.random.Generator
+Fit = Callable[[Matrix, Matrix, Rng], Score]
+
+
+# --- by the vectors alone --------------------------------------------------------------------------------------------
+
+
+def centroid(seed: Matrix, background: Matrix, rng: Rng) -> Score:
+    """Dot product with the mean of the seed's unit vectors, made unit length again."""
+    return Linear(_unit(seed.astype(np.float64).mean(axis=0)))
+
+
+CLUSTERS = (2, 4, 8)
+SEEDS_PER_CLUSTER = 12
+SHARPNESS = 10.0
+
+
+def centroids(seed: Matrix, background: Matrix, rng: Rng) -> Score:
+    """Soft maximum of the dot products with the centres of the seed's clusters (RALM's clusters of a seed, KDD 2019).
+
+    How many clusters there are is chosen by how well they rank a part of the seed that they were not made from.
+    """
+    apart = rng.permutation(len(seed)) < len(seed) // 4
+    able = [count for count in CLUSTERS if count * SEEDS_PER_CLUSTER <= (~apart).sum()]
+    tried = {count: SoftMaximum.of(seed[~apart], count) for count in (1, *able)}
+    worth = (
+        {count: ranking(score(seed[apart]), score(background)) for count, score in tried.items()} if able else {1: 0}
+    )
+    return SoftMaximum.of(seed, max(worth, key=lambda count: worth[count]))
 
 
 @dataclass(frozen=True)
-class Linear:
-    """Scores block · weights + offset."""
+class SoftMaximum:
+    """log Σ exp(sharpness · block · centre) over the centres [K, W]: the nearest counts most."""
 
-    weights: NDArray[np.float64]  # [W]
-    offset: float = 0.0
+    centres: Scores
+
+    @classmethod
+    def of(cls, seed: Matrix, count: int) -> "SoftMaximum":
+        if count == 1:
+            return cls(_unit(seed.astype(np.float64).mean(axis=0))[None])
+        means = faiss.Kmeans(seed.shape[1], count, niter=20, nredo=3, seed=1, spherical=True, min_points_per_centroid=1)
+        means.train(np.ascontiguousarray(seed, np.float32))
+        return cls(np.asarray(means.centroids, np.float64))
 
     def __call__(self, block: Matrix) -> Scores:
-        return block.astype(np.float64, copy=False) @ self.weights + self.offset
+        near = block.astype(np.float64, copy=False) @ self.centres.T
+        return cast(Scores, logsumexp(SHARPNESS * near, axis=1) / SHARPNESS)
 
 
-# --- centroid --------------------------------------------------------------------------------------------------------
+NEAREST = 5
+MOST_NEIGHBOURS = 2_000
 
 
-def centroid(seed: Matrix, background: Matrix, rng: np.random.Generator) -> Score:
-    """Dot product with the mean of the seed's unit vectors, made unit length again."""
-    mean = seed.astype(np.float64).mean(axis=0)
-    return Linear(mean / max(float(np.linalg.norm(mean)), 1e-12))
+def neighbours(seed: Matrix, background: Matrix, rng: Rng) -> Score:
+    """Mean dot product with the five nearest seeds; of a large seed, of a sample of it."""
+    kept = seed[np.sort(rng.permutation(len(seed))[:MOST_NEIGHBOURS])].astype(np.float64)
+    first = min(NEAREST, len(kept))
+
+    def score(block: Matrix) -> Scores:
+        near = block.astype(np.float64, copy=False) @ kept.T
+        return cast(Scores, np.partition(near, len(kept) - first, axis=1)[:, len(kept) - first :].mean(axis=1))
+
+    return score
 
 
-# --- logistic --------------------------------------------------------------------------------------------------------
+# --- by what sets the seed apart -------------------------------------------------------------------------------------
 
-RIDGES = (300.0, 1_000.0, 3_000.0, 10_000.0)
-RIDGE_FOLDS = 4
+WHITENING = 30.0
 FIT_ROWS = 5_000  # background rows a fit reads, or ten a seed where that is more
 
 
-def logistic(seed: Matrix, background: Matrix, rng: np.random.Generator) -> Score:
+def background(seed: Matrix, background: Matrix, rng: Rng) -> Score:
+    """The seed's mean minus the background's, in columns of which the correlation is partly taken out (Fisher 1936).
+
+    What everybody does has no say (Pinterest corrects a seed's affinities so). The covariance of standardised columns is
+    held back by adding 30 to its diagonal: with hundreds of columns and few seeds a full correction is noise.
+    """
+    scale = Standardised.of(background)
+    rows = scale(background[_some(background, seed, rng)])
+    apart = scale(seed).mean(axis=0) - rows.mean(axis=0)
+    covariance = rows.T @ rows / len(rows)
+    return scale.unscaled(np.linalg.solve(covariance + WHITENING * np.eye(len(apart)), apart))
+
+
+DOUBT = 10.0
+
+
+def logodds(seed: Matrix, background: Matrix, rng: Rng) -> Score:
+    """Sum over what a user has of how much more common it is in the seed (Yahoo's weighted criteria, arXiv:1602.01820).
+
+    A column counts as had where it is above 0. A seed's rates are drawn towards the background's by ten users' worth.
+    """
+    usual = ((background > 0).sum(axis=0) + 0.5) / (len(background) + 1)
+    rate = ((seed > 0).sum(axis=0) + DOUBT * usual) / (len(seed) + DOUBT)
+    weights = np.log(rate / usual) - np.log((1 - rate) / (1 - usual))
+    return lambda block: (block > 0).astype(np.float64) @ weights
+
+
+def logistic(seed: Matrix, background: Matrix, rng: Rng) -> Score:
     """Log odds of being a seed user and not a background user, with a ridge on standardised columns.
 
     The background is drawn from all eligible users, so the odds are a density ratio (case-control sampling: King and
     Zeng 2001); its hidden look-alikes only shrink them. The ridge is chosen by how well held-out seeds are ranked.
     """
-    scale = Standardised.of(background)
-    rows = rng.permutation(len(background))[: max(FIT_ROWS, 10 * len(seed))]
-    x = np.vstack([scale(seed), scale(background[rows])])
-    y = np.repeat([1.0, 0.0], [len(seed), len(rows)])
-    return scale.unscaled(ridge_logistic(x, y, np.ones((1, len(y))), np.array([_best_ridge(x, y, rng)]))[0])
+    scale, x, y = _standardised(seed, background, rng)
+    return scale.unscaled(ridge_logistic(x, y, np.ones((1, len(y))), np.array([best_ridge(x, y, rng)]))[0])
 
 
-@dataclass(frozen=True)
-class Standardised:
-    """Columns to mean 0 and deviation 1 in the background; constant columns to 0."""
+def transfer(seed: Matrix, background: Matrix, rng: Rng, prior: Prior) -> Score:
+    """`logistic` with a prior over its weights that was learnt from the log's own audiences.
 
-    mean: NDArray[np.float64]
-    factor: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, background: Matrix) -> "Standardised":
-        deviation = background.std(axis=0, dtype=np.float64)
-        factor = np.where(deviation > 1e-6, 1 / np.maximum(deviation, 1e-6), 0.0)
-        return cls(background.mean(axis=0, dtype=np.float64), factor)
-
-    def __call__(self, block: Matrix) -> NDArray[np.float64]:
-        return (block - self.mean) * self.factor
-
-    def unscaled(self, weights: NDArray[np.float64]) -> Linear:
-        """Weights of standardised columns as a scorer of the raw ones."""
-        raw = weights * self.factor
-        return Linear(raw, -float(raw @ self.mean))
-
-
-def _best_ridge(x: NDArray[np.float64], y: NDArray[np.float64], rng: np.random.Generator) -> float:
-    seeds = int(y.sum())
-    if seeds < 2 * RIDGE_FOLDS:
-        return RIDGES[1]
-    fold = np.concatenate([rng.permutation(np.arange(n) % RIDGE_FOLDS) for n in (seeds, len(y) - seeds)])
-    used = np.repeat(fold != np.arange(RIDGE_FOLDS)[:, None], len(RIDGES), axis=0).astype(float)  # [folds * ridges, n]
-    weights = ridge_logistic(x, y, used, np.tile(RIDGES, RIDGE_FOLDS))
-    scores = (x @ weights.T).T.reshape(RIDGE_FOLDS, len(RIDGES), -1)
-    worth = np.zeros(len(RIDGES))
-    for k in range(RIDGE_FOLDS):
-        held = fold == k
-        worth += [_ranking(of[held & (y == 1)], of[held & (y == 0)]) for of in scores[k]]
-    # of equals the stronger ridge, which promises less
-    return RIDGES[len(RIDGES) - 1 - int(np.argmax(worth[::-1]))]
-
-
-def _ranking(seeds: Scores, background: Scores) -> float:
-    """Mean over the seeds of -log of the share of the background ranked before: the head of the list weighs most."""
-    before = len(background) - np.searchsorted(np.sort(background), seeds)
-    return float(np.mean(-np.log((before + 1) / (len(background) + 1))))
-
-
-def ridge_logistic(
-    x: NDArray[np.float64], y: NDArray[np.float64], used: NDArray[np.float64], ridges: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Weights [Q, W] of Q logistic regressions over the same rows, without their intercepts, which rank nothing.
-
-    Problem q reads the rows where used[q] is 1 and penalises by ridges[q] / 2 · |w|². All are solved at once, in the
-    eigenbasis of the columns scaled by the Hessian at the base rate, where each is nearly round: a few steps do.
-    x [n, W], y [n], used [Q, n], ridges [Q].
+    Few seeds cannot tell hundreds of columns apart; the audiences of the past say which matter in this log, and in which
+    way they go together (empirical Bayes over campaigns; MetaHeac, arXiv:2105.14688, shares across them by a network).
     """
-    problems, width = len(ridges), x.shape[1]
-    rate = y.mean()
-    values, basis = np.linalg.eigh(x.T @ x)
-    rotated = np.hstack([x @ basis, np.ones((len(x), 1))])  # the last column is the intercept, which is not penalised
-    curvature = rate * (1 - rate) * np.append(np.maximum(values, 0), len(x))
-    penalty = np.hstack([np.repeat(ridges[:, None], width, axis=1), np.zeros((problems, 1))])
-    factor = 1 / np.sqrt(curvature + penalty)
+    scale, x, y = _standardised(seed, background, rng)
+    root = prior.root
+    # in columns turned by it the prior is a ridge of 1; how far to trust it cannot be told better from a small seed
+    own = ridge_logistic(x @ root, y, np.ones((1, len(y))), np.ones(1), x @ prior.mean)[0]
+    return scale.unscaled(prior.mean + root @ own)
 
-    def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        weights = flat.reshape(problems, -1) * factor
-        odds = weights @ rotated.T  # [Q, n]
-        error = used * (expit(odds) - y)
-        value = (used * (np.logaddexp(0, odds) - y * odds)).sum() + 0.5 * (penalty * weights**2).sum()
-        return float(value), ((error @ rotated + penalty * weights) * factor).ravel()
 
-    start = np.zeros((problems, width + 1))
-    start[:, -1] = np.log(rate / (1 - rate)) / factor[:, -1]
-    solved = minimize(
-        loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 100, "ftol": 1e-9, "gtol": 1e-3}
-    )
-    weights: NDArray[np.float64] = (solved.x.reshape(problems, -1) * factor)[:, :width] @ basis.T
-    return weights
+def boosted(seed: Matrix, background: Matrix, rng: Rng) -> Score:
+    """Log odds by gradient-boosted trees, seed and background weighing the same. They need hundreds of seeds."""
+    rows = _some(background, seed, rng)
+    x = np.vstack([seed, background[rows]])
+    y = np.repeat([1, 0], [len(seed), len(rows)])
+    trees = HistGradientBoostingClassifier(
+        learning_rate=0.05, max_iter=100, max_leaf_nodes=8, min_samples_leaf=10, class_weight="balanced",
+        early_stopping=False, random_state=int(rng.integers(2**31)),
+    )  # fmt: skip
+    trees.fit(x, y)
+    return lambda block: trees.decision_function(block).astype(np.float64)
+
+
+def _standardised(seed: Matrix, background: Matrix, rng: Rng) -> tuple[Standardised, Scores, Scores]:
+    """The scale, and the standardised columns and classes of what a fit reads."""
+    scale = Standardised.of(background)
+    rows = _some(background, seed, rng)
+    return scale, np.vstack([scale(seed), scale(background[rows])]), np.repeat([1.0, 0.0], [len(seed), len(rows)])
+
+
+def _some(background: Matrix, seed: Matrix, rng: Rng) -> NDArray[np.int64]:
+    return rng.permutation(len(background))[: max(FIT_ROWS, 10 * len(seed))]
+
+
+def _unit(vector: Scores) -> Scores:
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)
 
 
 # --- registry and ensemble -------------------------------------------------------------------------------------------
@@ -144,19 +177,46 @@ def ridge_logistic(
 
 @dataclass(frozen=True)
 class Scorer:
-    fit: Fit
+    """`blocks` are those of the representation, or `counted`: the aggregates that say what somebody has met."""
+
+    fit: Callable[..., Score]
     blocks: tuple[str, ...]
+    needs_prior: bool = False
+    fewest: int = 1  # seeds below which `auto` does not try it
 
 
 # the sequence block holds the content of a history too: with both, each would be shrunken half as much
 LEARNT_AND_COUNTED = ("sequence", "aggregates")
 SCORERS: dict[str, Scorer] = {
     "centroid": Scorer(centroid, ("sequence",)),
+    "centroids": Scorer(centroids, ("sequence",)),
+    "neighbours": Scorer(neighbours, ("sequence",)),
+    "background": Scorer(background, LEARNT_AND_COUNTED),
+    "logodds": Scorer(logodds, ("counted",)),
     "logistic": Scorer(logistic, LEARNT_AND_COUNTED),
+    "transfer": Scorer(transfer, LEARNT_AND_COUNTED, needs_prior=True),
+    "boosted": Scorer(boosted, LEARNT_AND_COUNTED, fewest=500),
 }
 # Rank averages of other scorers: name -> members.
 ENSEMBLES: dict[str, tuple[str, ...]] = {"ensemble": ("centroid", "logistic")}
 NAMES = (*SCORERS, *ENSEMBLES)
+
+
+@dataclass(frozen=True)
+class Space:
+    """What the columns of a representation are: where some blocks stand, and the prior over weights, where one was learnt.
+
+    The prior is over the columns of `LEARNT_AND_COUNTED`.
+    """
+
+    columns: Callable[[tuple[str, ...]], NDArray[np.int64]]
+    prior: Prior | None = None
+
+    def names(self, seeds: int | None = None) -> tuple[str, ...]:
+        """The scorers that can be fitted here; with a number of seeds, those that are worth a try."""
+        able = [n for n, one in SCORERS.items() if not (one.needs_prior and self.prior is None)]
+        able = [n for n in able if seeds is None or seeds >= SCORERS[n].fewest]
+        return (*able, *(n for n, members in ENSEMBLES.items() if set(members) <= set(able)))
 
 
 @dataclass(frozen=True)
@@ -185,19 +245,16 @@ def _place(scores: Scores, knots: Scores) -> Scores:
     return cast(Scores, np.interp(scores, knots, np.linspace(0, 1, len(knots))) + beyond / spread)
 
 
-def fit_all(
-    names: tuple[str, ...],
-    columns: Callable[[tuple[str, ...]], NDArray[np.int64]],
-    seed: Matrix,
-    background: Matrix,
-    rng: np.random.Generator,
-) -> dict[str, Score]:
-    """Every named scorer, each base one fitted once. `columns` tells where the columns of some blocks stand."""
+def fit_all(names: tuple[str, ...], space: Space, seed: Matrix, background: Matrix, rng: Rng) -> dict[str, Score]:
+    """Every named scorer, each base one fitted once."""
     needed = [name for name in SCORERS if name in names or any(name in ENSEMBLES.get(n, ()) for n in names)]
     fitted: dict[str, Score] = {}
+    chance = int(rng.integers(2**32))
     for name in needed:
-        at = columns(SCORERS[name].blocks)
-        fitted[name] = Selected(at, SCORERS[name].fit(seed[:, at], background[:, at], rng))
+        scorer, at = SCORERS[name], space.columns(SCORERS[name].blocks)
+        given: dict[str, Any] = {"prior": space.prior} if scorer.needs_prior else {}
+        own = np.random.default_rng([chance, *name.encode()])  # so that no scorer hangs on which others are fitted
+        fitted[name] = Selected(at, scorer.fit(seed[:, at], background[:, at], own, **given))
     for name, members in ENSEMBLES.items():
         if name in names:
             fitted[name] = RankAverage.of(tuple(fitted[member] for member in members), background)
