@@ -1,6 +1,5 @@
 """Held-out places, bands, and the verdict: unbiased where nothing is to be found, blind to what is held out."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from lookalike import evaluation, metrics, scoring
+from lookalike import evaluation, metrics, scoring, verdicts
 from lookalike.evaluation import ACTIVITY, Examples
-from lookalike.scoring import Linear, Matrix, Score, Scorer
+from lookalike.linear import Matrix
+from lookalike.scoring import Score, Scorer, Space
 from lookalike.settings import ExpandSettings
 
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ def examples_of(values: Floats, seed: NDArray[np.int64], background: NDArray[np.
         background=values[background].astype(np.float32),
         seed_of=np.array([place.get(int(row), -1) for row in background]),
         candidates=len(values) - len(seed),
-        columns=lambda blocks: np.arange(values.shape[1]),
+        space=Space(lambda blocks: np.arange(values.shape[1])),
         activity=0,
     )
 
@@ -148,7 +148,8 @@ def test_the_figures_follow_the_seed_of_the_settings_and_nothing_else() -> None:
 
 def test_five_seeds_can_be_measured() -> None:
     rng = np.random.default_rng(2)
-    quantiles = held_out(examples_of(rng.random((40, 3)), np.arange(5)), tuple(scoring.NAMES), folds=20)
+    known = examples_of(rng.random((40, 3)), np.arange(5))
+    quantiles = held_out(known, known.space.names(), folds=20)
     assert all(np.isfinite(values).all() for values in quantiles.values())
 
 
@@ -190,7 +191,7 @@ def test_the_gain_over_the_baseline_is_mcnemars_exact_test(won: int, lost: int) 
     ours = np.array([0.0] * won + [0.9] * lost + [0.0, 0.9] * 10)[None]
     theirs = np.array([0.9] * won + [0.0] * lost + [0.0, 0.9] * 10)[None]
     expected = stats.binomtest(won, won + lost, alternative="greater").pvalue if won else 1.0
-    assert evaluation.gain_p_value(ours, theirs, 0.1) == pytest.approx(expected)
+    assert verdicts.gain_p_value(ours, theirs, 0.1) == pytest.approx(expected)
 
 
 # --- curves and choices ----------------------------------------------------------------------------------------------
@@ -216,98 +217,6 @@ def test_the_sizes_of_a_curve_are_of_at_least_one_user_and_never_empty(candidate
     assert all(share * candidates >= 1 for share in at if share != asked)
 
 
-def test_the_reference_stays_unless_another_scorer_is_surely_better() -> None:
-    rng = np.random.default_rng(0)
-    names = ("centroid", "logistic")
-    poor, good = rng.random((2, 100)), rng.random((2, 100)) ** 3
-    assert evaluation.choose({"centroid": poor, "logistic": poor.copy()}, names, 0.05) == evaluation.REFERENCE
-    assert evaluation.choose({"centroid": good, "logistic": poor}, names, 0.05) == "centroid"
-    assert evaluation.choose({"centroid": poor, "logistic": good}, names, 0.05) == "logistic"
-    assert evaluation.choose({"centroid": np.ones((2, 9)), "logistic": np.ones((2, 9))}, names, 0.001) == "logistic"
-    assert evaluation.choose({"centroid": good}, ("centroid",), 0.05) == "centroid"
-
-
-def test_one_lucky_seed_does_not_change_the_choice() -> None:
-    places = np.full((1, 25), 0.5)
-    lucky = places.copy()
-    lucky[0, 0] = 0.001
-    assert evaluation.choose({"centroid": lucky, "logistic": places}, ("centroid", "logistic"), 0.05) == "logistic"
-
-
-def test_the_largest_size_is_where_the_people_stop() -> None:
-    rng = np.random.default_rng(0)
-    within = rng.random((1, 2_000)) * 0.2  # every seed is in the first fifth, evenly
-    assert evaluation.largest_size(within, 100_000, 0.95) == pytest.approx(0.3)  # of 0.15 to 0.3 a third is good
-    assert evaluation.largest_size(np.linspace(0, 1, 500, endpoint=False)[None], 100_000, 0.95) is None
-
-
-# --- verdict ---------------------------------------------------------------------------------------------------------
-
-
-def verdict_on(ours: Floats, activity: Floats, share: float = 0.1) -> evaluation.Verdict:
-    return evaluation.verdict({"logistic": ours[None], ACTIVITY: activity[None]}, "logistic", share, 0.95)
-
-
-def test_only_a_list_above_chance_and_above_activity_is_worth_it() -> None:
-    rng = np.random.default_rng(0)
-    chance, good = rng.random(400), rng.random(400) ** 3
-    assert verdict_on(good, chance).expand
-    assert not verdict_on(chance, chance).expand
-    assert not verdict_on(good, rng.permutation(good)).expand  # no better than counting events
-    assert not verdict_on(good, rng.random(400) ** 6).expand
-    assert not verdict_on(good[:5], chance[:5]).expand  # too few to know
-
-
-def test_everybody_is_no_list() -> None:
-    assert not verdict_on(np.zeros(400), np.full(400, 0.9), share=1.0).expand
-
-
-Seeds = Callable[[np.random.Generator, Floats], NDArray[np.int64]]
-
-
-def at_random(rng: np.random.Generator, values: Floats) -> NDArray[np.int64]:
-    return np.sort(rng.permutation(len(values))[:80])
-
-
-def active_people(rng: np.random.Generator, values: Floats) -> NDArray[np.int64]:
-    """Chosen by activity and by nothing else."""
-    chance = np.exp(values[:, 0])
-    return np.sort(rng.choice(len(values), 80, replace=False, p=chance / chance.sum()))
-
-
-def log_like(rng: np.random.Generator, users: int, columns: int) -> Floats:
-    """Activity with heavy ties, columns that follow it with noise, and columns of their own."""
-    activity = np.log1p(1 + rng.geometric(0.35, users))
-    along = activity[:, None] + rng.normal(0, 0.5, (users, columns // 2))
-    return np.hstack([activity[:, None], along, rng.normal(0, 1, (users, columns - columns // 2))])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("draw", [at_random, active_people])
-@pytest.mark.parametrize("share", [0.05, 0.4])
-def test_seeds_with_nothing_to_find_are_not_expanded(draw: Seeds, share: float) -> None:
-    expanded = 0
-    for run in range(40):
-        rng = np.random.default_rng([run, 11])
-        values = log_like(rng, 1_200, 12)
-        quantiles = held_out(examples_of(values, draw(rng, values)), tuple(scoring.NAMES), random_seed=run)
-        chosen = evaluation.choose(quantiles, scoring.NAMES, share)
-        expanded += evaluation.verdict(quantiles, chosen, share, 0.95).expand
-    assert expanded <= 3
-
-
-@pytest.mark.parametrize("share", [0.1, 0.6])
-def test_a_scorer_without_an_opinion_is_never_expanded(share: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All scores equal: half the places would be counted as found, or none, if ties did not fall by chance."""
-    silent = Scorer(lambda seed, background, rng: Linear(np.zeros(seed.shape[1])), ("aggregates",))
-    monkeypatch.setitem(scoring.SCORERS, "silent", silent)
-    rng = np.random.default_rng(0)
-    values = log_like(rng, 1_500, 4)
-    quantiles = held_out(examples_of(values, at_random(rng, values)), ("silent",))
-    assert not evaluation.verdict(quantiles, "silent", share, 0.95).expand
-    assert evaluation.lift_band(quantiles["silent"], share, 0.999).low < 1
-
-
 def test_ranking_by_activity_gets_its_due_where_most_people_are_equally_active() -> None:
     """Seven in ten did one thing; the list at half of everybody ends among them, and the baseline fills up by chance."""
     rng = np.random.default_rng(3)
@@ -318,15 +227,3 @@ def test_ranking_by_activity_gets_its_due_where_most_people_are_equally_active()
     share = 0.5
     cut = (share * 3_500 - (1_200 - 200)) / (2_800 - 300)  # how far into the tied the list reaches
     assert metrics.recall(quantiles[ACTIVITY], share) == pytest.approx(0.4 + 0.6 * cut, abs=0.04)
-
-
-def test_a_planted_direction_is_found_and_expanded() -> None:
-    rng = np.random.default_rng(4)
-    values = log_like(rng, 2_000, 12)
-    score = values[:, -1] + rng.normal(0, 0.5, 2_000)
-    seed = np.sort(np.argsort(-score)[:300][rng.permutation(300)[:150]])
-    quantiles = held_out(examples_of(values, seed), tuple(scoring.NAMES))
-    chosen = evaluation.choose(quantiles, scoring.NAMES, 0.08)
-    band = evaluation.lift_band(quantiles[chosen], 0.08, 0.95)
-    assert band.low > 2
-    assert evaluation.verdict(quantiles, chosen, 0.08, 0.95).expand

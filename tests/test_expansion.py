@@ -16,7 +16,8 @@ from lookalike import embeddings, expansion, records
 from lookalike.audience import Audience, Size, parse_size
 from lookalike.embeddings import Representation
 from lookalike.errors import ExpansionError, SettingsError, StateError
-from lookalike.scoring import NAMES, Linear
+from lookalike.linear import Linear
+from lookalike.scoring import NAMES
 from lookalike.settings import ExpandSettings
 from lookalike.workspace import Workspace
 from test_embeddings import values_of, write
@@ -226,12 +227,17 @@ def test_no_list_has_no_tier() -> None:
     assert len(expansion.tiers(0, 5)) == 0
 
 
-def test_the_centroid_is_measured_beside_whatever_is_asked_for() -> None:
-    assert expansion.scorers_for("auto") == NAMES
-    for name in NAMES:
-        assert set(expansion.scorers_for(name)) == {"centroid", name}
+def test_the_centroid_is_measured_beside_whatever_is_asked_for(live: Representation) -> None:
+    known = expansion.examples(live, np.arange(60), NOBODY, ExpandSettings(background=300))
+    assert expansion.scorers_for("auto", known) == tuple(name for name in NAMES if name not in ("transfer", "boosted"))
+    for name in known.space.names():
+        assert set(expansion.scorers_for(name, known)) == {"centroid", name}
     with pytest.raises(SettingsError, match="no scorer"):
-        expansion.scorers_for("oracle")
+        expansion.scorers_for("oracle", known)
+    with pytest.raises(SettingsError, match="transfer needs what a training learns"):
+        expansion.scorers_for("transfer", known)
+    many = expansion.examples(live, np.arange(600), NOBODY, ExpandSettings(background=1_000))
+    assert "boosted" in expansion.scorers_for("auto", many)
 
 
 @pytest.mark.parametrize("asked", [40, None])

@@ -1,4 +1,4 @@
-"""How good a list would be: held-out seeds, curves with bands, the choice of a scorer, and the verdict.
+"""How good a list would be: held-out seeds, and curves with bands.
 
 Seed and background are cut into the same folds. A fold's scorers see neither its seeds nor its background; its seeds are
 then ranked among its background, which stands in for all candidates. What is kept of each held-out seed is one number,
@@ -17,7 +17,7 @@ from scipy import stats
 
 from lookalike import metrics
 from lookalike.linear import Matrix
-from lookalike.scoring import Space, fit_all
+from lookalike.scoring import NAMES, Space, fit_all
 from lookalike.settings import ExpandSettings
 
 Floats = NDArray[np.float64]
@@ -42,7 +42,6 @@ GRID += (0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 MOST_WORKERS = 4
 ACTIVITY = "activity"
 RANDOM = "random"
-REFERENCE = "logistic"  # the best single scorer on most public logs, see docs/benchmarks.md
 
 
 @dataclass(frozen=True)
@@ -162,11 +161,11 @@ def recall_band(quantiles: Floats, share: float, confidence: float, pool: float 
     """Recall at a share of the candidates with an exact binomial band (Clopper and Pearson 1934).
 
     Repeats refine the estimate but bring no new people, so the band counts each seed once. `pool` is how many background
-    users stand for the candidates: the border of a size is known only as well as they tell, see `_certainty`.
+    users stand for the candidates: the border of a size is known only as well as they tell, see `certainty`.
     """
     seeds = quantiles.shape[1]
     hits = metrics.recall(quantiles, share) * seeds
-    certain = _certainty(hits, share, pool)
+    certain = certainty(hits, share, pool)
     return _binomial(hits * certain, seeds * certain, confidence)
 
 
@@ -174,7 +173,15 @@ def lift_band(quantiles: Floats, share: float, confidence: float, pool: float = 
     return recall_band(quantiles, share, confidence, pool).over(share)
 
 
-def _certainty(hits: float, share: float, pool: float) -> float:
+def marginal_band(quantiles: Floats, first: float, last: float, confidence: float, pool: float = np.inf) -> Band:
+    """Lift of the ranks between two shares of the candidates alone."""
+    seeds, width = quantiles.shape[1], last - first
+    hits = (metrics.recall(quantiles, last) - metrics.recall(quantiles, first)) * seeds
+    certain = certainty(hits, width, pool)
+    return _binomial(hits * certain, seeds * certain, confidence).over(width)
+
+
+def certainty(hits: float, share: float, pool: float) -> float:
     """What part of the hits to count, so that a binomial band also holds the noise of the border.
 
     The relative variance of lift is that of the hits, 1 / hits, and that of the pool's users within the border,
@@ -228,84 +235,12 @@ def random_curve(at: list[float], candidates: int) -> list[dict[str, float]]:
     ]
 
 
-# --- decisions -------------------------------------------------------------------------------------------------------
-
-
-def choose(quantiles: Quantiles, names: tuple[str, ...], share: float) -> str:
-    """The reference scorer, unless another has a held-out lift that is better by more than two standard errors.
-
-    With few seeds the best of several is mostly the luckiest. Lift is averaged over sizes from half to twice the asked
-    one: at one size a small seed has only a handful of hits. The difference is taken seed by seed.
-    """
-    about = [min(1.0, share * factor) for factor in (0.5, 0.71, 1, 1.41, 2)]
-    found = {name: np.mean([(quantiles[name] < s) / s for s in about], axis=(0, 1)) for name in names}  # each [M]
-    chosen = REFERENCE if REFERENCE in names else names[0]
-    for name in names:
-        gain = found[name] - found[chosen]
-        if gain.mean() > 2 * gain.std(ddof=1) / np.sqrt(len(gain)):
-            chosen = name
-    return chosen
-
-
-def largest_size(quantiles: Floats, candidates: int, confidence: float, pool: float = np.inf) -> float | None:
-    """The largest share of the curve whose last half still lifts above chance with confidence; None when there is none.
-
-    Every size is a try at being the largest, so the doubt is shared out among them (Bonferroni).
-    """
-    tried = [share for share in shares(candidates, None) if share < 1]
-    seeds = quantiles.shape[1]
-    for share in reversed(tried):
-        marginal = (metrics.recall(quantiles, share) - metrics.recall(quantiles, share / 2)) * seeds
-        certain = _certainty(marginal, share / 2, pool)
-        band = _binomial(marginal * certain, seeds * certain, 1 - (1 - confidence) / len(tried))
-        if band.over(share / 2).low > 1:
-            return share
-    return None
-
-
-@dataclass(frozen=True)
-class Verdict:
-    decision: str
-    reasons: tuple[str, ...]
-
-    @property
-    def expand(self) -> bool:
-        return self.decision == EXPAND
-
-
-EXPAND, DO_NOT_EXPAND = "expand", "do not expand"
-
-
-def verdict(quantiles: Quantiles, scorer: str, share: float, confidence: float, pool: float = np.inf) -> Verdict:
-    """Expand only when, at this size, held-out lift is above chance and above ranking by activity, with confidence."""
-    lift = lift_band(quantiles[scorer], share, confidence, pool)
-    activity = lift_band(quantiles[ACTIVITY], share, confidence, pool)
-    beats_chance = lift.low > 1
-    beats_activity = gain_p_value(quantiles[scorer], quantiles[ACTIVITY], share, pool) < (1 - confidence) / 2
-    reasons = (
-        f"held-out lift at {share:.2%} of the candidates is {lift.value:.2f} "
-        f"({confidence:.0%} band {lift.low:.2f} to {lift.high:.2f}): "
-        + ("above chance" if beats_chance else "not surely above chance, which is 1"),
-        f"ranking by activity alone has a lift of {activity.value:.2f}: "
-        + ("surely less" if beats_activity else "the list is not surely better"),
-    )
-    return Verdict(EXPAND if beats_chance and beats_activity else DO_NOT_EXPAND, reasons)
-
-
-def gain_p_value(ours: Floats, baseline: Floats, share: float, pool: float = np.inf) -> float:
-    """One-sided p that a seed found by only one of two rankings is found by ours no more often (McNemar's exact test)."""
-    difference = np.mean(ours < share, axis=0) - np.mean(baseline < share, axis=0)
-    certain = _certainty(metrics.recall(ours, share) * ours.shape[1], share, pool)
-    won, lost = (float(certain * np.maximum(way * difference, 0).sum()) for way in (1, -1))
-    return float(stats.beta.cdf(0.5, won, lost + 1)) if won > 0 else 1.0
-
-
 def summary(
     quantiles: Quantiles, scorer: str, share: float, confidence: float, pool: float = np.inf
 ) -> list[dict[str, Any]]:
     """The bake-off: each scorer with its lift at the asked size."""
     rows = []
-    for name in (name for name in quantiles if name != ACTIVITY):
+    for name in (name for name in quantiles if name in NAMES):
         band = lift_band(quantiles[name], share, confidence, pool)
         rows.append(
             {

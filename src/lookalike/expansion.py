@@ -9,18 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike import evaluation
+from lookalike import evaluation, verdicts
 from lookalike.audience import Size
 from lookalike.embeddings import Representation, check_finite
 from lookalike.errors import ExpansionError, SettingsError
-from lookalike.evaluation import Examples, Quantiles, Verdict
+from lookalike.evaluation import Examples, Floats, Quantiles
 from lookalike.linear import Prior
 from lookalike.ranking import Ranked, TopN
 from lookalike.scoring import NAMES, Score, Space, fit_all
 from lookalike.settings import ExpandSettings
+from lookalike.verdicts import Against, Verdict
 
 Rows = NDArray[np.int64]
 AUTO = "auto"
+USUAL_SHARE = 0.05
 TILE = 4_096  # users scored at once; part of the result's definition only in so far as it never changes it
 
 
@@ -31,8 +33,15 @@ class Choice:
     scorer: str
     size: int
     share: float
+    largest: float | None  # the largest share worth taking
     quantiles: Quantiles
+    against: Against
     verdict: Verdict
+
+    @property
+    def found(self) -> Floats:
+        """The quantiles that the list is judged by: of what was chosen, by others than it was chosen on."""
+        return self.quantiles[AUTO if AUTO in self.quantiles else self.scorer]
 
 
 def scorers_for(asked: str, known: Examples) -> tuple[str, ...]:
@@ -114,17 +123,18 @@ def decide(
     """Measures the scorers, chooses one and the size, and says whether to expand."""
     names = scorers_for(scorer, known)
     quantiles = evaluation.hold_out(known, names, settings, on_fold)
-    share = asked / known.candidates if asked else 0.05
-    chosen = evaluation.choose(quantiles, names, share) if scorer == AUTO else scorer
-    largest = None
+    share = asked / known.candidates if asked else USUAL_SHARE
+    chosen = scorer
+    if scorer == AUTO:
+        chosen = verdicts.choose(quantiles, names, share)
+        quantiles[AUTO] = verdicts.of_choice(quantiles, names, share, settings.random_seed)
+    ours = quantiles[scorer]
+    largest = verdicts.largest_size(ours, known.candidates, settings.confidence, known.pool, settings.min_lift)
     if asked is None:
-        largest = evaluation.largest_size(quantiles[chosen], known.candidates, settings.confidence, known.pool)
         share = largest or share
-    verdict = evaluation.verdict(quantiles, chosen, share, settings.confidence, known.pool)
-    if asked is None and largest is None:
-        none = f"no size lifts surely above chance; {share:.0%} is shown"
-        verdict = Verdict(evaluation.DO_NOT_EXPAND, (none, *verdict.reasons))
-    return Choice(chosen, asked or max(1, round(share * known.candidates)), share, quantiles, verdict)
+    against = verdicts.against_random(known, share, settings)
+    verdict = verdicts.verdict(known, ours, quantiles[evaluation.ACTIVITY], against, (share, largest), settings)
+    return Choice(chosen, asked or max(1, round(share * known.candidates)), share, largest, quantiles, against, verdict)
 
 
 def fit(known: Examples, scorer: str, settings: ExpandSettings) -> Score:

@@ -10,7 +10,7 @@ from lookalike import evaluation, insights
 from lookalike.audience import Audience
 from lookalike.embeddings import Representation
 from lookalike.evaluation import Examples
-from lookalike.expansion import Choice
+from lookalike.expansion import AUTO, Choice
 from lookalike.settings import ExpandSettings
 
 Result = dict[str, Any]
@@ -21,13 +21,14 @@ def evaluation_record(
 ) -> Result:
     """All that was measured, as evaluation.json holds it."""
     confidence, quantiles = settings.confidence, choice.quantiles
+    curves_of = {name: values for name, values in quantiles.items() if name != AUTO} | {choice.scorer: choice.found}
     at = evaluation.shares(known.candidates, choice.share)
     curves = {
         name: evaluation.curve(values, at, known.candidates, confidence, known.pool)
-        for name, values in quantiles.items()
+        for name, values in curves_of.items()
     }
-    lift = evaluation.lift_band(quantiles[choice.scorer], choice.share, confidence, known.pool)
-    recall = evaluation.recall_band(quantiles[choice.scorer], choice.share, confidence, known.pool)
+    lift = evaluation.lift_band(choice.found, choice.share, confidence, known.pool)
+    recall = evaluation.recall_band(choice.found, choice.share, confidence, known.pool)
     activity = evaluation.lift_band(quantiles[evaluation.ACTIVITY], choice.share, confidence, known.pool)
     manifest = representation.manifest
     hidden = known.seeds // min(settings.folds, known.seeds)
@@ -36,7 +37,8 @@ def evaluation_record(
         "as_of": manifest["as_of"],
         "scorer": choice.scorer,
         "requested_scorer": audience.scorer,
-        "verdict": {"decision": choice.verdict.decision, "reasons": list(choice.verdict.reasons), "forced": False},
+        "verdict": {"decision": choice.verdict.decision, "reasons": list(choice.verdict.reasons), "forced": False}
+        | {"up_to": choice.verdict.up_to, "against_random": asdict(choice.against)},
         "size": choice.size,
         "requested_size": str(audience.size),
         "universe": representation.users,
@@ -102,6 +104,7 @@ def expand_summary(found: Result, folder: Path, form: str) -> Result:
         "name": found["name"],
         "scorer": found["scorer"],
         "verdict": found["verdict"]["decision"],
+        "up_to": found["verdict"]["up_to"],
         "reasons": found["verdict"]["reasons"],
         "size": found["size"],
         "candidates": found["candidates"],

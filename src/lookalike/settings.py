@@ -56,6 +56,9 @@ class ExpandSettings:
     background: int = Field(default=20_000, ge=100, description="eligible users the seed is told apart from, at most")
     tiers: int = Field(default=5, ge=1, le=100, description="parts of equal size the list is cut into")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of every band and of the verdict")
+    min_lift: float = Field(
+        default=1.0, ge=1, le=100, description="lift that the last half of the largest list must surely have"
+    )
     min_cell: int = Field(default=25, ge=1, description="fewest users a figure of the report may rest on")
     random_seed: int = Field(default=0, ge=0, description="number that fixes all chance")
 

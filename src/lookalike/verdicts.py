@@ -1,0 +1,222 @@
+"""What follows from the figures: which scorer, what size, and whether to expand at all.
+
+The verdict asks whether the seed has more in common than being active. Random seeds of the same size and the same
+activity are drawn, and a plain linear probe is held out on them as on the seed: only a seed whose lift stands out from
+theirs is worth expanding. Converters are nearly always more active than average, so that any ranking by activity alone
+has a lift well above 1; against plainly random seeds that would look like likeness.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from lookalike import evaluation, metrics
+from lookalike.evaluation import Examples, Floats, Quantiles
+from lookalike.linear import Standardised
+from lookalike.scoring import LEARNT_AND_COUNTED
+from lookalike.settings import ExpandSettings
+
+REFERENCES = ("transfer", "logistic")  # the best single scorers on most public logs, see docs/benchmarks.md
+GROUPS = 5
+DRAWN = 400  # random seeds
+MOST_PROBED = 1_000  # seeds of one probe
+PROBE_FOLDS = 5
+PROBE_RIDGE = 1_000.0
+LEVELS = 20  # of activity, in which random seeds are as many as the seed's
+FEWEST = 25
+
+
+# --- which scorer ----------------------------------------------------------------------------------------------------
+
+
+def choose(quantiles: Quantiles, names: tuple[str, ...], share: float) -> str:
+    """The reference scorer, unless another has a held-out lift that is better by more than two standard errors.
+
+    With few seeds the best of several is mostly the luckiest. Lift is averaged over sizes from half to twice the asked
+    one: at one size a small seed has only a handful of hits. The difference is taken seed by seed.
+    """
+    about = [min(1.0, share * factor) for factor in (0.5, 0.71, 1, 1.41, 2)]
+    found = {name: np.mean([(quantiles[name] < s) / s for s in about], axis=(0, 1)) for name in names}  # each [M]
+    chosen = next((name for name in REFERENCES if name in names), names[0])
+    for name in names:
+        gain = found[name] - found[chosen]
+        if gain.mean() > 2 * gain.std(ddof=1) / np.sqrt(len(gain)):
+            chosen = name
+    return chosen
+
+
+def of_choice(quantiles: Quantiles, names: tuple[str, ...], share: float, seed: int) -> Floats:
+    """Quantiles [R, M] of choosing as `choose` does: each seed's are those of the scorer that the other seeds chose.
+
+    What was chosen for being best on some people looks better on them than it is.
+    """
+    count = next(iter(quantiles.values())).shape[1]
+    group = np.random.default_rng([seed, 8]).permutation(np.arange(count) % GROUPS)
+    found = np.empty_like(quantiles[names[0]])
+    for one in np.unique(group):
+        others = {name: quantiles[name][:, group != one] for name in names}
+        found[:, group == one] = quantiles[choose(others, names, share)][:, group == one]
+    return found
+
+
+# --- what size -------------------------------------------------------------------------------------------------------
+
+
+def largest_size(
+    quantiles: Floats, candidates: int, confidence: float, pool: float = np.inf, floor: float = 1.0
+) -> float | None:
+    """The largest share of the curve whose last half still lifts above the floor with confidence; None when none does.
+
+    Every size is a try at being the largest, so the doubt is shared out among them (Bonferroni).
+    """
+    tried = [share for share in evaluation.shares(candidates, None) if share < 1]
+    for share in reversed(tried):
+        band = evaluation.marginal_band(quantiles, share / 2, share, 1 - (1 - confidence) / len(tried), pool)
+        if band.low > floor:
+            return share
+    return None
+
+
+# --- whether at all --------------------------------------------------------------------------------------------------
+
+EXPAND, DO_NOT_EXPAND = "expand", "do not expand"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    decision: str
+    reasons: tuple[str, ...]
+    up_to: int | None = None  # the largest list worth taking, where the asked one is larger
+
+    @property
+    def expand(self) -> bool:
+        return self.decision == EXPAND
+
+
+@dataclass(frozen=True)
+class Against:
+    """The seed's held-out lift by the probe beside that of random seeds as active as it."""
+
+    lift: float
+    usual: float  # the random seeds' mean
+    high: float  # 97.5 % of the random seeds are below
+    p_value: float  # the share of random seeds ranked as far in front; one-sided
+
+
+def against_random(examples: Examples, share: float, settings: ExpandSettings) -> Against:
+    """Compares the seed with random ones, by the same probe on the same folds (a permutation test).
+
+    The probe is one Newton step of a logistic regression with a ridge: with as many seeds each, the Hessian is the same
+    for all, so that every fit is a product with one matrix.
+    """
+    rng = np.random.default_rng([settings.random_seed, 9])
+    at = examples.space.columns(LEARNT_AND_COUNTED)
+    scale = Standardised.of(examples.background[:, at])
+    pool = scale(examples.background[:, at])
+    taught = np.sort(rng.permutation(examples.seeds)[:MOST_PROBED])
+    free = np.flatnonzero(examples.seed_of < 0)
+    matched = _matched(examples.seed[taught, examples.activity], examples.background[free, examples.activity], rng)
+    rate = len(taught) / (len(taught) + len(pool))
+    # what a step from 0 multiplies the difference of means by
+    step = np.linalg.inv(pool.T @ pool / len(pool) + np.eye(pool.shape[1]) * PROBE_RIDGE / (len(taught) * (1 - rate)))
+    crowd = pool[free]
+    own = _probed(scale(examples.seed[np.ix_(taught, at)])[None], crowd, step, share)
+    parts = [_probed(crowd[part], crowd, step, share) for part in np.array_split(matched, DRAWN // 10)]
+    usual = Probed(*(np.concatenate(both) for both in zip(*parts, strict=True)))
+    p_value = (1 + float(np.sum(usual.depth >= own.depth))) / (1 + DRAWN)
+    return Against(float(own.lift[0]), float(usual.lift.mean()), float(np.quantile(usual.lift, 0.975)), p_value)
+
+
+def _matched(seed: Floats, crowd: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Random seeds among the crowd, as places in it, [DRAWN, M]: in each level of activity as many as the seed has."""
+    edges = np.unique(np.quantile(seed, np.linspace(0, 1, LEVELS + 1)[1:-1]))
+    mine, theirs = np.digitize(seed, edges), np.digitize(crowd, edges)
+    parts = []
+    for level, count in zip(*np.unique(mine, return_counts=True), strict=True):
+        able = np.flatnonzero(theirs == level)
+        if not len(able):  # nobody is as active: the nearest are
+            able = np.argsort(np.abs(crowd - np.median(seed[mine == level])), kind="stable")[:count]
+        chosen = [rng.choice(able, count, replace=len(able) < count) for _ in range(DRAWN)]
+        parts.append(np.stack(chosen))
+    # in an order that says nothing of activity, for folds to be cut from
+    return rng.permuted(np.hstack(parts), axis=1)
+
+
+class Probed(NamedTuple):
+    """Of each seed [R]: held-out lift, and the mean over its people of -log of the share of the crowd before them."""
+
+    lift: Floats
+    depth: Floats  # tells more than a count of hits at one size
+
+
+def _probed(seeds: Floats, crowd: Floats, step: NDArray[Any], share: float) -> Probed:
+    """Seeds [R, M, W] among a crowd [P, W], each ranked by weights from its other folds."""
+    fold = np.arange(seeds.shape[1]) % PROBE_FOLDS
+    before = np.empty(seeds.shape[:2])
+    middle = crowd.mean(axis=0)
+    for one in range(min(PROBE_FOLDS, seeds.shape[1])):
+        weights = (seeds[:, fold != one].mean(axis=1) - middle) @ step  # [R, W]
+        scores = np.sort(crowd @ weights.T, axis=0)  # [P, R]
+        held = np.einsum("rmw,rw->rm", seeds[:, fold == one], weights)
+        places = [np.searchsorted(scores[:, r], held[r], side="right") for r in range(len(seeds))]
+        before[:, fold == one] = 1 - np.stack(places) / len(crowd)
+    return Probed((before < share).mean(axis=1) / share, -np.log(before + 1 / len(crowd)).mean(axis=1))
+
+
+def gain_p_value(ours: Floats, baseline: Floats, share: float, pool: float = np.inf) -> float:
+    """One-sided p that a seed found by only one of two rankings is found by ours no more often (McNemar's exact test)."""
+    difference = np.mean(ours < share, axis=0) - np.mean(baseline < share, axis=0)
+    certain = evaluation.certainty(metrics.recall(ours, share) * ours.shape[1], share, pool)
+    won, lost = (float(certain * np.maximum(way * difference, 0).sum()) for way in (1, -1))
+    return float(stats.beta.cdf(0.5, won, lost + 1)) if won > 0 else 1.0
+
+
+def verdict(
+    examples: Examples,
+    ours: Floats,
+    activity: Floats,
+    against: Against,
+    sizes: tuple[float, float | None],
+    settings: ExpandSettings,
+) -> Verdict:
+    """Expand only when, at this size, held-out lift is surely above chance and the seed surely no random active crowd.
+
+    `sizes` is the share in question and the largest one worth taking.
+    """
+    share, largest = sizes
+    confidence, pool = settings.confidence, examples.pool
+    lift = evaluation.lift_band(ours, share, confidence, pool)
+    by_activity = evaluation.lift_band(activity, share, confidence, pool).value
+    enough = examples.seeds >= FEWEST
+    above_chance, stands_out = lift.low > 1, against.p_value < (1 - confidence) / 2
+    as_good = gain_p_value(activity, ours, share, pool) >= 1 - confidence
+    reasons = [
+        f"held-out lift at {share:.2%} of the candidates is {lift.value:.2f} "
+        f"({confidence:.0%} band {lift.low:.2f} to {lift.high:.2f}): "
+        + ("above chance" if above_chance else "not surely above chance, which is 1"),
+        f"random seeds as active as this one reach {against.usual:.2f} by a plain probe ({against.high:.2f} at the most), "
+        f"this one {against.lift:.2f}: "
+        + ("it has more in common than being active" if stands_out else "no sure sign of more than being active"),
+        f"ranking by activity alone has a lift of {by_activity:.2f}: "
+        + (
+            "less than the list"
+            if by_activity < lift.value
+            else "as good"
+            if as_good
+            else "surely better than the list"
+        ),
+    ]
+    if not enough:
+        reasons.insert(0, f"{examples.seeds} seeds are too few to trust a list made of them; {FEWEST} are the least")
+    if not (enough and above_chance and stands_out and as_good):
+        if largest is None:
+            reasons.append(f"no size has a last half that is surely above a lift of {settings.min_lift:g}")
+        return Verdict(DO_NOT_EXPAND, tuple(reasons))
+    if largest is not None and share > 1.02 * largest:
+        most = round(largest * examples.candidates)
+        reasons.append(f"beyond {most:,} the last half of a list is not surely above a lift of {settings.min_lift:g}")
+        return Verdict(EXPAND, tuple(reasons), most)
+    return Verdict(EXPAND, tuple(reasons))
