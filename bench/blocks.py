@@ -35,7 +35,9 @@ def rows_of(representation: Representation, file: Path) -> NDArray[np.int64]:
 def log_lift(vectors: NDArray[np.float32], task: dict[str, NDArray[np.int64]]) -> float:
     """The log of lift@5 % of `logistic` on these columns."""
     background = expansion.draw_background(len(vectors), task["exclude"], 20_000, 0)
-    score = scoring.logistic(vectors[task["seed"]], vectors[background], np.random.default_rng(0))
+    seed = vectors[task["seed"]]
+    taught = scoring.Taught(seed, vectors[background], np.ones(len(seed)), seed[:0])
+    score = scoring.logistic(taught, np.random.default_rng(0))
     candidates = np.setdiff1d(np.arange(len(vectors)), np.union1d(task["seed"], task["exclude"]))
     first = max(1, round(SHARE * len(candidates)))
     top = candidates[np.argsort(-score(vectors[candidates]), kind="stable")[:first]]

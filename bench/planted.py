@@ -68,6 +68,8 @@ def examples(people: Population) -> Examples:
     at = np.searchsorted(people.seed, background) % len(people.seed)
     return Examples(
         seed=people.columns[people.seed],
+        weight=np.ones(len(people.seed)),
+        against=people.columns[:0],
         background=people.columns[background],
         seed_of=np.where(people.seed[at] == background, at, -1),
         candidates=USERS - len(people.seed),
@@ -92,7 +94,7 @@ def covered(run: int, seeds: int, strength: float) -> list[tuple[bool, float]]:
     quantiles = evaluation.hold_out(known, (SCORER,), SETTINGS, lambda done: None)[SCORER]
     result = []
     for share, truth in zip(SIZES, true_lifts(people, known, SIZES), strict=True):
-        band = evaluation.lift_band(quantiles, share, SETTINGS.confidence, known.pool)
+        band = evaluation.lift_band(quantiles, share, SETTINGS.confidence, known.doubt(SETTINGS.folds))
         result.append((band.low <= truth <= band.high, band.value / max(truth, 1e-9)))
     return result
 

@@ -84,11 +84,11 @@ def _ranking(data: tuple[Any, Any], keep: int) -> dict[str, Any]:
     """Seconds of `X @ w` and of the program's own ranking, from shards that it wrote itself."""
     import numpy as np
 
-    from lookalike import expansion, scoring
+    from lookalike import expansion, linear
     from lookalike.embeddings import Representation
 
     rows, weights = data
-    score = scoring.Linear(weights.astype(np.float64))
+    score = linear.Linear(weights.astype(np.float64))
     none_left_out = np.zeros(0, np.int64)
 
     def ours(representation: Representation) -> None:

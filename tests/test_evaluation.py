@@ -14,7 +14,7 @@ from scipy import stats
 from lookalike import evaluation, metrics, scoring, verdicts
 from lookalike.evaluation import ACTIVITY, Examples
 from lookalike.linear import Matrix
-from lookalike.scoring import Score, Scorer, Space
+from lookalike.scoring import Score, Scorer, Space, Taught
 from lookalike.settings import ExpandSettings
 
 Floats = NDArray[np.float64]
@@ -27,6 +27,8 @@ def examples_of(values: Floats, seed: NDArray[np.int64], background: NDArray[np.
     place = {int(row): at for at, row in enumerate(seed)}
     return Examples(
         seed=values[seed].astype(np.float32),
+        weight=np.ones(len(seed)),
+        against=np.zeros((0, values.shape[1]), np.float32),
         background=values[background].astype(np.float32),
         seed_of=np.array([place.get(int(row), -1) for row in background]),
         candidates=len(values) - len(seed),
@@ -97,9 +99,9 @@ def test_no_fold_sees_its_own_seeds_or_its_own_background(monkeypatch: pytest.Mo
     background = np.sort(rng.permutation(users)[:150])
     fits: list[tuple[set[int], set[int], list[set[int]]]] = []
 
-    def spy(of_seed: Matrix, of_background: Matrix, rng: np.random.Generator) -> Score:
+    def spy(taught: Taught, rng: np.random.Generator) -> Score:
         scored: list[set[int]] = []
-        fits.append((set(map(int, of_seed[:, 0])), set(map(int, of_background[:, 0])), scored))
+        fits.append((set(map(int, taught.seed[:, 0])), set(map(int, taught.background[:, 0])), scored))
 
         def score(block: Matrix) -> Floats:
             scored.append(set(map(int, block[:, 0])))
@@ -125,8 +127,8 @@ def test_no_fold_sees_its_own_seeds_or_its_own_background(monkeypatch: pytest.Mo
 def test_a_scorer_that_memorises_its_fit_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten thousand parameters for a few hundred users: any leak between fit and measure would show as lift."""
 
-    def memory(seed: Matrix, background: Matrix, rng: np.random.Generator) -> Score:
-        known = {tuple(row) for row in seed.tolist()}
+    def memory(taught: Taught, rng: np.random.Generator) -> Score:
+        known = {tuple(row) for row in taught.seed.tolist()}
         return lambda block: np.array([float(tuple(row) in known) for row in block.tolist()])
 
     monkeypatch.setitem(scoring.SCORERS, "memory", Scorer(memory, ("aggregates",)))

@@ -16,6 +16,7 @@ from lookalike import embeddings, expansion, records
 from lookalike.audience import Audience, Size, parse_size
 from lookalike.embeddings import Representation
 from lookalike.errors import ExpansionError, SettingsError, StateError
+from lookalike.expansion import People
 from lookalike.linear import Linear
 from lookalike.scoring import NAMES
 from lookalike.settings import ExpandSettings
@@ -168,7 +169,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Representation:
 
 def test_examples_name_the_seeds_in_the_background_and_leave_out_the_suppressed(live: Representation) -> None:
     seed, suppressed = np.arange(0, 200, 2), np.arange(150, 420, 3)
-    known = expansion.examples(live, seed, suppressed, ExpandSettings(background=500))
+    known = expansion.examples(live, People(seed, suppressed), ExpandSettings(background=500))
     assert known.candidates == USERS - len(np.union1d(seed, suppressed))
     assert np.array_equal(known.seed, live.gather(seed))
     there = known.seed_of >= 0
@@ -181,7 +182,7 @@ def test_examples_name_the_seeds_in_the_background_and_leave_out_the_suppressed(
 
 def test_a_seed_larger_than_the_background_is_sampled_and_nobody_of_it_is_a_stranger(live: Representation) -> None:
     seed = np.arange(0, 600)
-    known = expansion.examples(live, seed, NOBODY, ExpandSettings(background=100))
+    known = expansion.examples(live, People(seed, NOBODY), ExpandSettings(background=100))
     assert known.seeds == 100
     assert known.candidates == USERS - 600
     everyone = live.gather(np.arange(USERS))
@@ -228,7 +229,7 @@ def test_no_list_has_no_tier() -> None:
 
 
 def test_the_centroid_is_measured_beside_whatever_is_asked_for(live: Representation) -> None:
-    known = expansion.examples(live, np.arange(60), NOBODY, ExpandSettings(background=300))
+    known = expansion.examples(live, People(np.arange(60), NOBODY), ExpandSettings(background=300))
     assert expansion.scorers_for("auto", known) == tuple(name for name in NAMES if name not in ("transfer", "boosted"))
     for name in known.space.names():
         assert set(expansion.scorers_for(name, known)) == {"centroid", name}
@@ -236,7 +237,7 @@ def test_the_centroid_is_measured_beside_whatever_is_asked_for(live: Representat
         expansion.scorers_for("oracle", known)
     with pytest.raises(SettingsError, match="transfer needs what a training learns"):
         expansion.scorers_for("transfer", known)
-    many = expansion.examples(live, np.arange(600), NOBODY, ExpandSettings(background=1_000))
+    many = expansion.examples(live, People(np.arange(600), NOBODY), ExpandSettings(background=1_000))
     assert "boosted" in expansion.scorers_for("auto", many)
 
 
@@ -245,7 +246,9 @@ def test_a_decision_follows_its_settings_alone(live: Representation, asked: int 
     settings = ExpandSettings(repeats=1, folds=3, background=300)
     seed = np.arange(0, 120, 2)
     made = [
-        expansion.decide(expansion.examples(live, seed, NOBODY, settings), "auto", asked, settings, lambda done: None)
+        expansion.decide(
+            expansion.examples(live, People(seed, NOBODY), settings), "auto", asked, settings, lambda done: None
+        )
         for _ in range(2)
     ]
     assert made[0].scorer == made[1].scorer
@@ -264,7 +267,7 @@ def test_no_lift_is_above_the_highest_that_is_said_to_be_possible(tmp_path: Path
     write(space, values)
     live = embeddings.current(space)
     settings = ExpandSettings(repeats=2, background=1_000)
-    known = expansion.examples(live, seed, NOBODY, settings)
+    known = expansion.examples(live, People(seed, NOBODY), settings)
     for size in (35, 70, 350):
         choice = expansion.decide(known, "logistic", size, settings, lambda done: None)
         audience = Audience("a", Path("seed.csv"), Size(count=size))

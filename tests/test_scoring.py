@@ -6,9 +6,13 @@ from sklearn.linear_model import LogisticRegression
 
 from lookalike import linear
 from lookalike.linear import Standardised, ridge_logistic
-from lookalike.scoring import RankAverage, centroid, logistic
+from lookalike.scoring import RankAverage, Taught, centroid, logistic
 
 RNG = np.random.default_rng(0)
+
+
+def taught(seed: np.ndarray, background: np.ndarray) -> Taught:
+    return Taught(seed, background, np.ones(len(seed)), seed[:0])
 
 
 def problem(rows: int, width: int, seeds: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -71,8 +75,8 @@ def test_the_logistic_scorer_reads_raw_columns_of_any_scale() -> None:
     rng = np.random.default_rng(2)
     background, seed = rng.normal(0, 1, (800, 5)), rng.normal(0.7, 1, (60, 5))
     scale, shift = np.array([1e-3, 1, 50, 1e3, 7]), np.array([100.0, -5, 0, 2, 1e4])
-    plain = logistic(seed, background, np.random.default_rng(0))(background)
-    moved = logistic(seed * scale + shift, background * scale + shift, np.random.default_rng(0))(
+    plain = logistic(taught(seed, background), np.random.default_rng(0))(background)
+    moved = logistic(taught(seed * scale + shift, background * scale + shift), np.random.default_rng(0))(
         background * scale + shift
     )
     assert np.allclose(plain, moved, atol=1e-6)
@@ -88,9 +92,9 @@ def test_standardised_columns_have_mean_0_and_deviation_1_in_the_background() ->
 
 def test_a_seed_of_a_handful_takes_a_usual_ridge_and_of_equal_ridges_the_strongest_is_taken() -> None:
     x, y = problem(200, 3, 5)
-    assert linear.best_ridge(x, y, np.random.default_rng(0)) == linear.RIDGES[1]
+    assert linear.best_ridge(x, y, np.ones(len(y)), np.random.default_rng(0)) == linear.RIDGES[1]
     x, y = problem(400, 3, 40)
-    assert linear.best_ridge(np.zeros_like(x), y, np.random.default_rng(0)) == linear.RIDGES[-1]
+    assert linear.best_ridge(np.zeros_like(x), y, np.ones(len(y)), np.random.default_rng(0)) == linear.RIDGES[-1]
 
 
 def test_the_ridge_follows_the_evidence() -> None:
@@ -101,7 +105,7 @@ def test_the_ridge_follows_the_evidence() -> None:
     clear = nothing.copy()
     clear[:seeds, :10] += rng.normal(0, 0.6, 10)
     clear[:seeds, 0] -= 0.3
-    chosen = [linear.best_ridge(clear, y, np.random.default_rng(s)) for s in range(5)]
+    chosen = [linear.best_ridge(clear, y, np.ones(len(y)), np.random.default_rng(s)) for s in range(5)]
     assert np.median(chosen) < linear.RIDGES[-1]
 
 
@@ -110,7 +114,7 @@ def test_the_centroid_is_the_cosine_with_the_mean_of_the_seed() -> None:
     seed, block = rng.normal(0, 1, (30, 8)).astype(np.float32), rng.normal(0, 1, (50, 8)).astype(np.float32)
     mean = seed.astype(float).mean(0)
     expected = block.astype(float) @ mean / np.linalg.norm(mean)
-    assert np.allclose(centroid(seed, block, rng)(block), expected)
+    assert np.allclose(centroid(taught(seed, block), rng)(block), expected)
 
 
 def test_an_ensemble_is_the_mean_place_in_the_background_and_grows_beyond_it() -> None:

@@ -24,6 +24,8 @@ def examples_of(values: Floats, seed: NDArray[np.int64]) -> Examples:
     at[seed] = np.arange(len(seed))
     return Examples(
         seed=values[seed].astype(np.float32),
+        weight=np.ones(len(seed)),
+        against=np.zeros((0, values.shape[1]), np.float32),
         background=values.astype(np.float32),
         seed_of=at,
         candidates=len(values) - len(seed),
@@ -207,7 +209,7 @@ def test_seeds_with_nothing_to_find_are_not_expanded(draw: Seeds, share: float) 
 
 def test_a_scorer_without_an_opinion_is_never_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     """All scores equal: half the places would be counted as found, or none, if ties did not fall by chance."""
-    silent = Scorer(lambda seed, background, rng: Linear(np.zeros(seed.shape[1])), ("aggregates",))
+    silent = Scorer(lambda taught, rng: Linear(np.zeros(taught.seed.shape[1])), ("aggregates",))
     monkeypatch.setitem(scoring.SCORERS, "silent", silent)
     rng = np.random.default_rng(0)
     values = log_like(rng, 1_500, 4)

@@ -65,6 +65,7 @@ class Audience:
     size: Size
     scorer: str = "auto"
     suppress: tuple[Path, ...] = ()
+    negative: tuple[Path, ...] = ()  # people of whom fewer are wanted: churned, returned, fraud
     format: Literal["csv", "parquet"] = "csv"
     named: bool = True  # False when the name is only the seed file's
 
@@ -76,6 +77,7 @@ class _Definition:
     name: str | None = None
     scorer: str = "auto"
     suppress: tuple[str, ...] | str = ()
+    negative: tuple[str, ...] | str = ()
     format: Literal["csv", "parquet"] = "csv"
 
 
@@ -84,15 +86,19 @@ def load(path: Path) -> Audience:
     values: dict[str, Any] = read_toml(path)
     definition = checked(_Definition, values, str(path))
     folder = path.parent
-    suppress = (definition.suppress,) if isinstance(definition.suppress, str) else definition.suppress
     return Audience(
         name=checked_name(definition.name or path.stem),
         seed=folder / definition.seed,
         size=parse_size(definition.size),
         scorer=definition.scorer,
-        suppress=tuple(folder / file for file in suppress),
+        suppress=_beside(folder, definition.suppress),
+        negative=_beside(folder, definition.negative),
         format=definition.format,
     )
+
+
+def _beside(folder: Path, files: tuple[str, ...] | str) -> tuple[Path, ...]:
+    return tuple(folder / file for file in ((files,) if isinstance(files, str) else files))
 
 
 def changed(audience: Audience, **flags: Any) -> Audience:
@@ -106,7 +112,7 @@ def changed(audience: Audience, **flags: Any) -> Audience:
 def described(audience: Audience) -> dict[str, Any]:
     """The definition as plain values for a manifest; file names without folders, which would tell of the machine."""
     values = asdict(audience) | {"seed": audience.seed.name, "size": str(audience.size)}
-    return values | {"suppress": [file.name for file in audience.suppress]}
+    return values | {name: [file.name for file in values[name]] for name in ("suppress", "negative")}
 
 
 def named_after(seed: Path, size: Size) -> Audience:

@@ -209,11 +209,18 @@ def expand(
     seed: Annotated[Path | None, typer.Option(help="CSV with a column user_id: the people to find more of.")] = None,
     size: Annotated[str | None, typer.Option(help="How many: 500000, 5%, or auto.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the audience; the seed file's if not given.")] = None,
-    scorer: Annotated[str | None, typer.Option(help="auto, centroid, logistic or ensemble.")] = None,
+    scorer: Annotated[str | None, typer.Option(help="auto, or a scorer of docs/concepts.md.")] = None,
     suppress: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="CSV of user_ids that must not be listed; repeat.")
     ] = None,
+    negative: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="CSV of user_ids of whom fewer are wanted: churned, fraud; repeat."),
+    ] = None,
     form: Annotated[str | None, typer.Option("--format", help="csv or parquet.")] = None,
+    min_lift: Annotated[
+        float | None, typer.Option(help="Lift that the last half of an auto size must surely have; 1 if not given.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write the list against the verdict.")] = False,
 ) -> None:
     """Rank everybody by likeness to a seed and write the list, with how good it is on held-out people.
@@ -222,6 +229,7 @@ def expand(
     """
     from lookalike import audience as audiences
     from lookalike import pipeline, tables
+    from lookalike.settings import changed
 
     asked = audiences.parse_size(size) if size is not None else None
     flags = {"name": name, "seed": seed, "size": asked, "scorer": scorer, "format": form}
@@ -239,8 +247,11 @@ def expand(
         audience = audiences.changed(audiences.named_after(seed, asked), **flags)
     if suppress:
         audience = audiences.changed(audience, suppress=(*audience.suppress, *suppress))
+    if negative:
+        audience = audiences.changed(audience, negative=(*audience.negative, *negative))
     console = edge().console
-    done = pipeline.expand(edge().workspace, audience, edge().settings().expand, force, console)
+    settings = changed(edge().settings().expand, min_lift=min_lift)
+    done = pipeline.expand(edge().workspace, audience, settings, force, console)
     console.result(done, *tables.of_expand(done))
     if done["prospects"] is None:
         raise ExpansionError(

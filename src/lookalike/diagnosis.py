@@ -67,7 +67,7 @@ def check_suppression(given: int, matched: int) -> None:
         )
 
 
-def warnings_of(facts: SeedFacts, given: int, suppressed: int, unused: tuple[str, ...]) -> list[str]:
+def warnings_of(facts: SeedFacts, given: int, suppressed: int) -> list[str]:
     """What an analyst should know before trusting the list, one sentence each."""
     found = []
     if given and not suppressed:
@@ -77,6 +77,13 @@ def warnings_of(facts: SeedFacts, given: int, suppressed: int, unused: tuple[str
             f"{facts.unmatched:,} of {facts.distinct:,} seed ids are no known users: "
             f"the list is made from the other {facts.matched:,}"
         )
-    if any(name.strip().lower() == "value" for name in unused):
-        found.append("the seed's column value is not used: every seed counts the same")
     return found
+
+
+def negative_warnings(files: tuple[Path, ...], matched: int) -> list[str]:
+    """Lists of people of whom fewer are wanted that name hardly anybody."""
+    if not files or matched >= MIN_SEED:
+        return []
+    return [
+        f"the negative examples name {matched:,} known users who are no seeds: too few to learn from, yet they count"
+    ]

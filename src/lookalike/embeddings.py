@@ -224,6 +224,17 @@ def match(representation: Representation, ids: pl.DataFrame) -> NDArray[np.int64
     return np.sort(found["row"].to_numpy().astype(np.int64))
 
 
+def matched(representation: Representation, values: pl.DataFrame) -> pl.DataFrame:
+    """`row` and `value` of the ids (columns `user_id`, `value`, no id twice) that are known, by ascending row."""
+    found = _read_ids(
+        representation,
+        lambda known: known.join(values.lazy(), on="user_id", how="inner").select(
+            pl.col("row").cast(pl.Int64), "value"
+        ),
+    )
+    return found.sort("row")
+
+
 def user_ids(representation: Representation, rows: NDArray[np.int64]) -> pl.Series:
     """The ids of some rows, in the order of `rows`."""
     wanted = pl.LazyFrame({"row": rows, "place": np.arange(len(rows))})

@@ -17,7 +17,7 @@ from scipy import stats
 
 from lookalike import metrics
 from lookalike.linear import Matrix
-from lookalike.scoring import NAMES, Space, fit_all
+from lookalike.scoring import NAMES, Space, Taught, fit_all
 from lookalike.settings import ExpandSettings
 
 Floats = NDArray[np.float64]
@@ -49,6 +49,8 @@ class Examples:
     """What is known before ranking. Rows of `background` are eligible users, some of them seeds."""
 
     seed: Matrix  # [M, W]
+    weight: Floats  # [M]: how much each seed counts, 1 on average
+    against: Matrix  # [K, W]: people of whom fewer are wanted
     background: Matrix  # [P, W]
     seed_of: NDArray[np.int64]  # [P]: the place in `seed` of a background row that is one, else -1
     candidates: int  # all who could be listed
@@ -56,14 +58,43 @@ class Examples:
     activity: int  # the column that holds the log count of events
 
     @property
+    def taught(self) -> Taught:
+        return Taught(self.seed, self.background, self.weight, self.against)
+
+    @property
     def seeds(self) -> int:
         return len(self.seed)
 
-    @property
-    def pool(self) -> float:
-        """How many users drawn from an endless crowd tell as much of the candidates as this background; all of them: inf."""
+    def doubt(self, folds: int) -> "Doubt":
+        """Of figures held out on so many folds."""
         drawn = int((self.seed_of < 0).sum())
-        return drawn / (1 - drawn / self.candidates) if drawn < self.candidates else np.inf
+        pool = drawn / (1 - drawn / self.candidates) if drawn < self.candidates else np.inf
+        return Doubt(pool, min(folds, self.seeds))
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Why held-out hits tell less than as many independent ones.
+
+    `pool` is how many users drawn from an endless crowd tell as much of the candidates as the background does: the border
+    of a size is known only as well as they tell. Folds share the people they are fitted on: their variance grows by
+    1 / (folds - 1) (Nadeau and Bengio 2003).
+    """
+
+    pool: float = np.inf
+    folds: int | None = None
+
+    def counted(self, hits: float, share: float) -> float:
+        """What part of the hits to count, so that a binomial band has all the noise.
+
+        The relative variance of lift is that of the hits, 1 / hits, and that of the pool's users within the border,
+        1 / (share * pool); hits / (1 + hits / (share * pool)) of them have both.
+        """
+        part = share * self.pool / (hits + share * self.pool) if np.isfinite(self.pool) else 1.0
+        return float(part * (1 - 1 / self.folds)) if self.folds else float(part)
+
+
+SURE = Doubt()
 
 
 @dataclass(frozen=True)
@@ -127,7 +158,8 @@ def _held_out(
 ) -> dict[str, Floats]:
     """Fits without one fold and gives each method's places of that fold's seeds."""
     held, apart = split.seed == fold, split.background == fold
-    fitted = fit_all(names, examples.space, examples.seed[~held], examples.background[~apart], rng)
+    taught = Taught(examples.seed[~held], examples.background[~apart], examples.weight[~held], examples.against)
+    fitted = fit_all(names, examples.space, taught, rng)
     fitted[ACTIVITY] = lambda block: block[:, examples.activity].astype(np.float64)
     pool = examples.background[apart & (examples.seed_of < 0)]
     chance = rng.random(int(held.sum()))  # the same for all, so that methods differ by their scores alone
@@ -157,37 +189,27 @@ def places(held: Floats, pool: Floats, candidates: int, chance: Floats) -> Float
 # --- curves ----------------------------------------------------------------------------------------------------------
 
 
-def recall_band(quantiles: Floats, share: float, confidence: float, pool: float = np.inf) -> Band:
+def recall_band(quantiles: Floats, share: float, confidence: float, doubt: Doubt = SURE) -> Band:
     """Recall at a share of the candidates with an exact binomial band (Clopper and Pearson 1934).
 
-    Repeats refine the estimate but bring no new people, so the band counts each seed once. `pool` is how many background
-    users stand for the candidates: the border of a size is known only as well as they tell, see `certainty`.
+    Repeats refine the estimate but bring no new people, so the band counts each seed once, and less by what `doubt` says.
     """
     seeds = quantiles.shape[1]
     hits = metrics.recall(quantiles, share) * seeds
-    certain = certainty(hits, share, pool)
+    certain = doubt.counted(hits, share)
     return _binomial(hits * certain, seeds * certain, confidence)
 
 
-def lift_band(quantiles: Floats, share: float, confidence: float, pool: float = np.inf) -> Band:
-    return recall_band(quantiles, share, confidence, pool).over(share)
+def lift_band(quantiles: Floats, share: float, confidence: float, doubt: Doubt = SURE) -> Band:
+    return recall_band(quantiles, share, confidence, doubt).over(share)
 
 
-def marginal_band(quantiles: Floats, first: float, last: float, confidence: float, pool: float = np.inf) -> Band:
+def marginal_band(quantiles: Floats, first: float, last: float, confidence: float, doubt: Doubt = SURE) -> Band:
     """Lift of the ranks between two shares of the candidates alone."""
     seeds, width = quantiles.shape[1], last - first
     hits = (metrics.recall(quantiles, last) - metrics.recall(quantiles, first)) * seeds
-    certain = certainty(hits, width, pool)
+    certain = doubt.counted(hits, width)
     return _binomial(hits * certain, seeds * certain, confidence).over(width)
-
-
-def certainty(hits: float, share: float, pool: float) -> float:
-    """What part of the hits to count, so that a binomial band also holds the noise of the border.
-
-    The relative variance of lift is that of the hits, 1 / hits, and that of the pool's users within the border,
-    1 / (share * pool); hits / (1 + hits / (share * pool)) of them have both. 1 when the pool is large beside the seed.
-    """
-    return float(share * pool / (hits + share * pool)) if np.isfinite(pool) else 1.0
 
 
 def _binomial(hits: float, trials: float, confidence: float) -> Band:
@@ -206,11 +228,11 @@ def shares(candidates: int, asked: float | None) -> list[float]:
 
 
 def curve(
-    quantiles: Floats, at: list[float], candidates: int, confidence: float, pool: float = np.inf
+    quantiles: Floats, at: list[float], candidates: int, confidence: float, doubt: Doubt = SURE
 ) -> list[dict[str, float]]:
     points = []
     for share in at:
-        recall = recall_band(quantiles, share, confidence, pool)
+        recall = recall_band(quantiles, share, confidence, doubt)
         lift = recall.over(share)
         points.append(
             {
@@ -236,12 +258,12 @@ def random_curve(at: list[float], candidates: int) -> list[dict[str, float]]:
 
 
 def summary(
-    quantiles: Quantiles, scorer: str, share: float, confidence: float, pool: float = np.inf
+    quantiles: Quantiles, scorer: str, share: float, confidence: float, doubt: Doubt = SURE
 ) -> list[dict[str, Any]]:
     """The bake-off: each scorer with its lift at the asked size."""
     rows = []
     for name in (name for name in quantiles if name in NAMES):
-        band = lift_band(quantiles[name], share, confidence, pool)
+        band = lift_band(quantiles[name], share, confidence, doubt)
         rows.append(
             {
                 "name": name,

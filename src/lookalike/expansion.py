@@ -4,7 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,23 +98,56 @@ def draw(rows: Rows, most: int, seed: int) -> Rows:
     return np.sort(np.random.default_rng([seed, 6]).permutation(rows)[:most])
 
 
+@dataclass(frozen=True)
+class People:
+    """Who teaches and who must not be listed, all as ascending rows."""
+
+    seed: Rows
+    suppressed: Rows
+    value: Floats | None = None  # of each seed; None where all are worth the same
+    against: Rows = field(default_factory=lambda: np.zeros(0, np.int64))  # of whom fewer are wanted
+
+    @property
+    def left_out(self) -> Rows:
+        return np.union1d(self.seed, self.suppressed)
+
+
 def examples(
-    representation: Representation, seed: Rows, suppressed: Rows, settings: ExpandSettings, prior: Prior | None = None
+    representation: Representation, people: People, settings: ExpandSettings, prior: Prior | None = None
 ) -> Examples:
     """The vectors of the seed, or of a sample of a large one, and of a background."""
+    seed, suppressed = people.seed, people.suppressed
     background = draw_background(representation.users, suppressed, settings.background, settings.random_seed)
     taught = draw(seed, settings.background, settings.random_seed)
     # seeds that the sample passed over are no candidates either
     background = background[_within(background, taught) | ~_within(background, seed)]
-    listed = np.union1d(seed, suppressed)
+    value = people.value if people.value is not None else np.ones(len(seed))
     return Examples(
         seed=representation.gather(taught),
+        weight=weights(value[np.searchsorted(seed, taught)]),
+        against=representation.gather(draw(people.against, settings.background, settings.random_seed)),
         background=representation.gather(background),
         seed_of=np.where(_within(background, taught), np.searchsorted(taught, background), -1),
-        candidates=representation.users - len(listed),
+        candidates=representation.users - len(people.left_out),
         space=Space(lambda blocks: representation.columns(*blocks), prior),
         activity=representation.column("log_events"),
     )
+
+
+def weights(value: Floats) -> Floats:
+    """Values as weights of mean 1; the largest and smallest twentieth count as the one next to them (winsorised).
+
+    One customer worth a hundred others would else be the audience.
+    """
+    low, high = np.quantile(value, [0.05, 0.95])
+    held = np.clip(value, low, high)
+    kept: Floats = held / held.mean()
+    return kept
+
+
+def effective(weight: Floats) -> float:
+    """How many seeds of equal weight tell as much (Kish 1965)."""
+    return float(weight.sum() ** 2 / (weight**2).sum())
 
 
 def decide(
@@ -129,7 +162,9 @@ def decide(
         chosen = verdicts.choose(quantiles, names, share)
         quantiles[AUTO] = verdicts.of_choice(quantiles, names, share, settings.random_seed)
     ours = quantiles[scorer]
-    largest = verdicts.largest_size(ours, known.candidates, settings.confidence, known.pool, settings.min_lift)
+    largest = verdicts.largest_size(
+        ours, known.candidates, settings.confidence, known.doubt(settings.folds), settings.min_lift
+    )
     if asked is None:
         share = largest or share
     against = verdicts.against_random(known, share, settings)
@@ -140,7 +175,7 @@ def decide(
 def fit(known: Examples, scorer: str, settings: ExpandSettings) -> Score:
     """The scorer fitted on the whole seed."""
     rng = np.random.default_rng([settings.random_seed, 5])
-    return fit_all((scorer,), known.space, known.seed, known.background, rng)[scorer]
+    return fit_all((scorer,), known.space, known.taught, rng)[scorer]
 
 
 def rank(

@@ -72,13 +72,18 @@ class Prior:
         return root
 
 
-def best_ridge(x: Floats, y: Floats, rng: np.random.Generator) -> float:
-    """The ridge by which held-out seeds are ranked best; a usual one where seeds are too few to tell."""
+def best_ridge(x: Floats, y: Floats, weight: Floats, rng: np.random.Generator) -> float:
+    """The ridge by which held-out seeds are ranked best; a usual one where seeds are too few to tell.
+
+    x [n, W], y [n] of 1 and 0, weight [n].
+    """
     seeds = int(y.sum())
     if seeds < 2 * RIDGE_FOLDS:
         return RIDGES[1]
     fold = np.concatenate([rng.permutation(np.arange(n) % RIDGE_FOLDS) for n in (seeds, len(y) - seeds)])
-    used = np.repeat(fold != np.arange(RIDGE_FOLDS)[:, None], len(RIDGES), axis=0).astype(float)  # [folds * ridges, n]
+    used = (
+        np.repeat(fold != np.arange(RIDGE_FOLDS)[:, None], len(RIDGES), axis=0).astype(float) * weight
+    )  # [folds * ridges, n]
     weights = ridge_logistic(x, y, used, np.tile(RIDGES, RIDGE_FOLDS))
     scores = (x @ weights.T).T.reshape(RIDGE_FOLDS, len(RIDGES), -1)
     worth = np.zeros(len(RIDGES))
@@ -98,7 +103,7 @@ def ranking(seeds: Floats, background: Floats) -> float:
 def ridge_logistic(x: Floats, y: Floats, used: Floats, ridges: Floats, offset: Floats | float = 0.0) -> Floats:
     """Weights [Q, W] of Q logistic regressions over the same rows, without their intercepts, which rank nothing.
 
-    Problem q reads the rows where used[q] is 1 and penalises by ridges[q] / 2 · |w|². All are solved at once, in the
+    Problem q weighs the rows by used[q] and penalises by ridges[q] / 2 · |w|². All are solved at once, in the
     eigenbasis of the columns scaled by the Hessian at the base rate, where each is nearly round: a few steps do.
     x [n, W], y [n] or one row a problem [Q, n], used [Q, n], ridges [Q]; `offset` [n] is added to the log odds.
     """

@@ -15,9 +15,9 @@ NUMBER = r"^[+-]?\d+(\.\d+)?$"
 ESCAPED = r"^'+[=+\-@\t\r]"  # our own ' comes first, whatever the id begins with
 
 
-def read_ids(path: Path) -> IdList:
-    """The ids of a seed or a suppression list. Raises DataError when it cannot be read whole."""
-    found = ids.read(path)
+def read_ids(path: Path, with_values: bool = False) -> IdList:
+    """The ids of a seed or another list. Raises DataError when it cannot be read whole, or a value is no weight."""
+    found = ids.read(path, with_values)
     # our own lists put ' before an id that a spreadsheet would run; given back, it is the same id again
     column = pl.col("user_id")
     escaped = pl.when(column.str.contains(ESCAPED)).then(column.str.slice(1)).otherwise(column)

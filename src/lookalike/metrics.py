@@ -25,17 +25,18 @@ def ndcg_at(hits: Floats, relevant: Floats) -> float:
 ITEM_METRICS: dict[str, Callable[[Floats, Floats], float]] = {"recall@20": recall_at, "ndcg@20": ndcg_at}
 
 
-def recall(quantiles: Floats, share: float) -> float:
-    """Held-out seeds found in the first `share` of the candidates / all of them.
+def recall(quantiles: Floats, share: float, weight: Floats | None = None) -> float:
+    """Held-out seeds found in the first `share` of the candidates / all of them; by weight [M], what they are worth.
 
     quantiles [R, M]: of each held-out seed, the share of the candidates ranked before it, in each repeat.
     """
-    return float(np.mean(quantiles < share))
+    found = quantiles < share
+    return float(np.mean(found) if weight is None else np.average(found, axis=1, weights=weight).mean())
 
 
-def lift(quantiles: Floats, share: float) -> float:
+def lift(quantiles: Floats, share: float, weight: Floats | None = None) -> float:
     """recall / share: how many times more held-out seeds than a random order finds. 1 is chance."""
-    return recall(quantiles, share) / share
+    return recall(quantiles, share, weight) / share
 
 
 def auc(quantiles: Floats) -> float:

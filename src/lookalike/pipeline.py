@@ -17,7 +17,7 @@ from lookalike.audience import Audience
 from lookalike.embeddings import Representation
 from lookalike.errors import SettingsError, StateError
 from lookalike.evaluation import Examples
-from lookalike.expansion import Choice, Rows
+from lookalike.expansion import Choice, People, Rows
 from lookalike.ingest import IngestOptions
 from lookalike.provenance import now, versions
 from lookalike.settings import ExpandSettings
@@ -61,21 +61,25 @@ def expand(workspace: Workspace, audience: Audience, settings: ExpandSettings, f
     with workspace.locked(), threadpool_limits(1, "blas"):
         representation = embeddings.current(workspace)
         _check_name(folder, audience)
-        people = _people(workspace, representation, audience, talk)
+        read = _people(workspace, representation, audience, talk)
+        people = read.people
         asked = expansion.size_among(audience.size, representation.users - len(people.left_out))
         prior = priors.of_run(workspace, representation.manifest["run"])
-        known = expansion.examples(representation, people.seed, people.suppressed, settings, prior)
+        known = expansion.examples(representation, people, settings, prior)
         with talk.progress("measuring on held-out seeds", total=settings.repeats * settings.folds) as step:
             choice = expansion.decide(known, audience.scorer, asked, settings, step)
         found = records.evaluation_record(audience, settings, representation, known, choice)
-        found |= {"created": now(), "seed": people.seed_facts | {"used": known.seeds}}
-        found |= {"suppression": people.suppression, "warnings": people.warnings}
+        found |= {
+            "created": now(),
+            "seed": read.seed_facts | {"used": known.seeds, "effective": expansion.effective(known.weight)},
+        }
+        found |= {"suppression": read.suppression, "warnings": read.warnings}
         found["verdict"]["forced"] = force and not choice.verdict.expand
         ranked = None
         if choice.verdict.expand or force:
             ranked = _ranked(representation, known, choice, people.left_out, settings, talk)
             found |= _about_list(workspace, representation, ranked, people.suppressed, settings)
-        _write_expansion(folder, representation, audience, (found, people.inputs), ranked, talk)
+        _write_expansion(folder, representation, audience, (found, read.inputs), ranked, talk)
     return records.expand_summary(found, folder, audience.format)
 
 
@@ -92,35 +96,42 @@ def _check_name(folder: Path, audience: Audience) -> None:
 
 
 @dataclass(frozen=True)
-class _People:
-    """Who teaches and who must not be listed, all as ascending rows; and what is to be said of them."""
+class _Read:
+    """The people, and what is to be said of the lists they came from."""
 
-    seed: Rows
-    suppressed: Rows
+    people: People
     seed_facts: Result
     suppression: Result
     inputs: list[dict[str, str]]  # the seed's file first
     warnings: list[str]
 
-    @property
-    def left_out(self) -> Rows:
-        return np.union1d(self.seed, self.suppressed)
 
-
-def _people(workspace: Workspace, representation: Representation, audience: Audience, talk: Talk) -> _People:
-    files = (audience.seed, *audience.suppress)
-    read = [lists.read_ids(file) for file in files]
-    inputs = [{"name": file.name, "sha256": sha256(file)} for file in files]
-    given = pl.concat([one.ids for one in read[1:]]).unique() if audience.suppress else pl.DataFrame({"user_id": []})
-    suppressed = embeddings.match(representation, lists.either_way(given)) if len(given) else np.zeros(0, np.int64)
-    diagnosis.check_suppression(len(given), len(suppressed))
-    seed, facts = diagnosis.match_seed(representation, read[0].ids, suppressed, audience.seed)
-    warnings = diagnosis.warnings_of(facts, len(given), len(suppressed), read[0].unused)
+def _people(workspace: Workspace, representation: Representation, audience: Audience, talk: Talk) -> _Read:
+    files = (audience.seed, *audience.suppress, *audience.negative)
+    inputs = [{"name": file.name, "sha256": sha256(file)} for file in files if file.exists()]
+    given = lists.read_ids(audience.seed, with_values=True)
+    suppress = _ids_of(audience.suppress)
+    suppressed = embeddings.match(representation, lists.either_way(suppress))
+    diagnosis.check_suppression(len(suppress), len(suppressed))
+    seed, facts = diagnosis.match_seed(representation, given.ids.select("user_id"), suppressed, audience.seed)
+    value = None
+    if "value" in given.ids.columns:
+        worth = given.ids.group_by("user_id").agg(pl.col("value").sum())
+        value = embeddings.matched(representation, worth)["value"].to_numpy()
+    against = np.setdiff1d(embeddings.match(representation, _ids_of(audience.negative)), seed)
+    warnings = diagnosis.warnings_of(facts, len(suppress), len(suppressed))
+    warnings += diagnosis.negative_warnings(audience.negative, len(against))
     warnings += _newer(workspace, representation)
     for warning in warnings:
         talk.note(f"warning: {warning}")
-    suppression = {"given": len(given), "matched": len(suppressed)}
-    return _People(seed, suppressed, facts.as_dict(), suppression, inputs, warnings)
+    suppression = {"given": len(suppress), "matched": len(suppressed)}
+    said = facts.as_dict() | {"valued": value is not None, "negative": len(against)}
+    return _Read(People(seed, suppressed, value, against), said, suppression, inputs, warnings)
+
+
+def _ids_of(files: tuple[Path, ...]) -> pl.DataFrame:
+    read = [lists.read_ids(file).ids.select("user_id") for file in files]
+    return pl.concat(read).unique() if read else pl.DataFrame({"user_id": []}, schema={"user_id": pl.String})
 
 
 def _newer(workspace: Workspace, representation: Representation) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from lookalike import evaluation, insights
+from lookalike import evaluation, insights, metrics
 from lookalike.audience import Audience
 from lookalike.embeddings import Representation
 from lookalike.evaluation import Examples
@@ -21,15 +21,15 @@ def evaluation_record(
 ) -> Result:
     """All that was measured, as evaluation.json holds it."""
     confidence, quantiles = settings.confidence, choice.quantiles
+    doubt = known.doubt(settings.folds)
     curves_of = {name: values for name, values in quantiles.items() if name != AUTO} | {choice.scorer: choice.found}
     at = evaluation.shares(known.candidates, choice.share)
     curves = {
-        name: evaluation.curve(values, at, known.candidates, confidence, known.pool)
-        for name, values in curves_of.items()
+        name: evaluation.curve(values, at, known.candidates, confidence, doubt) for name, values in curves_of.items()
     }
-    lift = evaluation.lift_band(choice.found, choice.share, confidence, known.pool)
-    recall = evaluation.recall_band(choice.found, choice.share, confidence, known.pool)
-    activity = evaluation.lift_band(quantiles[evaluation.ACTIVITY], choice.share, confidence, known.pool)
+    lift = evaluation.lift_band(choice.found, choice.share, confidence, doubt)
+    recall = evaluation.recall_band(choice.found, choice.share, confidence, doubt)
+    activity = evaluation.lift_band(quantiles[evaluation.ACTIVITY], choice.share, confidence, doubt)
     manifest = representation.manifest
     hidden = known.seeds // min(settings.folds, known.seeds)
     return {
@@ -61,9 +61,10 @@ def evaluation_record(
             "recall": recall.value,
             "recall_low": recall.low,
             "recall_high": recall.high,
+            "value_lift": metrics.lift(choice.found, choice.share, known.weight),
         },
         "curves": curves | {evaluation.RANDOM: evaluation.random_curve(at, known.candidates)},
-        "scorers": evaluation.summary(quantiles, choice.scorer, choice.share, confidence, known.pool),
+        "scorers": evaluation.summary(quantiles, choice.scorer, choice.share, confidence, doubt),
         "tiers": [],
         "insights": None,
         "representation": {

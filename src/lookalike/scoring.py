@@ -1,8 +1,8 @@
 """Scorers: ways to rank candidates against a seed.
 
-A scorer is `fit(seed [M, W], background [P, W], rng) -> (block [n, W] -> scores [n])`. Higher is more alike; a score has
-no unit. Whatever it learns, it learns from the two samples; the candidates are then streamed past it in blocks. One that
-also reads what the log's own audiences taught is `fit(…, prior)`.
+A scorer is `fit(taught, rng) -> (block [n, W] -> scores [n])`. Higher is more alike; a score has no unit. Whatever it
+learns, it learns from the samples in `Taught`; the candidates are then streamed past it in blocks. One that also reads
+what the log's own audiences taught is `fit(taught, rng, prior)`.
 
 To add one: a function and a line in `SCORERS`, with the blocks of columns it reads. The contract tests, the bake-off and
 the report then cover it.
@@ -23,15 +23,39 @@ from lookalike.linear import Linear, Matrix, Prior, Standardised, best_ridge, ra
 Scores = NDArray[np.float64]
 Score = Callable[[Matrix], Scores]
 Rng = np.random.Generator
-Fit = Callable[[Matrix, Matrix, Rng], Score]
 
+
+@dataclass(frozen=True)
+class Taught:
+    """What a scorer learns from, each a sample of users with the same columns."""
+
+    seed: Matrix  # [M, W]
+    background: Matrix  # [P, W]: of everybody eligible, seeds among them
+    weight: Scores  # [M]: how much each seed counts, 1 on average
+    against: Matrix  # [K, W]: people of whom fewer are wanted; often none
+
+    @property
+    def mean(self) -> Scores:
+        """Of the seed, [W], by weight."""
+        middle: Scores = self.weight @ self.seed.astype(np.float64) / self.weight.sum()
+        return middle
+
+    def __getitem__(self, columns: NDArray[np.int64]) -> "Taught":
+        parts = (self.seed[:, columns], self.background[:, columns], self.weight, self.against[:, columns])
+        return Taught(*parts)
+
+
+AWAY = 0.5  # how much of the likeness to those of whom fewer are wanted is taken off (Rocchio 1971)
 
 # --- by the vectors alone --------------------------------------------------------------------------------------------
 
 
-def centroid(seed: Matrix, background: Matrix, rng: Rng) -> Score:
+def centroid(taught: Taught, rng: Rng) -> Score:
     """Dot product with the mean of the seed's unit vectors, made unit length again."""
-    return Linear(_unit(seed.astype(np.float64).mean(axis=0)))
+    middle = _unit(taught.mean)
+    if len(taught.against):
+        middle = _unit(middle - AWAY * _unit(taught.against.mean(axis=0, dtype=np.float64)))
+    return Linear(middle)
 
 
 CLUSTERS = (2, 4, 8)
@@ -39,18 +63,18 @@ SEEDS_PER_CLUSTER = 12
 SHARPNESS = 10.0
 
 
-def centroids(seed: Matrix, background: Matrix, rng: Rng) -> Score:
+def centroids(taught: Taught, rng: Rng) -> Score:
     """Soft maximum of the dot products with the centres of the seed's clusters (RALM's clusters of a seed, KDD 2019).
 
     How many clusters there are is chosen by how well they rank a part of the seed that they were not made from.
     """
+    seed, background = taught.seed, taught.background
     apart = rng.permutation(len(seed)) < len(seed) // 4
     able = [count for count in CLUSTERS if count * SEEDS_PER_CLUSTER <= (~apart).sum()]
-    tried = {count: SoftMaximum.of(seed[~apart], count) for count in (1, *able)}
-    worth = (
-        {count: ranking(score(seed[apart]), score(background)) for count, score in tried.items()} if able else {1: 0}
-    )
-    return SoftMaximum.of(seed, max(worth, key=lambda count: worth[count]))
+    tried = {n: SoftMaximum.of(seed[~apart], taught.weight[~apart], n) for n in (1, *able)} if able else {}
+    worth = {n: ranking(score(seed[apart]), score(background)) for n, score in tried.items()}
+    best = SoftMaximum.of(seed, taught.weight, max(worth, key=lambda n: worth[n], default=1))
+    return Away(best, SoftMaximum.of(taught.against, np.ones(len(taught.against)), 1)) if len(taught.against) else best
 
 
 @dataclass(frozen=True)
@@ -60,11 +84,11 @@ class SoftMaximum:
     centres: Scores
 
     @classmethod
-    def of(cls, seed: Matrix, count: int) -> "SoftMaximum":
+    def of(cls, seed: Matrix, weight: Scores, count: int) -> "SoftMaximum":
         if count == 1:
-            return cls(_unit(seed.astype(np.float64).mean(axis=0))[None])
+            return cls(_unit(weight @ seed.astype(np.float64))[None])
         means = faiss.Kmeans(seed.shape[1], count, niter=20, nredo=3, seed=1, spherical=True, min_points_per_centroid=1)
-        means.train(np.ascontiguousarray(seed, np.float32))
+        means.train(np.ascontiguousarray(seed, np.float32), weights=weight.astype(np.float32))
         return cls(np.asarray(means.centroids, np.float64))
 
     def __call__(self, block: Matrix) -> Scores:
@@ -76,13 +100,31 @@ NEAREST = 5
 MOST_NEIGHBOURS = 2_000
 
 
-def neighbours(seed: Matrix, background: Matrix, rng: Rng) -> Score:
-    """Mean dot product with the five nearest seeds; of a large seed, of a sample of it."""
-    kept = seed[np.sort(rng.permutation(len(seed))[:MOST_NEIGHBOURS])].astype(np.float64)
+@dataclass(frozen=True)
+class Away:
+    """One score less a part of another."""
+
+    to: Score
+    off: Score
+
+    def __call__(self, block: Matrix) -> Scores:
+        return self.to(block) - AWAY * self.off(block)
+
+
+def neighbours(taught: Taught, rng: Rng) -> Score:
+    """Mean dot product with the five nearest seeds; of a large seed, of a sample of it, drawn by weight."""
+    near = _near(taught.seed, taught.weight, rng)
+    return Away(near, _near(taught.against, np.ones(len(taught.against)), rng)) if len(taught.against) else near
+
+
+def _near(people: Matrix, weight: Scores, rng: Rng) -> Score:
+    keys = rng.exponential(size=len(people)) / weight  # the smallest are a sample by weight (Efraimidis and Spirakis)
+    rows = np.sort(np.argsort(keys, kind="stable")[:MOST_NEIGHBOURS])
+    kept, closer = people[rows].astype(np.float64), np.log(weight[rows]) / SHARPNESS
     first = min(NEAREST, len(kept))
 
     def score(block: Matrix) -> Scores:
-        near = block.astype(np.float64, copy=False) @ kept.T
+        near = block.astype(np.float64, copy=False) @ kept.T + closer
         return cast(Scores, np.partition(near, len(kept) - first, axis=1)[:, len(kept) - first :].mean(axis=1))
 
     return score
@@ -94,15 +136,17 @@ WHITENING = 30.0
 FIT_ROWS = 5_000  # background rows a fit reads, or ten a seed where that is more
 
 
-def background(seed: Matrix, background: Matrix, rng: Rng) -> Score:
+def background(taught: Taught, rng: Rng) -> Score:
     """The seed's mean minus the background's, in columns of which the correlation is partly taken out (Fisher 1936).
 
     What everybody does has no say (Pinterest corrects a seed's affinities so). The covariance of standardised columns is
     held back by adding 30 to its diagonal: with hundreds of columns and few seeds a full correction is noise.
     """
-    scale = Standardised.of(background)
-    rows = scale(background[_some(background, seed, rng)])
-    apart = scale(seed).mean(axis=0) - rows.mean(axis=0)
+    scale = Standardised.of(taught.background)
+    rows = scale(taught.background[_some(taught, rng)])
+    apart = taught.weight @ scale(taught.seed) / taught.weight.sum() - rows.mean(axis=0)
+    if len(taught.against):
+        apart -= AWAY * (scale(taught.against).mean(axis=0) - rows.mean(axis=0))
     covariance = rows.T @ rows / len(rows)
     return scale.unscaled(np.linalg.solve(covariance + WHITENING * np.eye(len(apart)), apart))
 
@@ -110,62 +154,80 @@ def background(seed: Matrix, background: Matrix, rng: Rng) -> Score:
 DOUBT = 10.0
 
 
-def logodds(seed: Matrix, background: Matrix, rng: Rng) -> Score:
+def logodds(taught: Taught, rng: Rng) -> Score:
     """Sum over what a user has of how much more common it is in the seed (Yahoo's weighted criteria, arXiv:1602.01820).
 
     A column counts as had where it is above 0. A seed's rates are drawn towards the background's by ten users' worth.
     """
-    usual = ((background > 0).sum(axis=0) + 0.5) / (len(background) + 1)
-    rate = ((seed > 0).sum(axis=0) + DOUBT * usual) / (len(seed) + DOUBT)
-    weights = np.log(rate / usual) - np.log((1 - rate) / (1 - usual))
+    usual = ((taught.background > 0).sum(axis=0) + 0.5) / (len(taught.background) + 1)
+    weights = _log_odds(taught.seed, taught.weight, usual)
+    if len(taught.against):
+        weights -= AWAY * _log_odds(taught.against, np.ones(len(taught.against)), usual)
     return lambda block: (block > 0).astype(np.float64) @ weights
 
 
-def logistic(seed: Matrix, background: Matrix, rng: Rng) -> Score:
+def _log_odds(people: Matrix, weight: Scores, usual: Scores) -> Scores:
+    rate = (weight @ (people > 0) + DOUBT * usual) / (weight.sum() + DOUBT)
+    return cast(Scores, np.log(rate / usual) - np.log((1 - rate) / (1 - usual)))
+
+
+def logistic(taught: Taught, rng: Rng) -> Score:
     """Log odds of being a seed user and not a background user, with a ridge on standardised columns.
 
     The background is drawn from all eligible users, so the odds are a density ratio (case-control sampling: King and
     Zeng 2001); its hidden look-alikes only shrink them. The ridge is chosen by how well held-out seeds are ranked.
     """
-    scale, x, y = _standardised(seed, background, rng)
-    return scale.unscaled(ridge_logistic(x, y, np.ones((1, len(y))), np.array([best_ridge(x, y, rng)]))[0])
+    scale, x, y, weight = _standardised(taught, rng)
+    ridge = best_ridge(x, y, weight, rng)
+    return scale.unscaled(ridge_logistic(x, y, weight[None], np.array([ridge]))[0])
 
 
-def transfer(seed: Matrix, background: Matrix, rng: Rng, prior: Prior) -> Score:
+def transfer(taught: Taught, rng: Rng, prior: Prior) -> Score:
     """`logistic` with a prior over its weights that was learnt from the log's own audiences.
 
     Few seeds cannot tell hundreds of columns apart; the audiences of the past say which matter in this log, and in which
     way they go together (empirical Bayes over campaigns; MetaHeac, arXiv:2105.14688, shares across them by a network).
     """
-    scale, x, y = _standardised(seed, background, rng)
+    scale, x, y, weight = _standardised(taught, rng)
     root = prior.root
     # in columns turned by it the prior is a ridge of 1; how far to trust it cannot be told better from a small seed
-    own = ridge_logistic(x @ root, y, np.ones((1, len(y))), np.ones(1), x @ prior.mean)[0]
+    own = ridge_logistic(x @ root, y, weight[None], np.ones(1), x @ prior.mean)[0]
     return scale.unscaled(prior.mean + root @ own)
 
 
-def boosted(seed: Matrix, background: Matrix, rng: Rng) -> Score:
+def boosted(taught: Taught, rng: Rng) -> Score:
     """Log odds by gradient-boosted trees, seed and background weighing the same. They need hundreds of seeds."""
-    rows = _some(background, seed, rng)
-    x = np.vstack([seed, background[rows]])
-    y = np.repeat([1, 0], [len(seed), len(rows)])
+    x, y, weight = _classes(taught, taught.background[_some(taught, rng)])
     trees = HistGradientBoostingClassifier(
         learning_rate=0.05, max_iter=100, max_leaf_nodes=8, min_samples_leaf=10, class_weight="balanced",
         early_stopping=False, random_state=int(rng.integers(2**31)),
     )  # fmt: skip
-    trees.fit(x, y)
+    trees.fit(x, y, sample_weight=weight)
     return lambda block: trees.decision_function(block).astype(np.float64)
 
 
-def _standardised(seed: Matrix, background: Matrix, rng: Rng) -> tuple[Standardised, Scores, Scores]:
-    """The scale, and the standardised columns and classes of what a fit reads."""
-    scale = Standardised.of(background)
-    rows = _some(background, seed, rng)
-    return scale, np.vstack([scale(seed), scale(background[rows])]), np.repeat([1.0, 0.0], [len(seed), len(rows)])
+def _standardised(taught: Taught, rng: Rng) -> tuple[Standardised, Scores, Scores, Scores]:
+    """The scale, and the standardised columns, classes and weights of what a fit reads."""
+    scale = Standardised.of(taught.background)
+    return scale, *_classes(taught, taught.background[_some(taught, rng)], scale)
 
 
-def _some(background: Matrix, seed: Matrix, rng: Rng) -> NDArray[np.int64]:
-    return rng.permutation(len(background))[: max(FIT_ROWS, 10 * len(seed))]
+def _classes(
+    taught: Taught, rows: Matrix, scale: Callable[[Matrix], Any] = lambda block: block
+) -> tuple[Any, Scores, Scores]:
+    """Columns, classes and weights: the seed, some of the background, and those of whom fewer are wanted beside it.
+
+    The last weigh together as much as the seed, or each as one seed where they are fewer.
+    """
+    seeds, rest, away = len(taught.seed), len(rows), len(taught.against)
+    parts = [scale(taught.seed), scale(rows), *([scale(taught.against)] if away else [])]
+    y = np.repeat([1.0, 0.0, 0.0], [seeds, rest, away])
+    weight = np.concatenate([taught.weight, np.ones(rest), np.full(away, min(1.0, seeds / max(1, away)))])
+    return np.vstack(parts), y, weight
+
+
+def _some(taught: Taught, rng: Rng) -> NDArray[np.int64]:
+    return rng.permutation(len(taught.background))[: max(FIT_ROWS, 10 * len(taught.seed))]
 
 
 def _unit(vector: Scores) -> Scores:
@@ -245,7 +307,7 @@ def _place(scores: Scores, knots: Scores) -> Scores:
     return cast(Scores, np.interp(scores, knots, np.linspace(0, 1, len(knots))) + beyond / spread)
 
 
-def fit_all(names: tuple[str, ...], space: Space, seed: Matrix, background: Matrix, rng: Rng) -> dict[str, Score]:
+def fit_all(names: tuple[str, ...], space: Space, taught: Taught, rng: Rng) -> dict[str, Score]:
     """Every named scorer, each base one fitted once."""
     needed = [name for name in SCORERS if name in names or any(name in ENSEMBLES.get(n, ()) for n in names)]
     fitted: dict[str, Score] = {}
@@ -254,10 +316,10 @@ def fit_all(names: tuple[str, ...], space: Space, seed: Matrix, background: Matr
         scorer, at = SCORERS[name], space.columns(SCORERS[name].blocks)
         given: dict[str, Any] = {"prior": space.prior} if scorer.needs_prior else {}
         own = np.random.default_rng([chance, *name.encode()])  # so that no scorer hangs on which others are fitted
-        fitted[name] = Selected(at, scorer.fit(seed[:, at], background[:, at], own, **given))
+        fitted[name] = Selected(at, scorer.fit(taught[at], own, **given))
     for name, members in ENSEMBLES.items():
         if name in names:
-            fitted[name] = RankAverage.of(tuple(fitted[member] for member in members), background)
+            fitted[name] = RankAverage.of(tuple(fitted[member] for member in members), taught.background)
     return {name: fitted[name] for name in names}
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lookalike import evaluation, metrics
-from lookalike.evaluation import Examples, Floats, Quantiles
+from lookalike.evaluation import SURE, Doubt, Examples, Floats, Quantiles
 from lookalike.linear import Standardised
 from lookalike.scoring import LEARNT_AND_COUNTED
 from lookalike.settings import ExpandSettings
@@ -25,7 +25,7 @@ DRAWN = 400  # random seeds
 MOST_PROBED = 1_000  # seeds of one probe
 PROBE_FOLDS = 5
 PROBE_RIDGE = 1_000.0
-LEVELS = 20  # of activity, in which random seeds are as many as the seed's
+NEAR = 10  # users more and less active, or a four-hundredth of all, among whom a random stand-in for a seed is drawn
 FEWEST = 25
 
 
@@ -66,7 +66,7 @@ def of_choice(quantiles: Quantiles, names: tuple[str, ...], share: float, seed: 
 
 
 def largest_size(
-    quantiles: Floats, candidates: int, confidence: float, pool: float = np.inf, floor: float = 1.0
+    quantiles: Floats, candidates: int, confidence: float, doubt: Doubt = SURE, floor: float = 1.0
 ) -> float | None:
     """The largest share of the curve whose last half still lifts above the floor with confidence; None when none does.
 
@@ -74,7 +74,7 @@ def largest_size(
     """
     tried = [share for share in evaluation.shares(candidates, None) if share < 1]
     for share in reversed(tried):
-        band = evaluation.marginal_band(quantiles, share / 2, share, 1 - (1 - confidence) / len(tried), pool)
+        band = evaluation.marginal_band(quantiles, share / 2, share, 1 - (1 - confidence) / len(tried), doubt)
         if band.low > floor:
             return share
     return None
@@ -131,18 +131,20 @@ def against_random(examples: Examples, share: float, settings: ExpandSettings) -
 
 
 def _matched(seed: Floats, crowd: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Random seeds among the crowd, as places in it, [DRAWN, M]: in each level of activity as many as the seed has."""
-    edges = np.unique(np.quantile(seed, np.linspace(0, 1, LEVELS + 1)[1:-1]))
-    mine, theirs = np.digitize(seed, edges), np.digitize(crowd, edges)
-    parts = []
-    for level, count in zip(*np.unique(mine, return_counts=True), strict=True):
-        able = np.flatnonzero(theirs == level)
-        if not len(able):  # nobody is as active: the nearest are
-            able = np.argsort(np.abs(crowd - np.median(seed[mine == level])), kind="stable")[:count]
-        chosen = [rng.choice(able, count, replace=len(able) < count) for _ in range(DRAWN)]
-        parts.append(np.stack(chosen))
+    """Random seeds among the crowd, as places in it, [DRAWN, M]: for each seed user somebody near in activity."""
+    order = np.lexsort((rng.random(len(crowd)), crowd))
+    low, high = (np.searchsorted(crowd[order], seed, side) for side in ("left", "right"))
+    near = max(NEAR, len(crowd) // 400)
+    first, last = np.maximum(low - near, 0), np.minimum(high + near, len(crowd))
+    # within the tied anybody, and as far to one side as to the other
+    first, last = np.maximum(first, low - (last - high)), np.minimum(last, high + (low - first))
+    last = np.maximum(last, first + 1)
+    places = np.sort(first + (rng.random((DRAWN, len(seed))) * (last - first)).astype(np.int64), axis=1)
+    step = np.arange(len(seed))
+    places = np.maximum.accumulate(places - step, axis=1) + step  # nobody twice
+    places -= np.maximum(places[:, -1:] - (len(crowd) - 1), 0)
     # in an order that says nothing of activity, for folds to be cut from
-    return rng.permuted(np.hstack(parts), axis=1)
+    return rng.permuted(order[np.maximum(places, 0)], axis=1)
 
 
 class Probed(NamedTuple):
@@ -166,10 +168,10 @@ def _probed(seeds: Floats, crowd: Floats, step: NDArray[Any], share: float) -> P
     return Probed((before < share).mean(axis=1) / share, -np.log(before + 1 / len(crowd)).mean(axis=1))
 
 
-def gain_p_value(ours: Floats, baseline: Floats, share: float, pool: float = np.inf) -> float:
+def gain_p_value(ours: Floats, baseline: Floats, share: float, doubt: Doubt = SURE) -> float:
     """One-sided p that a seed found by only one of two rankings is found by ours no more often (McNemar's exact test)."""
     difference = np.mean(ours < share, axis=0) - np.mean(baseline < share, axis=0)
-    certain = evaluation.certainty(metrics.recall(ours, share) * ours.shape[1], share, pool)
+    certain = doubt.counted(metrics.recall(ours, share) * ours.shape[1], share)
     won, lost = (float(certain * np.maximum(way * difference, 0).sum()) for way in (1, -1))
     return float(stats.beta.cdf(0.5, won, lost + 1)) if won > 0 else 1.0
 
@@ -187,12 +189,12 @@ def verdict(
     `sizes` is the share in question and the largest one worth taking.
     """
     share, largest = sizes
-    confidence, pool = settings.confidence, examples.pool
-    lift = evaluation.lift_band(ours, share, confidence, pool)
-    by_activity = evaluation.lift_band(activity, share, confidence, pool).value
+    confidence, doubt = settings.confidence, examples.doubt(settings.folds)
+    lift = evaluation.lift_band(ours, share, confidence, doubt)
+    by_activity = evaluation.lift_band(activity, share, confidence, doubt).value
     enough = examples.seeds >= FEWEST
     above_chance, stands_out = lift.low > 1, against.p_value < (1 - confidence) / 2
-    as_good = gain_p_value(activity, ours, share, pool) >= 1 - confidence
+    as_good = gain_p_value(activity, ours, share, doubt) >= 1 - confidence
     reasons = [
         f"held-out lift at {share:.2%} of the candidates is {lift.value:.2f} "
         f"({confidence:.0%} band {lift.low:.2f} to {lift.high:.2f}): "

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lookalike.linear import Prior
-from lookalike.scoring import ENSEMBLES, LEARNT_AND_COUNTED, NAMES, SCORERS, Score, Space, fit_all
+from lookalike.scoring import ENSEMBLES, LEARNT_AND_COUNTED, NAMES, SCORERS, Score, Space, Taught, fit_all
 
 WIDTHS = {"sequence": 6, "content": 5, "aggregates": 9}
 COUNTED = np.arange(13, 17)  # of the aggregates
@@ -43,8 +43,17 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def fitted(name: str, seed: Floats, background: Floats, rng_seed: int = 0) -> Score:
-    return fit_all((name,), SPACE, seed, background, np.random.default_rng(rng_seed))[name]
+def fitted(
+    name: str,
+    seed: Floats,
+    background: Floats,
+    rng_seed: int = 0,
+    weight: NDArray[np.float64] | None = None,
+    against: Floats | None = None,
+) -> Score:
+    weight = np.ones(len(seed)) if weight is None else weight
+    taught = Taught(seed, background, weight, seed[:0] if against is None else against)
+    return fit_all((name,), SPACE, taught, np.random.default_rng(rng_seed))[name]
 
 
 @pytest.fixture
@@ -173,7 +182,34 @@ def test_an_ensemble_is_made_of_scorers_that_exist() -> None:
 
 def test_fitting_all_at_once_gives_each_as_fitted_alone(sample: Sample) -> None:
     seed, background, others = sample
-    together = fit_all(NAMES, SPACE, seed, background, np.random.default_rng(0))
+    together = fit_all(NAMES, SPACE, Taught(seed, background, np.ones(len(seed)), seed[:0]), np.random.default_rng(0))
     assert set(together) == set(NAMES)
     for each in NAMES:
         assert np.array_equal(together[each](others), fitted(each, seed, background)(others)), each
+
+
+def test_a_seed_that_weighs_more_pulls_the_list_its_way(name: str) -> None:
+    """Half of the seed is planted along one direction, half along the other; the weights say which counts."""
+    rng = np.random.default_rng(5)
+    seed = np.vstack([users(80, rng, planted=1.5), users(80, rng, planted=-1.5)])
+    background, others = users(900, rng), np.vstack([users(300, rng, planted=-1.5), users(300, rng, planted=1.5)])
+    first = []
+    for heavy in (slice(0, 80), slice(80, 160)):
+        weight = np.full(160, 0.1)
+        weight[heavy] = 1.9
+        scores = fitted(name, seed, background, weight=weight)(others)
+        first.append((np.argsort(-scores)[:100] >= 300).mean())
+    assert first[0] > first[1] + 0.1
+
+
+def test_those_of_whom_fewer_are_wanted_come_later(name: str, sample: Sample) -> None:
+    """The seed is of two kinds, and the negative examples of one of them."""
+    rng = np.random.default_rng(6)
+    kinds = [users(200, rng, planted=1.5), users(200, rng)]
+    kinds[1][:, [1, 8, 14]] += 1.5
+    seed, others = np.vstack([kind[:60] for kind in kinds]), np.vstack([kind[60:] for kind in kinds])
+    against = users(150, rng)
+    against[:, [1, 8, 14]] += 1.5
+    plain, pushed = (fitted(name, seed, sample[1], against=given)(others) for given in (seed[:0], against))
+    place = [np.argsort(np.argsort(-scores))[140:].mean() for scores in (plain, pushed)]
+    assert place[1] > place[0]

@@ -18,18 +18,18 @@ WHOLE_FLOAT = r"^\d+\.0$"
 
 @dataclass(frozen=True)
 class IdList:
-    """ids: column `user_id`, without blanks. `unused` are the other columns of the file."""
+    """ids: column `user_id`, without blanks, and `value` where it was asked for and is there. `unused` are the others."""
 
     ids: pl.DataFrame
     unused: tuple[str, ...]
 
 
-def read(path: Path) -> IdList:
+def read(path: Path, with_values: bool = False) -> IdList:
     """The ids of a file: of its column `user_id` or one of that meaning, or of its only column.
 
     A single column whose heading is no known name is a list without heading: its first line is an id too.
     Raises DataError when there is no such file, no such column, no id, or a line that cannot be read: a list that
-    somebody must stand on is read whole or not at all.
+    somebody must stand on is read whole or not at all. So does a value that is no number above 0.
     """
     source = files.source(path) if path.is_file() else _missing(path)
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
@@ -37,24 +37,45 @@ def read(path: Path) -> IdList:
         reader = readers.opened(connection, source, Path(scratch))
         column, headed = _column(reader)
         cell = plan.cleaned(column, reader.columns[column])
+        value = next((name for name in reader.columns if names.plain(name) == "value"), None) if with_values else None
+        cells = [f"{cell} AS user_id"]
+        if value and value != column:
+            kind = reader.columns[value]
+            cells += [f"{plan.number(value, kind, False)} AS value", f"{plan.cleaned(value, kind)} AS given"]
         try:
-            rows = reader.stage(connection, [column])
+            rows = reader.stage(connection, [column, value] if len(cells) > 1 and value else [column])
             connection.complete()  # or DuckDB minds a result that staging left unread
-            found = connection.sql(f"SELECT {cell} AS user_id FROM {rows.scan}").to_arrow_table()
+            found = connection.sql(f"SELECT {', '.join(cells)} FROM {rows.scan}").to_arrow_table()
         except duckdb.Error as error:
             raise readers.unreadable(source, error) from error
         if rows.malformed:
             raise DataError(
                 f"{path}: {rows.malformed:,} of {rows.count:,} lines are malformed", "export the list again"
             )
-    ids = pl.DataFrame(found).cast(pl.String).drop_nulls()
+    read = pl.DataFrame(found)
+    if "value" in read.columns:
+        _check_values(read, path)
+    ids = read.drop("given", strict=False).with_columns(pl.col("user_id").cast(pl.String)).drop_nulls("user_id")
     if ids.select(pl.col("user_id").str.contains(WHOLE_FLOAT).all()).item():
-        ids = ids.select(pl.col("user_id").str.strip_suffix(".0"))  # a spreadsheet took the ids for numbers
+        ids = ids.with_columns(pl.col("user_id").str.strip_suffix(".0"))  # a spreadsheet took the ids for numbers
     if not headed:
         ids = pl.concat([pl.DataFrame({"user_id": [column]}), ids])
     if ids.is_empty():
         raise DataError(f"{path}: holds no id", "one id a line under the heading user_id")
-    return IdList(ids, tuple(name for name in reader.columns if name != column))
+    return IdList(ids, tuple(name for name in reader.columns if name != column and (name != value or len(cells) == 1)))
+
+
+def _check_values(read: pl.DataFrame, path: Path) -> None:
+    """Raises DataError for a value that is no weight: negative, zero, infinite, no number, or left out."""
+    value = pl.col("value")
+    named = read.with_row_index("line", offset=2).filter(pl.col("user_id").is_not_null())
+    bad = named.filter(value.is_null() | ~value.is_finite() | (value <= 0))
+    if len(bad):
+        line, given = bad.row(0, named=True)["line"], bad.row(0, named=True)["given"]
+        raise DataError(
+            f"{path}: line {line}: value {str(given or '')[:40]!r} is no number above 0 ({len(bad):,} such lines)",
+            "leave out who is worth nothing, or the whole column value",
+        )
 
 
 def _column(reader: Reader) -> tuple[str, bool]:
