@@ -66,6 +66,7 @@ class Audience:
     scorer: str = "auto"
     suppress: tuple[Path, ...] = ()
     negative: tuple[Path, ...] = ()  # people of whom fewer are wanted: churned, returned, fraud
+    drop_features: tuple[str, ...] = ()  # columns that no scorer may read; the encoder's block goes with them
     format: Literal["csv", "parquet"] = "csv"
     named: bool = True  # False when the name is only the seed file's
 
@@ -78,6 +79,7 @@ class _Definition:
     scorer: str = "auto"
     suppress: tuple[str, ...] | str = ()
     negative: tuple[str, ...] | str = ()
+    drop_features: tuple[str, ...] = ()
     format: Literal["csv", "parquet"] = "csv"
 
 
@@ -93,6 +95,7 @@ def load(path: Path) -> Audience:
         scorer=definition.scorer,
         suppress=_beside(folder, definition.suppress),
         negative=_beside(folder, definition.negative),
+        drop_features=definition.drop_features,
         format=definition.format,
     )
 

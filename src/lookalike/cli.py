@@ -217,6 +217,10 @@ def expand(
         list[Path] | None,
         typer.Option(metavar="FILE", help="CSV of user_ids of whom fewer are wanted: churned, fraud; repeat."),
     ] = None,
+    drop_features: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Column that no scorer may read, and with it no user embedding; repeat."),
+    ] = None,
     form: Annotated[str | None, typer.Option("--format", help="csv or parquet.")] = None,
     min_lift: Annotated[
         float | None, typer.Option(help="Lift that the last half of an auto size must surely have; 1 if not given.")
@@ -249,6 +253,8 @@ def expand(
         audience = audiences.changed(audience, suppress=(*audience.suppress, *suppress))
     if negative:
         audience = audiences.changed(audience, negative=(*audience.negative, *negative))
+    if drop_features:
+        audience = audiences.changed(audience, drop_features=(*audience.drop_features, *drop_features))
     console = edge().console
     settings = changed(edge().settings().expand, min_lift=min_lift)
     done = pipeline.expand(edge().workspace, audience, settings, force, console)

@@ -1,7 +1,9 @@
 """Who the seed is among the known users, and what is wrong with it."""
 
+import difflib
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -9,11 +11,12 @@ from numpy.typing import NDArray
 
 from lookalike import embeddings
 from lookalike.embeddings import Representation
-from lookalike.errors import DataError, ExpansionError
+from lookalike.errors import DataError, ExpansionError, SettingsError
 
 MIN_SEED = 5
 ENOUGH_TO_MATCH = 10
 GOOD_MATCH_RATE = 0.8
+MOST_OFTEN = 0.02  # of the seed may be unusually busy
 
 
 @dataclass(frozen=True)
@@ -87,3 +90,38 @@ def negative_warnings(files: tuple[Path, ...], matched: int) -> list[str]:
     return [
         f"the negative examples name {matched:,} known users who are no seeds: too few to learn from, yet they count"
     ]
+
+
+def droppable(representation: Representation, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, all columns of the aggregates. Raises SettingsError for one that is none."""
+    known = representation.manifest["columns"]["aggregates"]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 3, 0.5)
+            raise SettingsError(
+                f"no feature is called {name[:60]!r}",
+                f"known ones like it: {', '.join(near) or ', '.join(known[:5])}; the report names those that stand out",
+            )
+    return names
+
+
+def findings(found: dict[str, Any], seeds: int) -> list[str]:
+    """What of a diagnosis an analyst must not miss, one sentence each."""
+    said = []
+    if leaks := found["leaks"]:
+        named = ", ".join(
+            f"{leak['column']} ({leak['seed']:.0%} of the seed, {leak['others']:.1%} of others)" for leak in leaks[:3]
+        )
+        flags = " ".join(f"--drop-features '{leak['column']}'" for leak in leaks[:3])
+        said.append(
+            f"{len(leaks):,} features nearly define the seed: {named}; if they are what made people seeds, the list finds "
+            f"who is one already; lift without them and the user embedding is {found['lift_without']:.2f}: {flags}"
+        )
+    if groups := found["groups"]:
+        shares = ", ".join(f"{group['share']:.0%}" for group in groups)
+        said.append(f"the seed is {len(groups)} audiences ({shares}): --split makes a list of each")
+    if found["often"] > max(2, MOST_OFTEN * seeds):
+        said.append(
+            f"{found['often']:,} of {seeds:,} seeds do more a day than 99.9 % of everybody: bots or staff, most likely"
+        )
+    return said

@@ -8,7 +8,7 @@ the share of the candidates ranked before it, and every figure follows from thos
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -64,6 +64,15 @@ class Examples:
     @property
     def seeds(self) -> int:
         return len(self.seed)
+
+    def only(self, kept: NDArray[np.int64]) -> "Examples":
+        """With some of the seeds alone; the others stay no part of the background."""
+        place = np.full(self.seeds, -1)
+        place[kept] = np.arange(len(kept))
+        stays = (self.seed_of < 0) | (place[self.seed_of] >= 0)
+        seed_of = np.where(self.seed_of < 0, -1, place[self.seed_of])[stays]
+        background = self.background[stays]
+        return replace(self, seed=self.seed[kept], weight=self.weight[kept], background=background, seed_of=seed_of)
 
     def doubt(self, folds: int) -> "Doubt":
         """Of figures held out on so many folds."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike import evaluation, verdicts
+from lookalike import evaluation, leakage, verdicts
 from lookalike.audience import Size
 from lookalike.embeddings import Representation, check_finite
 from lookalike.errors import ExpansionError, SettingsError
@@ -59,7 +59,7 @@ def scorers_for(asked: str, known: Examples) -> tuple[str, ...]:
             f"{asked} needs what a training learns from the log's own audiences, and this run has none of it",
             f"--scorer {'|'.join((AUTO, *able))}; a log with more users and items, or lookalike train",
         )
-    return tuple(name for name in able if name in ("centroid", asked))
+    return tuple(name for name in able if name in ("centroid", asked))  # the centroid, where there is one
 
 
 def size_among(size: Size, candidates: int) -> int | None:
@@ -106,6 +106,7 @@ class People:
     suppressed: Rows
     value: Floats | None = None  # of each seed; None where all are worth the same
     against: Rows = field(default_factory=lambda: np.zeros(0, np.int64))  # of whom fewer are wanted
+    dropped: tuple[str, ...] = ()  # columns of the aggregates that no scorer may read
 
     @property
     def left_out(self) -> Rows:
@@ -129,9 +130,14 @@ def examples(
         background=representation.gather(background),
         seed_of=np.where(_within(background, taught), np.searchsorted(taught, background), -1),
         candidates=representation.users - len(people.left_out),
-        space=Space(lambda blocks: representation.columns(*blocks), prior),
+        space=_space(representation, people.dropped, prior),
         activity=representation.column("log_events"),
     )
+
+
+def _space(representation: Representation, dropped: tuple[str, ...], prior: Prior | None) -> Space:
+    whole = Space(lambda blocks: representation.columns(*blocks), prior)
+    return leakage.without(whole, np.array([representation.column(name) for name in dropped])) if dropped else whole
 
 
 def weights(value: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """The commands as functions: read, call, write. Each takes an open workspace and gives back plain values to show."""
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import polars as pl
 from threadpoolctl import threadpool_limits
 
 from lookalike import audience as audiences
-from lookalike import diagnosis, embeddings, expansion, insights, lists, priors, records, store
+from lookalike import diagnosis, embeddings, expansion, insights, leakage, lists, portrait, priors, records, store
 from lookalike import ingest as ingesting
 from lookalike.audience import Audience
 from lookalike.embeddings import Representation
@@ -69,6 +69,10 @@ def expand(workspace: Workspace, audience: Audience, settings: ExpandSettings, f
         with talk.progress("measuring on held-out seeds", total=settings.repeats * settings.folds) as step:
             choice = expansion.decide(known, audience.scorer, asked, settings, step)
         found = records.evaluation_record(audience, settings, representation, known, choice)
+        found["diagnosis"] = _diagnosed(representation, known, choice, settings, talk)
+        for warning in diagnosis.findings(found["diagnosis"], known.seeds):
+            read.warnings.append(warning)
+            talk.note(f"warning: {warning}")
         found |= {
             "created": now(),
             "seed": read.seed_facts | {"used": known.seeds, "effective": expansion.effective(known.weight)},
@@ -81,6 +85,20 @@ def expand(workspace: Workspace, audience: Audience, settings: ExpandSettings, f
             found |= _about_list(workspace, representation, ranked, people.suppressed, settings)
         _write_expansion(folder, representation, audience, (found, read.inputs), ranked, talk)
     return records.expand_summary(found, folder, audience.format)
+
+
+def _diagnosed(
+    representation: Representation, known: Examples, choice: Choice, settings: ExpandSettings, talk: Talk
+) -> Result:
+    """What kind of people the seed is, and what nearly defines it."""
+    names, first = representation.manifest["columns"]["aggregates"], representation.spans["aggregates"][0]
+    with talk.progress("looking at the seed"):
+        found = portrait.portrait(known, names, first, settings.random_seed).as_dict()
+        leaks = leakage.audit(known, names, first)
+        dropped = np.array([representation.column(leak.column) for leak in leaks], np.int64)
+        blind = leakage.lift_without(known, dropped, choice.share, settings) if leaks else None
+        doubling = portrait.gain_of_doubling(known, choice.scorer, choice.share, settings, lambda done: None)
+    return found | {"leaks": [asdict(leak) for leak in leaks], "lift_without": blind, "gain_of_doubling": doubling}
 
 
 def _check_name(folder: Path, audience: Audience) -> None:
@@ -126,7 +144,8 @@ def _people(workspace: Workspace, representation: Representation, audience: Audi
         talk.note(f"warning: {warning}")
     suppression = {"given": len(suppress), "matched": len(suppressed)}
     said = facts.as_dict() | {"valued": value is not None, "negative": len(against)}
-    return _Read(People(seed, suppressed, value, against), said, suppression, inputs, warnings)
+    people = People(seed, suppressed, value, against, diagnosis.droppable(representation, audience.drop_features))
+    return _Read(people, said, suppression, inputs, warnings)
 
 
 def _ids_of(files: tuple[Path, ...]) -> pl.DataFrame:

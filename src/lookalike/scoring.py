@@ -276,7 +276,8 @@ class Space:
 
     def names(self, seeds: int | None = None) -> tuple[str, ...]:
         """The scorers that can be fitted here; with a number of seeds, those that are worth a try."""
-        able = [n for n, one in SCORERS.items() if not (one.needs_prior and self.prior is None)]
+        able = [n for n, one in SCORERS.items() if len(self.columns(one.blocks))]
+        able = [n for n in able if not (SCORERS[n].needs_prior and self.prior is None)]
         able = [n for n in able if seeds is None or seeds >= SCORERS[n].fewest]
         return (*able, *(n for n, members in ENSEMBLES.items() if set(members) <= set(able)))
 

@@ -123,8 +123,8 @@ def against_random(examples: Examples, share: float, settings: ExpandSettings) -
     # what a step from 0 multiplies the difference of means by
     step = np.linalg.inv(pool.T @ pool / len(pool) + np.eye(pool.shape[1]) * PROBE_RIDGE / (len(taught) * (1 - rate)))
     crowd = pool[free]
-    own = _probed(scale(examples.seed[np.ix_(taught, at)])[None], crowd, step, share)
-    parts = [_probed(crowd[part], crowd, step, share) for part in np.array_split(matched, DRAWN // 10)]
+    own = _probed(scale(examples.seed[np.ix_(taught, at)])[None], crowd, step, share, within=False)
+    parts = [_probed(crowd[part], crowd, step, share, within=True) for part in np.array_split(matched, DRAWN // 10)]
     usual = Probed(*(np.concatenate(both) for both in zip(*parts, strict=True)))
     p_value = (1 + float(np.sum(usual.depth >= own.depth))) / (1 + DRAWN)
     return Against(float(own.lift[0]), float(usual.lift.mean()), float(np.quantile(usual.lift, 0.975)), p_value)
@@ -154,18 +154,26 @@ class Probed(NamedTuple):
     depth: Floats  # tells more than a count of hits at one size
 
 
-def _probed(seeds: Floats, crowd: Floats, step: NDArray[Any], share: float) -> Probed:
-    """Seeds [R, M, W] among a crowd [P, W], each ranked by weights from its other folds."""
-    fold = np.arange(seeds.shape[1]) % PROBE_FOLDS
+def _probed(seeds: Floats, crowd: Floats, step: NDArray[Any], share: float, within: bool) -> Probed:
+    """Seeds [R, M, W] among a crowd [P, W], each ranked by weights from its other folds.
+
+    `within`: the seeds are some of the crowd, and are to be taken out of it.
+    """
+    count, size = seeds.shape[1], len(crowd) - (seeds.shape[1] if within else 0)
+    fold = np.arange(count) % PROBE_FOLDS
+    middle = (crowd.sum(axis=0) - (seeds.sum(axis=1) if within else 0)) / size
     before = np.empty(seeds.shape[:2])
-    middle = crowd.mean(axis=0)
-    for one in range(min(PROBE_FOLDS, seeds.shape[1])):
+    for one in range(min(PROBE_FOLDS, count)):
         weights = (seeds[:, fold != one].mean(axis=1) - middle) @ step  # [R, W]
         scores = np.sort(crowd @ weights.T, axis=0)  # [P, R]
-        held = np.einsum("rmw,rw->rm", seeds[:, fold == one], weights)
-        places = [np.searchsorted(scores[:, r], held[r], side="right") for r in range(len(seeds))]
-        before[:, fold == one] = 1 - np.stack(places) / len(crowd)
-    return Probed((before < share).mean(axis=1) / share, -np.log(before + 1 / len(crowd)).mean(axis=1))
+        mine = np.einsum("rmw,rw->rm", seeds, weights)
+        held = mine[:, fold == one]
+        ahead = np.stack([len(crowd) - np.searchsorted(scores[:, r], held[r], "right") for r in range(len(seeds))])
+        if within:
+            mine = np.sort(mine, axis=1)
+            ahead -= np.stack([count - np.searchsorted(mine[r], held[r], "right") for r in range(len(seeds))])
+        before[:, fold == one] = np.maximum(ahead, 0) / size
+    return Probed((before < share).mean(axis=1) / share, -np.log(before + 1 / size).mean(axis=1))
 
 
 def gain_p_value(ours: Floats, baseline: Floats, share: float, doubt: Doubt = SURE) -> float:
