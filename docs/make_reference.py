@@ -78,6 +78,7 @@ JSON: dict[str, dict[str, str]] = {
         "name": "the audience",
         "scorer": "the method that ranked it",
         "verdict": "`expand` or `do not expand`",
+        "up_to": "the largest list worth taking, where more was asked for; else null",
         "reasons": "the figures behind the verdict, as sentences",
         "size": "prospects asked for, as a count",
         "candidates": "people who could have been listed",
@@ -90,6 +91,11 @@ JSON: dict[str, dict[str, str]] = {
         "activity_lift": "the same when people are ranked by activity alone",
         "prospects": "path of the list; null when none was written",
         "evaluation": "path of all the figures",
+    },
+    "overlap": {
+        "sizes": "people in each list",
+        "pairs": "`first`, `second`, and how many people are in both",
+        "in": "how many people are in one list, in two, …",
     },
     "report": {"*": "all of `evaluation.json`", "page": "path of the HTML page"},
     "status": {
@@ -217,8 +223,11 @@ DEFINITION = {
     "seed": "CSV or Parquet file with a column `user_id`, or with only one column: the people to find more of",
     "size": 'how many prospects: a count (`500_000`), a share of the candidates (`"5%"`), or `"auto"`',
     "name": "name of the audience and of its folder; the file's name if not given",
-    "scorer": "`auto`, `centroid`, `logistic` or `ensemble`",
+    "scorer": "`auto`, or one of the scorers of docs/concepts.md",
     "suppress": "files of ids that must never be listed",
+    "negative": "files of ids of people of whom fewer are wanted: churned, returned, fraud",
+    "drop_features": "columns that no scorer may read, and with them no user embedding",
+    "disjoint_from": "names of audiences whose people are not to be listed again",
     "format": "`csv` or `parquet`",
 }
 

@@ -102,7 +102,7 @@ def test_json_is_one_object_for_every_command(
         "expand": ("expand", "--seed", inputs.seed, "--size", "10%"),
         "status": ("status",),
     }
-    assert {*calls, "report"} == set(documented)
+    assert {*calls, "overlap", "report"} == set(documented)
     for name, words in calls.items():
         ran = fresh("--json", *words)
         assert ran.code == 0, ran.err

@@ -230,7 +230,9 @@ def test_no_list_has_no_tier() -> None:
 
 def test_the_centroid_is_measured_beside_whatever_is_asked_for(live: Representation) -> None:
     known = expansion.examples(live, People(np.arange(60), NOBODY), ExpandSettings(background=300))
-    assert expansion.scorers_for("auto", known) == tuple(name for name in NAMES if name not in ("transfer", "boosted"))
+    assert expansion.scorers_for("auto", known) == tuple(
+        n for n in NAMES if n not in ("transfer", "boosted", "logodds")
+    )
     for name in known.space.names():
         assert set(expansion.scorers_for(name, known)) == {"centroid", name}
     with pytest.raises(SettingsError, match="no scorer"):

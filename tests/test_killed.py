@@ -154,7 +154,7 @@ def test_resume_refuses_damage(ready: Command) -> None:
 
 IN_EXPAND = [
     pytest.param("lookalike.lists.write_text", 1, marks=pytest.mark.slow),
-    pytest.param("lookalike.pipeline.write_json", 2, marks=pytest.mark.slow),
+    pytest.param("lookalike.prospecting.write_json", 2, marks=pytest.mark.slow),
     pytest.param("lookalike.workspace._flush", 1, marks=pytest.mark.slow),
     pytest.param("os.rename", 1, marks=pytest.mark.slow),  # the old list steps aside
     pytest.param("os.rename", 2),  # and the new one has not come yet

@@ -74,6 +74,9 @@ def test_counts_add_up(done: Command, inputs: Inputs) -> None:
         "suppressed": len(ids(inputs.seed) & ids(inputs.suppressed)),
         "used": 40,
         "match_rate": 1.0,
+        "valued": False,
+        "effective": 40.0,
+        "negative": 0,
     }
     assert found["suppression"] == {"given": 20, "matched": 20}
     assert found["held_out"]["low"] > 1

@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 
 from conftest import Tiny
-from lookalike import embeddings, expansion, metrics, pipeline
+from lookalike import embeddings, expansion, metrics, prospecting
 from lookalike.audience import Audience, Size
 from lookalike.embeddings import Representation
 from lookalike.evaluation import ACTIVITY
+from lookalike.expansion import People
 from lookalike.settings import ExpandSettings
 from lookalike.talk import Silent
 from lookalike.workspace import Workspace, read_json
@@ -37,7 +38,7 @@ def fans(log: Population, count: int, seed: int = 0) -> tuple[list[str], set[str
 def test_a_planted_interest_is_found_and_expanded(tiny_run: Tiny) -> None:
     live = embeddings.current(tiny_run.workspace)
     given, others = fans(tiny_run.population, 50)
-    known = expansion.examples(live, rows_of(live, given), NOBODY, CHEAP)
+    known = expansion.examples(live, People(rows_of(live, given), NOBODY), CHEAP)
     choice = expansion.decide(known, "auto", len(others), CHEAP, lambda done: None)
     assert choice.verdict.expand
     held_out = metrics.lift(choice.quantiles[choice.scorer], choice.share)
@@ -55,7 +56,7 @@ def _quiet(done: int) -> None:
 def test_every_scorer_lifts_the_planted_interest_and_activity_does_not(tiny_run: Tiny) -> None:
     live = embeddings.current(tiny_run.workspace)
     given, _ = fans(tiny_run.population, 60)
-    known = expansion.examples(live, rows_of(live, given), NOBODY, CHEAP)
+    known = expansion.examples(live, People(rows_of(live, given), NOBODY), CHEAP)
     quantiles = expansion.decide(known, "auto", 60, CHEAP, lambda done: None).quantiles
     for name, values in quantiles.items():
         if name == ACTIVITY:
@@ -85,7 +86,7 @@ def test_seeds_that_share_no_interest_are_not_expanded(tiny_run: Tiny, draw: Dra
     for run in range(40):
         given = draw(tiny_run.population, np.random.default_rng([run, 5]))
         settings = ExpandSettings(repeats=1, folds=4, background=600, random_seed=run)
-        known = expansion.examples(live, rows_of(live, given), NOBODY, settings)
+        known = expansion.examples(live, People(rows_of(live, given), NOBODY), settings)
         asked = None if run % 4 == 0 else 54
         expanded += expansion.decide(known, "auto", asked, settings, lambda done: None).verdict.expand
     assert expanded <= 3
@@ -106,7 +107,7 @@ def test_the_order_of_the_rows_of_the_log_changes_no_byte_of_the_list(tmp_path: 
         shuffled = Population(events, log.items.sample(fraction=1, shuffle=True, seed=turn), *_rest(log))
         workspace = trained(tmp_path / str(turn), shuffled, SMALL)
         users = given if turn == 0 else given[::-1]
-        pipeline.expand(workspace, audience(tmp_path, users, 40), CHEAP, True, Silent())
+        prospecting.expand(workspace, audience(tmp_path, users, 40), CHEAP, True, Silent())
         lists.append((workspace.audience("fans") / "prospects.csv").read_bytes())
     assert lists[0] == lists[1]
 
@@ -118,7 +119,7 @@ def _rest(log: Population) -> tuple[np.ndarray, list[str], np.ndarray]:
 def test_a_refused_seed_has_its_figures_and_no_list(tiny_run: Tiny, tmp_path: Path) -> None:
     workspace = _copied(tiny_run, tmp_path)
     given = anybody(tiny_run.population, np.random.default_rng([1, 9]))
-    told = pipeline.expand(workspace, audience(tmp_path, given, 50, "anybody"), CHEAP, False, Silent())
+    (told,) = prospecting.expand(workspace, audience(tmp_path, given, 50, "anybody"), CHEAP, False, Silent())
     assert (told["verdict"], told["prospects"]) == ("do not expand", None)
     folder = workspace.audience("anybody")
     assert not list(folder.glob("prospects.*"))
@@ -131,7 +132,7 @@ def test_nobody_suppressed_and_no_seed_is_listed_and_the_next_best_take_their_pl
     live = embeddings.current(tiny_run.workspace)
     given, others = fans(tiny_run.population, 50)
     seed, suppressed = rows_of(live, given), rows_of(live, sorted(others)[::2])
-    known = expansion.examples(live, seed, NOBODY, CHEAP)
+    known = expansion.examples(live, People(seed, NOBODY), CHEAP)
     score = expansion.fit(known, "logistic", CHEAP)
     everybody = expansion.rank(live, score, live.users, NOBODY, _quiet).rows
     left_out = np.union1d(seed, suppressed)

@@ -24,7 +24,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 LAYERS: dict[str, tuple[str, ...]] = {
     "ground": ("errors", "workspace", "talk", "provenance"),
     "definitions": ("events", "settings", "audience"),
-    "data": ("store", "numbering", "ingest", "sequences", "features", "embeddings", "runs", "lists"),
+    "data": ("store", "numbering", "ingest", "sequences", "features", "embeddings", "fitted", "runs", "lists"),
     "kernels": (
         "encoders", "losses", "metrics", "linear", "scoring", "ranking", "batches", "objectives",
         "processes",
@@ -34,7 +34,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "evaluation", "leakage", "portrait", "verdicts", "diagnosis", "expansion", "insights", "records",
     ),
     "outputs": ("report", "tables"),
-    "verbs": ("pipeline", "learn", "refresh"),
+    "verbs": ("pipeline", "learn", "refresh", "prospecting"),
     "edge": ("console", "cli", "__main__"),
 }  # fmt: skip
 LEVEL = {module: level for level, modules in enumerate(LAYERS.values()) for module in modules}

@@ -67,6 +67,7 @@ class Audience:
     suppress: tuple[Path, ...] = ()
     negative: tuple[Path, ...] = ()  # people of whom fewer are wanted: churned, returned, fraud
     drop_features: tuple[str, ...] = ()  # columns that no scorer may read; the encoder's block goes with them
+    disjoint_from: tuple[str, ...] = ()  # audiences whose people are not to be listed again
     format: Literal["csv", "parquet"] = "csv"
     named: bool = True  # False when the name is only the seed file's
 
@@ -80,6 +81,7 @@ class _Definition:
     suppress: tuple[str, ...] | str = ()
     negative: tuple[str, ...] | str = ()
     drop_features: tuple[str, ...] = ()
+    disjoint_from: tuple[str, ...] = ()
     format: Literal["csv", "parquet"] = "csv"
 
 
@@ -96,6 +98,7 @@ def load(path: Path) -> Audience:
         suppress=_beside(folder, definition.suppress),
         negative=_beside(folder, definition.negative),
         drop_features=definition.drop_features,
+        disjoint_from=tuple(checked_name(name) for name in definition.disjoint_from),
         format=definition.format,
     )
 

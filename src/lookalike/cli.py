@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lookalike import __version__
-from lookalike.errors import INTERRUPTED, ExpansionError, LookalikeError, SettingsError, StateError
+from lookalike.errors import INTERRUPTED, ExpansionError, LookalikeError, SettingsError, unforeseen
 from lookalike.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -221,6 +221,12 @@ def expand(
         list[str] | None,
         typer.Option(metavar="NAME", help="Column that no scorer may read, and with it no user embedding; repeat."),
     ] = None,
+    disjoint_from: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Audience whose people are not to be listed again; repeat.")
+    ] = None,
+    split: Annotated[
+        bool, typer.Option("--split", help="A list for each sub-audience of the seed: NAME-1, NAME-2, …")
+    ] = False,
     form: Annotated[str | None, typer.Option("--format", help="csv or parquet.")] = None,
     min_lift: Annotated[
         float | None, typer.Option(help="Lift that the last half of an auto size must surely have; 1 if not given.")
@@ -229,10 +235,11 @@ def expand(
 ) -> None:
     """Rank everybody by likeness to a seed and write the list, with how good it is on held-out people.
 
-    Exits with 5 and writes no list when the list would not surely be better than chance and than ranking by activity.
+    Exits with 5 and writes no list when it would not surely be better than chance, or the seed has no more in common
+    than random people who are as active.
     """
     from lookalike import audience as audiences
-    from lookalike import pipeline, tables
+    from lookalike import prospecting, tables
     from lookalike.settings import changed
 
     asked = audiences.parse_size(size) if size is not None else None
@@ -249,22 +256,32 @@ def expand(
         )
     else:
         audience = audiences.changed(audiences.named_after(seed, asked), **flags)
-    if suppress:
-        audience = audiences.changed(audience, suppress=(*audience.suppress, *suppress))
-    if negative:
-        audience = audiences.changed(audience, negative=(*audience.negative, *negative))
-    if drop_features:
-        audience = audiences.changed(audience, drop_features=(*audience.drop_features, *drop_features))
+    more = {"suppress": suppress, "negative": negative, "disjoint_from": disjoint_from, "drop_features": drop_features}
+    for key, values in more.items():
+        audience = audiences.changed(audience, **{key: (*getattr(audience, key), *(values or []))})
     console = edge().console
     settings = changed(edge().settings().expand, min_lift=min_lift)
-    done = pipeline.expand(edge().workspace, audience, settings, force, console)
-    console.result(done, *tables.of_expand(done))
-    if done["prospects"] is None:
+    done = prospecting.expand(edge().workspace, audience, settings, force, console, split)
+    console.result({"audiences": done} if split else done[0], *(row for one in done for row in tables.of_expand(one)))
+    if all(one["prospects"] is None for one in done):
         raise ExpansionError(
-            f"do not expand: {'; '.join(done['reasons'])}",
-            f"no list was written; --force writes it all the same, lookalike report {audience.name} shows the figures",
+            f"do not expand: {'; '.join(done[0]['reasons'])}",
+            f"no list was written; --force writes it all the same, lookalike report {done[0]['name']} shows the figures",
         )
-    console.note(f"next: lookalike report {audience.name}")
+    console.note(f"next: lookalike report {done[0]['name']}")
+
+
+@app.command()
+def overlap(
+    names: Annotated[list[str], typer.Argument(help="Audiences to compare, two or more.", metavar="NAME…")],
+) -> None:
+    """Show how many people the lists of several audiences share."""
+    from lookalike import prospecting, tables
+
+    if len(set(names)) < 2:
+        raise SettingsError("two different audiences are needed", "lookalike status names those there are")
+    done = prospecting.overlap(edge().workspace, list(dict.fromkeys(names)))
+    edge().console.result(done, *tables.of_overlap(done))
 
 
 @app.command()
@@ -342,31 +359,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()  # the reader of our pipe left: nobody is to be told
         return 1
     except Exception as error:
-        return _failed(_unforeseen(error))
+        return _failed(unforeseen(error))
     if code == INTERRUPTED:  # Typer may turn the interrupt into its exit code by itself
         sys.stderr.write("interrupted: nothing is half-written\n")
         if _edge and "train" in words and (_edge.workspace.runs / "unfinished" / "state.json").exists():
             sys.stderr.write("hint: lookalike train --resume goes on after the last whole epoch\n")
     return code
-
-
-_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
-
-
-def _unforeseen(error: Exception) -> LookalikeError:
-    """What the system refused (a full disk above all), whichever library met it; anything else is a bug."""
-    if any(words in str(error) for words in _FULL):
-        made: LookalikeError = StateError(
-            f"the disk is full ({error})", "free disk space; what was there before still is"
-        )
-    elif isinstance(error, OSError):
-        made = StateError(str(error), "check the folder and its permissions")
-    else:
-        made = LookalikeError(
-            f"a bug: {type(error).__name__}: {error}", "run it again with --debug and report the traceback"
-        )
-    made.__cause__ = error
-    return made
 
 
 def _failed(error: LookalikeError) -> int:

@@ -9,9 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lookalike import embeddings
+from lookalike import embeddings, store
 from lookalike.embeddings import Representation
 from lookalike.errors import DataError, ExpansionError, SettingsError
+from lookalike.workspace import Workspace
 
 MIN_SEED = 5
 ENOUGH_TO_MATCH = 10
@@ -125,3 +126,13 @@ def findings(found: dict[str, Any], seeds: int) -> list[str]:
             f"{found['often']:,} of {seeds:,} seeds do more a day than 99.9 % of everybody: bots or staff, most likely"
         )
     return said
+
+
+def newer_files(workspace: Workspace, representation: Representation) -> list[str]:
+    """A warning when files were ingested that the stored vectors have not seen."""
+    seen = representation.manifest.get("files")
+    if seen is None or not workspace.database.exists():
+        return []
+    with store.opened(workspace.database, read_only=True) as opened:
+        newer = len(store.ingested(opened)) - len(seen)
+    return [f"{newer:,} files were ingested after the training; lookalike embed takes them in"] if newer > 0 else []

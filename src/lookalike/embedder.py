@@ -11,8 +11,9 @@ from lookalike import batches, training
 from lookalike.encoders import Sizes, TwoTower
 from lookalike.errors import StateError
 from lookalike.features import ACTIVITY, Aggregates, Content, Matrix, grouped, item_indicator
+from lookalike.fitted import Arrays
 from lookalike.fusion import Fusion, Items, Parts, Place, Weights
-from lookalike.runs import Arrays, Run
+from lookalike.runs import Run
 from lookalike.sequences import Sequences, Vocabulary
 
 USERS_PER_STEP = 16_384

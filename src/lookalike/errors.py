@@ -43,3 +43,22 @@ class ExportError(LookalikeError):
 
 
 INTERRUPTED = 130
+
+
+_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
+
+
+def unforeseen(error: Exception) -> LookalikeError:
+    """What the system refused (a full disk above all), whichever library met it; anything else is a bug."""
+    if any(words in str(error) for words in _FULL):
+        made: LookalikeError = StateError(
+            f"the disk is full ({error})", "free disk space; what was there before still is"
+        )
+    elif isinstance(error, OSError):
+        made = StateError(str(error), "check the folder and its permissions")
+    else:
+        made = LookalikeError(
+            f"a bug: {type(error).__name__}: {error}", "run it again with --debug and report the traceback"
+        )
+    made.__cause__ = error
+    return made

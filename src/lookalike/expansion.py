@@ -107,10 +107,11 @@ class People:
     value: Floats | None = None  # of each seed; None where all are worth the same
     against: Rows = field(default_factory=lambda: np.zeros(0, np.int64))  # of whom fewer are wanted
     dropped: tuple[str, ...] = ()  # columns of the aggregates that no scorer may read
+    taken: Rows = field(default_factory=lambda: np.zeros(0, np.int64))  # eligible, but not to be listed
 
     @property
     def left_out(self) -> Rows:
-        return np.union1d(self.seed, self.suppressed)
+        return np.union1d(np.union1d(self.seed, self.suppressed), self.taken)
 
 
 def examples(

@@ -49,6 +49,7 @@ class Standardised:
 
 PRECISION: Final = 3_000.0
 AUDIENCES: Final = 3.0
+IN_RUN: Final = "prior."  # how the names of its arrays begin in a run
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
+from lookalike.errors import StateError
 from lookalike.ingest import ids
 from lookalike.ingest.ids import IdList
 from lookalike.workspace import write_text
@@ -22,6 +23,14 @@ def read_ids(path: Path, with_values: bool = False) -> IdList:
     column = pl.col("user_id")
     escaped = pl.when(column.str.contains(ESCAPED)).then(column.str.slice(1)).otherwise(column)
     return replace(found, ids=found.ids.with_columns(user_id=escaped))
+
+
+def read_prospects(folder: Path) -> pl.DataFrame:
+    """The ids (column `user_id`) of an expansion's list. Raises StateError where it has none."""
+    for file in (folder / "prospects.csv", folder / "prospects.parquet"):
+        if file.exists():
+            return read_ids(file).ids.select("user_id")
+    raise StateError(f"{folder}: no list is here", "lookalike expand --seed seed.csv --size 5%")
 
 
 def either_way(given: pl.DataFrame) -> pl.DataFrame:

@@ -1,33 +1,17 @@
 """The commands as functions: read, call, write. Each takes an open workspace and gives back plain values to show."""
 
 import contextlib
-from dataclasses import asdict, dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import polars as pl
-from threadpoolctl import threadpool_limits
-
-from lookalike import audience as audiences
-from lookalike import diagnosis, embeddings, expansion, insights, leakage, lists, portrait, priors, records, store
+from lookalike import diagnosis, embeddings, store
 from lookalike import ingest as ingesting
-from lookalike.audience import Audience
-from lookalike.embeddings import Representation
-from lookalike.errors import SettingsError, StateError
-from lookalike.evaluation import Examples
-from lookalike.expansion import Choice, People, Rows
+from lookalike.errors import StateError
 from lookalike.ingest import IngestOptions
-from lookalike.provenance import now, versions
-from lookalike.settings import ExpandSettings
-from lookalike.store import Cut
 from lookalike.talk import Talk
-from lookalike.workspace import Workspace, new_folder, read_json, sha256, write_json, write_text
+from lookalike.workspace import Workspace, read_json, write_text
 
 Result = dict[str, Any]
-# BLAS works on one thread: its own split a sum differently on another machine, and crawl when a core is taken. Where a
-# second core helps, whole pieces of work are given to it.
 
 
 # --- ingest ----------------------------------------------------------------------------------------------------------
@@ -46,208 +30,6 @@ def after_ingest(workspace: Workspace) -> str:
 
 def explain(paths: list[Path], options: IngestOptions) -> Result:
     return ingesting.explain(paths, options).as_dict()
-
-
-# --- expand ----------------------------------------------------------------------------------------------------------
-
-
-def expand(workspace: Workspace, audience: Audience, settings: ExpandSettings, force: bool, talk: Talk) -> Result:
-    """Measures and ranks; writes the list with its evaluation, and gives a summary.
-
-    When the verdict is against and `force` is not given, only the evaluation is written: `prospects` is None.
-    """
-    folder = workspace.audience(audience.name)
-    embeddings.current(workspace)  # nothing trained: said before the lock makes a file
-    with workspace.locked(), threadpool_limits(1, "blas"):
-        representation = embeddings.current(workspace)
-        _check_name(folder, audience)
-        read = _people(workspace, representation, audience, talk)
-        people = read.people
-        asked = expansion.size_among(audience.size, representation.users - len(people.left_out))
-        prior = priors.of_run(workspace, representation.manifest["run"])
-        known = expansion.examples(representation, people, settings, prior)
-        with talk.progress("measuring on held-out seeds", total=settings.repeats * settings.folds) as step:
-            choice = expansion.decide(known, audience.scorer, asked, settings, step)
-        found = records.evaluation_record(audience, settings, representation, known, choice)
-        found["diagnosis"] = _diagnosed(representation, known, choice, settings, talk)
-        for warning in diagnosis.findings(found["diagnosis"], known.seeds):
-            read.warnings.append(warning)
-            talk.note(f"warning: {warning}")
-        found |= {
-            "created": now(),
-            "seed": read.seed_facts | {"used": known.seeds, "effective": expansion.effective(known.weight)},
-        }
-        found |= {"suppression": read.suppression, "warnings": read.warnings}
-        found["verdict"]["forced"] = force and not choice.verdict.expand
-        ranked = None
-        if choice.verdict.expand or force:
-            ranked = _ranked(representation, known, choice, people.left_out, settings, talk)
-            found |= _about_list(workspace, representation, ranked, people.suppressed, settings)
-        _write_expansion(folder, representation, audience, (found, read.inputs), ranked, talk)
-    return records.expand_summary(found, folder, audience.format)
-
-
-def _diagnosed(
-    representation: Representation, known: Examples, choice: Choice, settings: ExpandSettings, talk: Talk
-) -> Result:
-    """What kind of people the seed is, and what nearly defines it."""
-    names, first = representation.manifest["columns"]["aggregates"], representation.spans["aggregates"][0]
-    with talk.progress("looking at the seed"):
-        found = portrait.portrait(known, names, first, settings.random_seed).as_dict()
-        leaks = leakage.audit(known, names, first)
-        dropped = np.array([representation.column(leak.column) for leak in leaks], np.int64)
-        blind = leakage.lift_without(known, dropped, choice.share, settings) if leaks else None
-        doubling = portrait.gain_of_doubling(known, choice.scorer, choice.share, settings, lambda done: None)
-    return found | {"leaks": [asdict(leak) for leak in leaks], "lift_without": blind, "gain_of_doubling": doubling}
-
-
-def _check_name(folder: Path, audience: Audience) -> None:
-    """A list may only be replaced by another seed's when the name was meant: two clients' seed.csv share a default one."""
-    if audience.named or not (folder / "manifest.json").exists():
-        return
-    made_from = read_json(folder / "manifest.json").get("inputs", [])
-    if made_from and made_from[0].get("sha256") != sha256(audience.seed):
-        raise SettingsError(
-            f"audiences/{audience.name} holds the list of another seed",
-            f"--name NAME, or --name {audience.name} to replace it",
-        )
-
-
-@dataclass(frozen=True)
-class _Read:
-    """The people, and what is to be said of the lists they came from."""
-
-    people: People
-    seed_facts: Result
-    suppression: Result
-    inputs: list[dict[str, str]]  # the seed's file first
-    warnings: list[str]
-
-
-def _people(workspace: Workspace, representation: Representation, audience: Audience, talk: Talk) -> _Read:
-    files = (audience.seed, *audience.suppress, *audience.negative)
-    inputs = [{"name": file.name, "sha256": sha256(file)} for file in files if file.exists()]
-    given = lists.read_ids(audience.seed, with_values=True)
-    suppress = _ids_of(audience.suppress)
-    suppressed = embeddings.match(representation, lists.either_way(suppress))
-    diagnosis.check_suppression(len(suppress), len(suppressed))
-    seed, facts = diagnosis.match_seed(representation, given.ids.select("user_id"), suppressed, audience.seed)
-    value = None
-    if "value" in given.ids.columns:
-        worth = given.ids.group_by("user_id").agg(pl.col("value").sum())
-        value = embeddings.matched(representation, worth)["value"].to_numpy()
-    against = np.setdiff1d(embeddings.match(representation, _ids_of(audience.negative)), seed)
-    warnings = diagnosis.warnings_of(facts, len(suppress), len(suppressed))
-    warnings += diagnosis.negative_warnings(audience.negative, len(against))
-    warnings += _newer(workspace, representation)
-    for warning in warnings:
-        talk.note(f"warning: {warning}")
-    suppression = {"given": len(suppress), "matched": len(suppressed)}
-    said = facts.as_dict() | {"valued": value is not None, "negative": len(against)}
-    people = People(seed, suppressed, value, against, diagnosis.droppable(representation, audience.drop_features))
-    return _Read(people, said, suppression, inputs, warnings)
-
-
-def _ids_of(files: tuple[Path, ...]) -> pl.DataFrame:
-    read = [lists.read_ids(file).ids.select("user_id") for file in files]
-    return pl.concat(read).unique() if read else pl.DataFrame({"user_id": []}, schema={"user_id": pl.String})
-
-
-def _newer(workspace: Workspace, representation: Representation) -> list[str]:
-    """A warning when files were ingested that the stored vectors have not seen."""
-    seen = representation.manifest.get("files")
-    if seen is None or not workspace.database.exists():
-        return []
-    with store.opened(workspace.database, read_only=True) as opened:
-        newer = len(store.ingested(opened)) - len(seen)
-    return [f"{newer:,} files were ingested after the training; lookalike embed takes them in"] if newer > 0 else []
-
-
-@dataclass(frozen=True)
-class _List:
-    """The ranked list with its ids and tiers."""
-
-    rows: Rows
-    frame: pl.DataFrame  # rank, user_id, score, tier
-
-
-def _ranked(
-    representation: Representation,
-    known: Examples,
-    choice: Choice,
-    left_out: Rows,
-    settings: ExpandSettings,
-    talk: Talk,
-) -> _List:
-    score = expansion.fit(known, choice.scorer, settings)
-    with talk.progress("ranking everybody", total=representation.users) as step:
-        ranked = expansion.rank(representation, score, choice.size, left_out, step)
-    frame = pl.DataFrame(
-        {
-            "rank": np.arange(1, len(ranked.rows) + 1),
-            "user_id": embeddings.user_ids(representation, ranked.rows),
-            "score": ranked.scores,
-            "tier": expansion.tiers(len(ranked.rows), settings.tiers),
-        }
-    )
-    return _List(ranked.rows, frame)
-
-
-def _about_list(
-    workspace: Workspace, representation: Representation, ranked: _List, suppressed: Rows, settings: ExpandSettings
-) -> Result:
-    """Looks up what a sample of the list and of everybody eligible did, and compares the two."""
-    audience = expansion.draw(ranked.rows, settings.background, settings.random_seed)
-    base = expansion.draw_background(representation.users, suppressed, settings.background, settings.random_seed)
-    rows = np.union1d(audience, base)
-    looked_at = pl.DataFrame(
-        {
-            "user_id": embeddings.user_ids(representation, rows),
-            "audience": np.isin(rows, audience).astype(np.int8),
-            "base": np.isin(rows, base).astype(np.int8),
-        }
-    )
-    with store.opened(workspace.database, read_only=True) as opened:
-        counts = store.what_users_did(opened, looked_at, Cut(datetime.fromisoformat(representation.manifest["as_of"])))
-    return records.list_record(ranked.frame, counts, insights.Looked(len(audience), len(base)), settings.min_cell)
-
-
-def _write_expansion(
-    folder: Path,
-    representation: Representation,
-    audience: Audience,
-    of: tuple[Result, list[dict[str, str]]],
-    ranked: _List | None,
-    talk: Talk,
-) -> None:
-    """Puts the folder in place whole. `of` is the record and the hashes of what it was made from."""
-    found, inputs = of
-    with new_folder(folder) as made:
-        if ranked is not None:
-            escaped = lists.write_prospects(ranked.frame, made / f"prospects.{audience.format}")
-            if escaped:
-                warning = (
-                    f"{escaped:,} ids begin like a spreadsheet formula and stand in the CSV with ' before them; "
-                    "--format parquet keeps every id as it is"
-                )
-                found["warnings"].append(warning)
-                talk.note(f"warning: {warning}")
-        write_json(made / "evaluation.json", found)
-        outputs = {file.name: sha256(file) for file in sorted(made.iterdir())}
-        source = found["representation"] | {"sha256": sha256(representation.folder / "manifest.json")}
-        counted = ("universe", "candidates", "prospects", "seed", "suppression")
-        manifest = {
-            "name": audience.name,
-            "created": found["created"],
-            "audience": audiences.described(audience),
-            "settings": found["settings"],
-            "inputs": inputs,
-            "representation": source,
-            "counts": {key: found[key] for key in counted},
-            "versions": versions(),
-            "outputs": outputs,
-        }
-        write_json(made / "manifest.json", manifest)
 
 
 # --- report, status --------------------------------------------------------------------------------------------------
@@ -301,7 +83,7 @@ def status(workspace: Workspace) -> Result:
     live = embeddings.current(workspace).manifest if (workspace.embeddings / "CURRENT").exists() else None
     represented = live and {key: live[key] for key in ("run", "created", "as_of", "users", "blocks")}
     made = _expansions(workspace)
-    stale = bool(live) and bool(_newer(workspace, embeddings.current(workspace)))
+    stale = bool(live) and bool(diagnosis.newer_files(workspace, embeddings.current(workspace)))
     return {
         "workspace": str(workspace.root),
         "log": log,

@@ -7,7 +7,6 @@ from typing import Any
 import faiss
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import adjusted_rand_score
 
 from lookalike import evaluation, metrics
 from lookalike.evaluation import Examples
@@ -118,6 +117,8 @@ def _clustered(taught: NDArray[np.float32], vectors: NDArray[np.float32], count:
 
 def _stability(vectors: NDArray[np.float32], count: int, rng: np.random.Generator) -> float:
     """Mean agreement about everybody of clusterings made from two halves (Hennig 2007)."""
+    from sklearn.metrics import adjusted_rand_score  # slow to import, and seldom needed
+
     agreed = []
     for draw in range(DRAWS):
         half = rng.permutation(len(vectors)) < len(vectors) // 2

@@ -10,12 +10,11 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike import pseudo_audiences, runs, training
+from lookalike import pseudo_audiences, training
 from lookalike.embedder import Embedder
-from lookalike.linear import Prior, Standardised, ridge_logistic
-from lookalike.runs import Arrays
+from lookalike.fitted import Arrays
+from lookalike.linear import IN_RUN, Prior, Standardised, ridge_logistic
 from lookalike.sequences import Sequences, Vocabulary
-from lookalike.workspace import Workspace
 
 LATER = 0.25  # share of the last events after the cut: a campaign looks ahead further than a held-out day
 MOST_USERS = 10_000
@@ -53,16 +52,6 @@ def _of(x: NDArray[np.float64], member: NDArray[np.bool_], asked: NDArray[np.boo
     return Prior(mean, directions[kept].T * values[kept])
 
 
-# --- to and from a run -----------------------------------------------------------------------------------------------
-
-IN_RUN = "prior."
-
-
 def arrays(prior: Prior | None) -> Arrays:
+    """As a run keeps it."""
     return {f"{IN_RUN}{name}": value for name, value in asdict(prior).items()} if prior else {}
-
-
-def of_run(workspace: Workspace, name: str) -> Prior | None:
-    """What a run learnt; None where it learnt nothing, or is not here any more."""
-    found = runs.some_fitted(workspace, name, IN_RUN)
-    return Prior(**found) if found else None

@@ -77,6 +77,17 @@ def evaluation_record(
     }
 
 
+def tier_lifts(known: Examples, choice: Choice, tiers: list[Result], settings: ExpandSettings) -> list[Result]:
+    """The tiers, each with the lift of its ranks alone."""
+    doubt = known.doubt(settings.folds)
+    made = []
+    for tier in tiers:
+        first, last = (tier["from_rank"] - 1) / known.candidates, tier["to_rank"] / known.candidates
+        band = evaluation.marginal_band(choice.found, first, last, settings.confidence, doubt)
+        made.append(tier | {"lift": band.value, "lift_low": band.low, "lift_high": band.high})
+    return made
+
+
 def list_record(prospects: pl.DataFrame, counts: pl.DataFrame, looked: insights.Looked, min_cell: int) -> Result:
     """The part about the list itself: its tiers, and what its people do more than the base."""
     by_tier = prospects.group_by("tier", maintain_order=True).agg(

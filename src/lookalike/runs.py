@@ -15,16 +15,15 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
 from lookalike.errors import StateError
+from lookalike.fitted import FITTED, Arrays
 from lookalike.sequences import Vocabulary
 from lookalike.workspace import Workspace, checked_name, new_folder, read_json, sha256, write_json
-
-Arrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -71,9 +70,6 @@ def save(workspace: Workspace, run: Run, results: Results) -> Path:
     return target
 
 
-FITTED = "fitted.safetensors"
-
-
 def load(workspace: Workspace, name: str) -> Run:
     """A run by name, or by the path of its folder. Raises StateError when it is not there, or damaged."""
     elsewhere = "/" in name or (not (workspace.runs / name).is_dir() and Path(name).is_dir())
@@ -91,19 +87,6 @@ def load(workspace: Workspace, name: str) -> Run:
         return Run(folder.name, folder, weights, fitted, _load_vocabulary(folder), config)
     except (OSError, SafetensorError, KeyError, ValueError, pl.exceptions.PolarsError) as error:
         raise StateError(f"{folder}: damaged ({error})", "lookalike train makes a new run") from error
-
-
-def some_fitted(workspace: Workspace, name: str, start: str) -> Arrays:
-    """The fitted arrays of a run whose names begin so, without them; none where the run is not here any more."""
-    file = workspace.runs / checked_name(name) / FITTED
-    if not file.exists():
-        return {}
-    try:
-        with safe_open(file, "numpy") as arrays:
-            names = [one for one in arrays.keys() if one.startswith(start)]  # noqa: SIM118 - it is no dict
-            return {one.removeprefix(start): arrays.get_tensor(one) for one in names}
-    except (OSError, SafetensorError) as error:
-        raise StateError(f"{file}: damaged ({error})", "lookalike train makes a new run") from error
 
 
 def is_here(workspace: Workspace, run: Run) -> bool:

@@ -16,7 +16,6 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
-from sklearn.ensemble import HistGradientBoostingClassifier
 
 from lookalike.linear import Linear, Matrix, Prior, Standardised, best_ridge, ranking, ridge_logistic
 
@@ -197,6 +196,8 @@ def transfer(taught: Taught, rng: Rng, prior: Prior) -> Score:
 
 def boosted(taught: Taught, rng: Rng) -> Score:
     """Log odds by gradient-boosted trees, seed and background weighing the same. They need hundreds of seeds."""
+    from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import, and seldom needed
+
     x, y, weight = _classes(taught, taught.background[_some(taught, rng)])
     trees = HistGradientBoostingClassifier(
         learning_rate=0.05, max_iter=100, max_leaf_nodes=8, min_samples_leaf=10, class_weight="balanced",

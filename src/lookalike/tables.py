@@ -148,6 +148,21 @@ def of_expand(done: Result) -> list[Shown]:
     return [table(done["name"], ["", ""], rows)]
 
 
+def of_overlap(done: Result) -> list[Shown]:
+    """The people two lists share, as a matrix, and how many are in so many lists."""
+    names, sizes = list(done["sizes"]), done["sizes"]
+    both = {(pair["first"], pair["second"]): pair["both"] for pair in done["pairs"]}
+    rows = []
+    for one in names:
+        shared = [sizes[one] if one == other else both.get((one, other), both.get((other, one), 0)) for other in names]
+        rows.append([one, *(f"{count:,} ({count / max(1, sizes[one]):.0%})" for count in shared)])
+    within = [[f"{row['lists']}", f"{row['people']:,}"] for row in done["in"]]
+    return [
+        table("People in both (share of the row's list)", ["", *names], rows),
+        table("", ["In lists", "People"], within),
+    ]
+
+
 def of_status(done: Result) -> list[Shown]:
     """What is here, and what comes next."""
     log, live = done["log"], done["representation"]

@@ -102,7 +102,7 @@ class Against:
 
     lift: float
     usual: float  # the random seeds' mean
-    high: float  # 97.5 % of the random seeds are below
+    high: float  # 95 % of the random seeds are below
     p_value: float  # the share of random seeds ranked as far in front; one-sided
 
 
@@ -116,18 +116,28 @@ def against_random(examples: Examples, share: float, settings: ExpandSettings) -
     at = examples.space.columns(LEARNT_AND_COUNTED)
     scale = Standardised.of(examples.background[:, at])
     pool = scale(examples.background[:, at])
+    seed = scale(examples.seed[:, at])
     taught = np.sort(rng.permutation(examples.seeds)[:MOST_PROBED])
-    free = np.flatnonzero(examples.seed_of < 0)
-    matched = _matched(examples.seed[taught, examples.activity], examples.background[free, examples.activity], rng)
-    rate = len(taught) / (len(taught) + len(pool))
-    # what a step from 0 multiplies the difference of means by
-    step = np.linalg.inv(pool.T @ pool / len(pool) + np.eye(pool.shape[1]) * PROBE_RIDGE / (len(taught) * (1 - rate)))
-    crowd = pool[free]
-    own = _probed(scale(examples.seed[np.ix_(taught, at)])[None], crowd, step, share, within=False)
-    parts = [_probed(crowd[part], crowd, step, share, within=True) for part in np.array_split(matched, DRAWN // 10)]
+    crowd, step = pool[examples.seed_of < 0], _step(pool, len(taught))
+    own = _probed(seed[taught][None], crowd, step, share, within=False)
+    if len(crowd) < 2 * len(taught):  # too few others to draw random seeds from
+        return Against(float(own.lift[0]), 1.0, 1.0, 1.0)
+    # the seed among them: else active people, of whom it took many, would be rarer for a random seed than for it
+    everybody = np.vstack([crowd, seed])
+    activity = np.concatenate([examples.background[examples.seed_of < 0], examples.seed])[:, examples.activity]
+    matched = _matched(examples.seed[taught, examples.activity], activity, rng)
+    parts = [
+        _probed(everybody[part], everybody, step, share, within=True) for part in np.array_split(matched, DRAWN // 10)
+    ]
     usual = Probed(*(np.concatenate(both) for both in zip(*parts, strict=True)))
     p_value = (1 + float(np.sum(usual.depth >= own.depth))) / (1 + DRAWN)
-    return Against(float(own.lift[0]), float(usual.lift.mean()), float(np.quantile(usual.lift, 0.975)), p_value)
+    return Against(float(own.lift[0]), float(usual.lift.mean()), float(np.quantile(usual.lift, 0.95)), p_value)
+
+
+def _step(pool: Floats, seeds: int) -> NDArray[Any]:
+    """What a Newton step from 0 multiplies the difference of means by, [W, W]."""
+    rate = seeds / (seeds + len(pool))
+    return np.linalg.inv(pool.T @ pool / len(pool) + np.eye(pool.shape[1]) * PROBE_RIDGE / (seeds * (1 - rate)))
 
 
 def _matched(seed: Floats, crowd: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -201,7 +211,7 @@ def verdict(
     lift = evaluation.lift_band(ours, share, confidence, doubt)
     by_activity = evaluation.lift_band(activity, share, confidence, doubt).value
     enough = examples.seeds >= FEWEST
-    above_chance, stands_out = lift.low > 1, against.p_value < (1 - confidence) / 2
+    above_chance, stands_out = lift.low > 1, against.p_value < 1 - confidence
     as_good = gain_p_value(activity, ours, share, doubt) >= 1 - confidence
     reasons = [
         f"held-out lift at {share:.2%} of the candidates is {lift.value:.2f} "

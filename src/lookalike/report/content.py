@@ -100,11 +100,16 @@ def verdict(evaluation: Evaluation) -> Verdict:
         note = "The list was written all the same, because it was forced." if forced else "No list was written."
     return Verdict(
         expand=expand,
-        headline="Expand this seed" if expand else "Do not expand this seed",
+        headline=_headline(given) if expand else "Do not expand this seed",
         sentence=sentence(evaluation),
         reasons=[clean(reason, 600) for reason in given.get("reasons") or []],
         note=note,
     )
+
+
+def _headline(verdict: dict[str, Any]) -> str:
+    most = number(verdict.get("up_to"))
+    return "Expand this seed" if most is None else f"Expand this seed, up to {people(most)}"
 
 
 def figures(evaluation: Evaluation) -> list[Figure]:
@@ -266,13 +271,15 @@ def tie(evaluation: Evaluation) -> str:
 
 
 def tier_rows(evaluation: Evaluation) -> list[list[str]]:
-    """Rows of tier, ranks, people and scores."""
+    """Rows of tier, ranks, people, scores, and the lift of the tier alone with its band."""
     return [
         [
             clean(tier.get("tier"), 20),
             f"{count(tier.get('from_rank'))} to {count(tier.get('to_rank'))}",
             count(tier.get("users")),
             f"{score(tier.get('highest_score'))} to {score(tier.get('lowest_score'))}",
+            times(tier.get("lift")),
+            band(tier.get("lift_low"), tier.get("lift_high")),
         ]
         for tier in evaluation.get("tiers") or []
     ]

@@ -8,6 +8,8 @@ from lookalike.report.content import Evaluation, part, people
 from lookalike.report.words import Label, band, count, label, number, percent, times
 
 ROWS_PER_GROUP = 12
+LESS_PER_GROUP = 6
+FALSE_FINDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,17 @@ class Group:
 
     title: Label
     rows: list[GroupRow]
+    less: str  # what the audience does less, in one sentence
     note: str
 
 
 def clear(group: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows whose whole interval is above 1, strongest lower bound first."""
-    rows = [row for row in group.get("rows") or [] if (number(row.get("ratio_low")) or 0) > 1]
+    """The rows whose whole interval is above 1, and few of which are there by chance; strongest lower bound first."""
+    rows = [
+        row
+        for row in group.get("rows") or []
+        if (number(row.get("ratio_low")) or 0) > 1 and (number(row.get("q")) or 0) <= FALSE_FINDS
+    ]
     return sorted(
         rows, key=lambda row: (-float(row["ratio_low"]), -(number(row.get("ratio")) or 0), str(row.get("label")))
     )
@@ -51,7 +58,7 @@ def groups(evaluation: Evaluation) -> list[Group]:
     shown = [clear(group)[:ROWS_PER_GROUP] for group in given]
     top = max((reach(row) for rows in shown for row in rows), default=2.0)
     return [
-        Group(label(group.get("title")), [group_row(row, top) for row in rows], left_out(group, insights))
+        Group(label(group.get("title")), [group_row(row, top) for row in rows], less(group), left_out(group, insights))
         for group, rows in zip(given, shown, strict=True)
     ]
 
@@ -83,6 +90,13 @@ def group_row(row: dict[str, Any], top: float) -> GroupRow:
 def along(value: float, top: float) -> float:
     """Where a ratio stands on a log scale from 1 (0) to `top` (100)."""
     return round(min(100.0, max(0.0, 100 * math.log(max(value, 1.0)) / math.log(max(top, 1.01)))), 2)
+
+
+def less(group: dict[str, Any]) -> str:
+    """The things the audience does surely less than the base, with their ratios."""
+    rows = (group.get("less") or [])[:LESS_PER_GROUP]
+    named = [f"{label(row.get('label')).text} ({times(row.get('ratio'))})" for row in rows]
+    return f"Less than the base: {', '.join(named)}." if named else ""
 
 
 def left_out(group: dict[str, Any], insights: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from lookalike.report import content
 from lookalike.report.charts import Spec, charts
 from lookalike.report.content import Evaluation
 from lookalike.report.overindex import groups
+from lookalike.report.seed import facts as seed_facts
 from lookalike.report.words import clean, count, label, moment, percent
 
 VEGA_LITE = "6.1"
@@ -63,6 +64,7 @@ def view(evaluation: Evaluation) -> dict[str, Any]:
         "scorers": content.scorer_rows(evaluation),
         "tie": content.tie(evaluation),
         "tiers": content.tier_rows(evaluation),
+        "seed_facts": seed_facts(evaluation),
         "groups": groups(evaluation),
         "audience_users": content.people(insights.get("audience_users")) if insights else "",
         "base_users": content.people(insights.get("base_users")) if insights else "",

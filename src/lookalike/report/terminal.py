@@ -7,6 +7,7 @@ from lookalike import talk
 from lookalike.report import content
 from lookalike.report.content import Evaluation
 from lookalike.report.overindex import Group, groups
+from lookalike.report.seed import facts
 from lookalike.report.words import clean, percent
 from lookalike.tables import table
 
@@ -32,8 +33,15 @@ def tables(evaluation: Evaluation) -> "list[Table | str]":
     if content.tier_rows(evaluation):
         made += [
             "",
-            table("Tiers", ["Tier", "Ranks", "People", "Scores"], content.tier_rows(evaluation), (1, 2, 3)),
+            table(
+                "Tiers",
+                ["Tier", "Ranks", "People", "Scores", "Lift", "Band"],
+                content.tier_rows(evaluation),
+                (1, 2, 3, 4, 5),
+            ),
         ]
+    if facts(evaluation):
+        made += ["", text("\n".join(facts(evaluation)))]
     for group in groups(evaluation):
         made += more(group)
     if content.warnings(evaluation):

@@ -1,0 +1,80 @@
+"""What the diagnosis says of the seed, one sentence a fact."""
+
+from typing import Any
+
+from lookalike.report.content import Evaluation, part
+from lookalike.report.words import clean, count, number, percent, plural, score, times
+
+
+def facts(evaluation: Evaluation) -> list[str]:
+    """The facts there are, the most telling first; none for an evaluation without a diagnosis."""
+    found, seed = part(evaluation, "diagnosis"), part(evaluation, "seed")
+    if not found:
+        return []
+    said = [*_likeness(found), *_activity(found), *_groups(found), *_leaks(found)]
+    if (gain := number(found.get("gain_of_doubling"))) is not None:
+        said.append(_doubling(gain))
+    if seed.get("valued"):
+        lift = times(part(evaluation, "held_out").get("value_lift"))
+        said.append(
+            f"Seeds count by their value, extremes held back: they tell as much as {count(seed.get('effective'))} equal "
+            f"ones. By value the lift is {lift}."
+        )
+    if number(seed.get("negative")):
+        said.append(f"{plural(seed['negative'], 'person is a negative example', 'people are negative examples')}.")
+    if number(found.get("often")):
+        said.append(f"{plural(found['often'], 'seed does', 'seeds do')} more a day than 99.9 % of everybody.")
+    return said
+
+
+def _likeness(found: dict[str, Any]) -> list[str]:
+    alike, usual = number(found.get("alike")), number(found.get("usual_alike"))
+    if alike is None or usual is None:
+        return []
+    return [
+        f"Two seed people are alike by {score(alike)} (mean cosine of their vectors); two of everybody by {score(usual)}."
+    ]
+
+
+def _activity(found: dict[str, Any]) -> list[str]:
+    pairs = [("median_events", "usual_events"), ("median_days_since", "usual_days_since")]
+    (events, usual), (days, usual_days) = [[number(found.get(name)) for name in pair] for pair in pairs]
+    if events is None or usual is None or days is None or usual_days is None:
+        return []
+    return [
+        f"The median seed has {count(round(events))} events, the last {count(round(days))} days ago; "
+        f"the median of everybody {count(round(usual))}, {count(round(usual_days))} days ago."
+    ]
+
+
+def _groups(found: dict[str, Any]) -> list[str]:
+    given = found.get("groups") or []
+    if not given:
+        return ["No stable sub-audiences: the seed is one audience."]
+    parts = []
+    for one in given:
+        named = ", ".join(clean(name, 60) for name in one.get("more_of") or [])
+        parts.append(f"{percent(one.get('share'))} with more {named or 'of nothing that has a name'}")
+    return [f"The seed is {len(given)} audiences: {'; '.join(parts)}. --split makes a list of each."]
+
+
+def _leaks(found: dict[str, Any]) -> list[str]:
+    given = found.get("leaks") or []
+    if not given:
+        return ["No single feature nearly defines the seed."]
+    named = [
+        f"{clean(one.get('column'), 60)} ({percent(one.get('seed'))} of the seed, {percent(one.get('others'))} of others)"
+        for one in given[:5]
+    ]
+    return [
+        f"{plural(len(given), 'feature nearly defines', 'features nearly define')} the seed: {'; '.join(named)}. "
+        f"Without them and without the user embedding the lift is {times(found.get('lift_without'))}."
+    ]
+
+
+def _doubling(gain: float) -> str:
+    if gain < 0.02:
+        return "From half of the seed to all of it lift did not grow: more seeds would hardly help."
+    return (
+        f"From half of the seed to all of it lift grew by {percent(gain)}: twice as many seeds may bring as much again."
+    )
