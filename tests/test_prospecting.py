@@ -1,0 +1,150 @@
+"""Seeds with values, people of whom fewer are wanted, parts of a seed, and lists that must not overlap."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from small_log import Command, Inputs
+
+pytest_plugins = ("space_fixtures",)
+
+
+def ids(path: Path) -> list[str]:
+    return pl.read_csv(path, schema_overrides={"user_id": pl.String})["user_id"].to_list()
+
+
+def write(path: Path, users: list[str], **columns: list[object]) -> Path:
+    pl.DataFrame({"user_id": users, **columns}, strict=False).write_csv(path)
+    return path
+
+
+def listed(workspace: Path, name: str) -> list[str]:
+    return ids(workspace / "audiences" / name / "prospects.csv")
+
+
+def found(workspace: Path, name: str) -> dict[str, object]:
+    text: dict[str, object] = json.loads((workspace / "audiences" / name / "evaluation.json").read_text())
+    return text
+
+
+# --- values ----------------------------------------------------------------------------------------------------------
+
+
+def test_equal_values_give_the_bytes_of_no_values(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
+    seed = ids(inputs.seed)
+    write(tmp_path / "plain.csv", seed)
+    write(tmp_path / "valued.csv", seed, value=[7] * len(seed))
+    for name in ("plain", "valued"):
+        assert ready("expand", "--seed", tmp_path / f"{name}.csv", "--size", "20").code == 0
+    read = [(ready.workspace / "audiences" / name / "prospects.csv").read_bytes() for name in ("plain", "valued")]
+    assert read[0] == read[1]
+    assert found(ready.workspace, "valued")["seed"]["valued"] is True  # type: ignore[index]
+
+
+def test_values_are_held_back_and_their_effective_number_is_told(
+    ready: Command, inputs: Inputs, tmp_path: Path
+) -> None:
+    seed = ids(inputs.seed)
+    write(tmp_path / "rich.csv", seed, value=[1_000_000, *range(1, len(seed))])
+    assert ready("expand", "--seed", tmp_path / "rich.csv", "--size", "20").code == 0
+    told = found(ready.workspace, "rich")
+    assert 20 < told["seed"]["effective"] < 39  # type: ignore[index, operator]
+    assert told["held_out"]["value_lift"] > 1  # type: ignore[index]
+
+
+@pytest.mark.parametrize("value", ["-1", "0", "inf", "nan", "much", ""])
+def test_a_value_that_is_no_weight_is_refused_with_its_line(
+    ready: Command, inputs: Inputs, tmp_path: Path, value: str
+) -> None:
+    seed = ids(inputs.seed)
+    file = write(tmp_path / "odd.csv", seed, value=["1", "2", value, *["3"] * (len(seed) - 3)])
+    message, hint = ready.refused(3, "expand", "--seed", file, "--size", "20")
+    assert "odd.csv: line 4: value " in message
+    assert "(1 such lines)" in message
+    assert "value" in hint
+
+
+# --- negative examples -----------------------------------------------------------------------------------------------
+
+
+def test_people_of_whom_fewer_are_wanted_push_their_like_away(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
+    seed, others = ids(inputs.seed), ids(inputs.others)
+    mixed = write(tmp_path / "mixed.csv", [*seed, *others[:20]])
+    against = write(tmp_path / "against.csv", others[20:])
+    for name, flags in (("plain", ()), ("pushed", ("--negative", against))):
+        words = ("expand", "--seed", mixed, "--size", "30", "--scorer", "logistic", "--force", "--name", name, *flags)
+        assert ready(*words).code == 0
+    assert found(ready.workspace, "pushed")["seed"]["negative"] > 0  # type: ignore[index, operator]
+    assert listed(ready.workspace, "plain") != listed(ready.workspace, "pushed")
+    manifest = json.loads((ready.workspace / "audiences" / "pushed" / "manifest.json").read_text())
+    assert [one["name"] for one in manifest["inputs"]] == ["mixed.csv", "against.csv"]
+
+
+def test_negative_examples_that_are_nobody_are_told(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
+    nobody = write(tmp_path / "nobody.csv", ["x1", "x2"])
+    ran = ready("expand", "--seed", inputs.seed, "--size", "20", "--negative", nobody)
+    assert "warning: the negative examples name 0 known users" in ran.err
+    ready.refused(3, "expand", "--seed", inputs.seed, "--size", "20", "--negative", tmp_path / "gone.csv")
+
+
+# --- features, parts, other lists ------------------------------------------------------------------------------------
+
+
+def test_a_feature_that_is_dropped_takes_the_user_embedding_with_it(ready: Command, inputs: Inputs) -> None:
+    words = ("expand", "--seed", inputs.seed, "--size", "20", "--drop-features", "log_events", "--force")
+    assert ready(*words).code == 0
+    tried = {one["name"] for one in found(ready.workspace, "fans")["scorers"]}  # type: ignore[attr-defined]
+    assert "logistic" in tried
+    assert not tried & {"centroid", "transfer", "neighbours", "ensemble"}
+    ready.refused(2, "expand", "--seed", inputs.seed, "--size", "20", "--drop-features", "log_event")
+    ready.refused(2, *words, "--scorer", "centroid")
+
+
+def test_a_seed_that_is_one_audience_is_not_split(ready: Command, inputs: Inputs) -> None:
+    message, _ = ready.refused(5, "expand", "--seed", inputs.seed, "--size", "20", "--split")
+    assert "one audience" in message
+
+
+def test_the_parts_of_a_seed_have_lists_without_anybody_of_the_seed(
+    ready: Command, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lookalike import portrait
+
+    monkeypatch.setattr(portrait, "APART", 0.0)  # the two halves of so small a log hardly stand apart
+    monkeypatch.setattr(portrait, "STABLE", -1.0)
+    monkeypatch.setattr(portrait, "MOST_GROUPS", 2)
+    monkeypatch.setattr(portrait, "FEWEST_IN_GROUP", 5)
+    both = [*ids(inputs.seed), *ids(inputs.others)]
+    file = write(tmp_path / "both.csv", both)
+    made = ready("--json", "expand", "--seed", file, "--size", "20", "--split", "--force").json["audiences"]
+    assert [one["name"] for one in made] == ["both-1", "both-2"]
+    groups = [found(ready.workspace, one["name"])["seed"] for one in made]
+    assert [(group["group"], group["groups"]) for group in groups] == [(1, 2), (2, 2)]  # type: ignore[index]
+    assert sum(group["used"] for group in groups) == made[0]["matched"]  # type: ignore[index]
+    for one in made:
+        assert not set(listed(ready.workspace, one["name"])) & set(both)
+    assert ready("report", "both-1").code == 0
+
+
+def test_a_list_may_be_kept_apart_from_another_and_the_overlap_is_shown(ready: Command, inputs: Inputs) -> None:
+    one = ("expand", "--seed", inputs.seed, "--size", "30", "--name")
+    assert ready(*one, "first").code == 0
+    assert ready(*one, "second", "--disjoint-from", "first", "--force").code == 0
+    assert ready(*one, "again").code == 0
+    shared = ready("--json", "overlap", "first", "second", "again").json
+    assert {(pair["first"], pair["second"]): pair["both"] for pair in shared["pairs"]} == {
+        ("first", "second"): 0,
+        ("first", "again"): 30,
+        ("second", "again"): 0,
+    }
+    assert shared["in"] == [
+        {"lists": 1, "people": 30},
+        {"lists": 2, "people": 30},
+        {"lists": 3, "people": 0},
+    ]
+    assert "30 (100%)" in ready("overlap", "first", "again").out
+    ready.refused(4, *one, "third", "--disjoint-from", "gone")
+    ready.refused(4, "overlap", "first", "gone")
+    ready.refused(2, "overlap", "first", "first")
