@@ -226,6 +226,7 @@ DEFINITION = {
     "scorer": "`auto`, or one of the scorers of docs/concepts.md",
     "suppress": "files of ids that must never be listed",
     "negative": "files of ids of people of whom fewer are wanted: churned, returned, fraud",
+    "before": "an event type: every seed is read up to its first event of it, and not beyond",
     "drop_features": "columns that no scorer may read, and with them no user embedding",
     "disjoint_from": "names of audiences whose people are not to be listed again",
     "format": "`csv` or `parquet`",

@@ -77,6 +77,7 @@ def test_counts_add_up(done: Command, inputs: Inputs) -> None:
         "valued": False,
         "effective": 40.0,
         "negative": 0,
+        "as_they_were": False,
     }
     assert found["suppression"] == {"given": 20, "matched": 20}
     assert found["held_out"]["low"] > 1

@@ -66,6 +66,7 @@ class Audience:
     scorer: str = "auto"
     suppress: tuple[Path, ...] = ()
     negative: tuple[Path, ...] = ()  # people of whom fewer are wanted: churned, returned, fraud
+    before: str | None = None  # an event type: seeds are read up to their first event of it
     drop_features: tuple[str, ...] = ()  # columns that no scorer may read; the encoder's block goes with them
     disjoint_from: tuple[str, ...] = ()  # audiences whose people are not to be listed again
     format: Literal["csv", "parquet"] = "csv"
@@ -80,6 +81,7 @@ class _Definition:
     scorer: str = "auto"
     suppress: tuple[str, ...] | str = ()
     negative: tuple[str, ...] | str = ()
+    before: str | None = None
     drop_features: tuple[str, ...] = ()
     disjoint_from: tuple[str, ...] = ()
     format: Literal["csv", "parquet"] = "csv"
@@ -97,6 +99,7 @@ def load(path: Path) -> Audience:
         scorer=definition.scorer,
         suppress=_beside(folder, definition.suppress),
         negative=_beside(folder, definition.negative),
+        before=definition.before,
         drop_features=definition.drop_features,
         disjoint_from=tuple(checked_name(name) for name in definition.disjoint_from),
         format=definition.format,

@@ -217,6 +217,9 @@ def expand(
         list[Path] | None,
         typer.Option(metavar="FILE", help="CSV of user_ids of whom fewer are wanted: churned, fraud; repeat."),
     ] = None,
+    before: Annotated[
+        str | None, typer.Option(metavar="TYPE", help="Read each seed only up to its first event of this type.")
+    ] = None,
     drop_features: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Column that no scorer may read, and with it no user embedding; repeat."),
@@ -243,7 +246,7 @@ def expand(
     from lookalike.settings import changed
 
     asked = audiences.parse_size(size) if size is not None else None
-    flags = {"name": name, "seed": seed, "size": asked, "scorer": scorer, "format": form}
+    flags = {"name": name, "seed": seed, "size": asked, "scorer": scorer, "before": before, "format": form}
     if definition is not None and definition.suffix.lower() != ".toml":
         raise SettingsError(
             f"{definition}: a definition is a TOML file", f"lookalike expand --seed {definition} --size 5%"

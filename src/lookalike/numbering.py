@@ -98,6 +98,19 @@ def only_changed(store: Store, cut: Cut, seen: Seen) -> None:
     )
 
 
+def only_these(store: Store, users: pl.DataFrame) -> None:
+    """After `prepare`: leaves the users of a column `user_id`, and numbers them anew."""
+    store.connection.register("chosen_users", users.select("user_id").to_arrow())
+    try:
+        store.connection.execute(
+            """CREATE OR REPLACE TEMP TABLE user_rows AS
+               SELECT (row_number() OVER (ORDER BY user_id) - 1)::INTEGER AS row, user_id, n FROM user_rows
+               WHERE user_id IN (SELECT user_id FROM chosen_users)"""
+        )
+    finally:
+        store.connection.unregister("chosen_users")
+
+
 def user_rows(store: Store) -> RecordBatchReader:
     """`row`, `user_id`, `tie` (the hash that orders equal scores), `events`, in the order of `row`."""
     return store.reader(

@@ -1,7 +1,7 @@
 """The expand command: match the seed, measure, choose, rank everybody, write the list with how good it is."""
 
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +70,13 @@ def _parts(
     parts = []
     for group in range(int(groups.max()) + 1):
         kept = taught[groups == group]
-        value = None if read.people.value is None else read.people.value[np.searchsorted(seed, kept)]
+        at = np.searchsorted(seed, kept)
+        value = None if read.people.value is None else read.people.value[at]
+        moment = None if read.people.moment is None else read.people.moment[at]
         others = np.setdiff1d(seed, kept)
-        people = replace(read.people, seed=kept, value=value, taken=np.union1d(read.people.taken, others))
+        people = replace(
+            read.people, seed=kept, value=value, moment=moment, taken=np.union1d(read.people.taken, others)
+        )
         facts = read.seed_facts | {"group": group + 1, "groups": int(groups.max()) + 1}
         one = replace(audience, name=f"{audience.name}-{group + 1}")
         parts.append((one, replace(read, people=people, seed_facts=facts, warnings=list(read.warnings))))
@@ -84,7 +88,7 @@ def _expanded(
 ) -> Result:
     people, representation = read.people, space.representation
     asked = expansion.size_among(audience.size, representation.users - len(people.left_out))
-    known = expansion.examples(representation, people, settings, space.prior)
+    known = _examples(space, read, settings, talk)
     with talk.progress("measuring on held-out seeds", total=settings.repeats * settings.folds) as step:
         choice = expansion.decide(known, audience.scorer, asked, settings, step)
     found = records.evaluation_record(audience, settings, representation, known, choice)
@@ -104,6 +108,30 @@ def _expanded(
     folder = space.workspace.audience(audience.name)
     _write_expansion(folder, representation, audience, (found, read.inputs), ranked, talk)
     return records.expand_summary(found, folder, audience.format)
+
+
+def _examples(space: _Space, read: "_Read", settings: ExpandSettings, talk: Talk) -> Examples:
+    """What the scorers learn from; with moments, everybody as they were then."""
+    representation, people = space.representation, read.people
+    known = expansion.examples(representation, people, settings, space.prior)
+    if people.moment is None:
+        return known
+    from lookalike import moments, runs  # torch, which a list of today's vectors does not need
+
+    manifest = representation.manifest
+    cut = Cut(datetime.fromisoformat(manifest["as_of"]), int(manifest.get("min_events", 1)))
+    run = runs.load(space.workspace, manifest["run"])
+    with (
+        talk.progress("embedding people as they were"),
+        store.opened_in(space.workspace) as opened,
+        space.workspace.scratch() as scratch,
+    ):
+        known, new = moments.examples(opened, run, (representation, scratch, cut), people, known, settings)
+    if new:
+        warning = f"{new:,} seeds had done nothing before their moment: they teach nothing, and are not listed"
+        read.warnings.append(warning)
+        talk.note(f"warning: {warning}")
+    return known
 
 
 def _portrait(representation: Representation, known: Examples, settings: ExpandSettings) -> Portrait:
@@ -158,6 +186,7 @@ def _people(workspace: Workspace, representation: Representation, audience: Audi
     if "value" in given.ids.columns:
         worth = given.ids.group_by("user_id").agg(pl.col("value").sum())
         value = embeddings.matched(representation, worth)["value"].to_numpy()
+    moment = _moments(workspace, representation, audience, given.ids, seed)
     against = np.setdiff1d(embeddings.match(representation, _ids_of(audience.negative)), seed)
     files = (audience.seed, *audience.suppress, *audience.negative)
     inputs = [{"name": file.name, "sha256": sha256(file)} for file in files]
@@ -167,11 +196,33 @@ def _people(workspace: Workspace, representation: Representation, audience: Audi
     for warning in warnings:
         talk.note(f"warning: {warning}")
     suppression = {"given": len(suppress), "matched": len(suppressed)}
-    said = facts.as_dict() | {"valued": value is not None, "negative": len(against)}
+    said = facts.as_dict() | {"valued": value is not None, "negative": len(against), "as_they_were": moment is not None}
     dropped = diagnosis.droppable(representation, audience.drop_features)
     taken = _listed(workspace, representation, audience.disjoint_from)
-    people = People(seed, suppressed, value, against, dropped, taken)
+    people = People(seed, suppressed, value, against, dropped, moment, taken)
     return _Read(people, said, suppression, inputs, warnings)
+
+
+def _moments(
+    workspace: Workspace, representation: Representation, audience: Audience, ids: pl.DataFrame, seed: Rows
+) -> Rows | None:
+    """Up to when each seed is read; None where neither the file nor `--before` says. Who has no such event: up to now."""
+    if audience.before is None and "ts" not in ids.columns:
+        return None
+    end = int(datetime.fromisoformat(representation.manifest["as_of"]).replace(tzinfo=UTC).timestamp()) + 1
+    if audience.before is None:
+        given = ids.group_by("user_id").agg(value=pl.col("ts").min())
+    else:
+        from lookalike import moments
+
+        with store.opened_in(workspace) as opened:
+            given = moments.of_event(opened, ids.select("user_id").unique(), audience.before).rename(
+                {"moment": "value"}
+            )
+    found = embeddings.matched(representation, given)
+    moment = np.full(len(seed), end, np.int64)
+    moment[np.searchsorted(seed, found["row"].to_numpy())] = np.minimum(found["value"].to_numpy(), end)
+    return moment
 
 
 def _listed(workspace: Workspace, representation: Representation, names: tuple[str, ...]) -> Rows:

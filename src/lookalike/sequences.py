@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -105,25 +106,38 @@ class Sequences:
             (_ends(profile_offsets, rows), codes[attributes]),
         )
 
+    def before_each(self, moments: NDArray[np.int64]) -> "Sequences":
+        """The same users, each with only the events before a moment of their own [N], copied into memory."""
+        return self._kept(np.asarray(self["time"]) < moments[self.owner], self.as_of)
+
     def before(self, moment: int) -> "Sequences":
         """The same users with only their events before a moment, copied into memory."""
-        keep = np.asarray(self["time"]) < moment
+        return self._kept(np.asarray(self["time"]) < moment, moment)
+
+    def _kept(self, keep: NDArray[np.bool_], as_of: int) -> "Sequences":
         counts = np.concatenate([[0], np.cumsum(keep, dtype=np.int64)])
-        offsets = counts[self.offsets]
         kept = np.flatnonzero(keep)
-        return Sequences(moment, offsets, {name: array[kept] for name, array in self.columns.items()}, self.profile)
+        columns = {name: array[kept] for name, array in self.columns.items()}
+        return Sequences(as_of, counts[self.offsets], columns, self.profile)
 
 
 def build(
-    store: Store, cut: Cut, folder: Path, known: Vocabulary | None = None, seen: Seen | None = None
+    store: Store,
+    cut: Cut,
+    folder: Path,
+    known: Vocabulary | None = None,
+    seen: Seen | pl.DataFrame | None = None,
 ) -> tuple[Sequences, Vocabulary]:
     """Streams the events before the cut into `folder` and opens them. Memory is bounded by one batch of rows.
 
     Also writes `users.parquet` there: `row`, `user_id`, `tie`, `events`. With `known` its numbers are kept and new items
-    follow; with `seen` only users with other events than those are read, and `all_users.parquet` has everybody.
+    follow; with `seen` only users with other events than those are read, and `all_users.parquet` has everybody. A frame
+    with a column `user_id` in its place names the users to read.
     """
     queries.prepare(store, cut, _names(known))
-    if seen is not None:
+    if isinstance(seen, pl.DataFrame):
+        queries.only_these(store, seen)
+    elif seen is not None:
         _write_users(store, folder / "all_users.parquet")
         queries.only_changed(store, cut, seen)
     counts = _write_users(store, folder / "users.parquet")

@@ -12,13 +12,18 @@ from lookalike.errors import DataError
 from lookalike.events import USER_KEY
 from lookalike.ingest import files, names, plan, readers
 from lookalike.ingest.readers import Reader
+from lookalike.store import quoted
 
+EXTRA = {"value": "no number above 0", "ts": "no time such as 2026-03-01T12:00"}  # and what is said of a wrong one
 WHOLE_FLOAT = r"^\d+\.0$"
 
 
 @dataclass(frozen=True)
 class IdList:
-    """ids: column `user_id`, without blanks, and `value` where it was asked for and is there. `unused` are the others."""
+    """ids: column `user_id`, without blanks, and `value` and `ts` (seconds since 1970) where asked for and there.
+
+    `unused` are the other columns of the file.
+    """
 
     ids: pl.DataFrame
     unused: tuple[str, ...]
@@ -37,13 +42,16 @@ def read(path: Path, with_values: bool = False) -> IdList:
         reader = readers.opened(connection, source, Path(scratch))
         column, headed = _column(reader)
         cell = plan.cleaned(column, reader.columns[column])
-        value = next((name for name in reader.columns if names.plain(name) == "value"), None) if with_values else None
+        extra = {
+            wanted: name for wanted in EXTRA if with_values for name in reader.columns if names.plain(name) == wanted
+        }
         cells = [f"{cell} AS user_id"]
-        if value and value != column:
-            kind = reader.columns[value]
-            cells += [f"{plan.number(value, kind, False)} AS value", f"{plan.cleaned(value, kind)} AS given"]
+        for wanted, name in extra.items():
+            kind = reader.columns[name]
+            read_as = plan.number(name, kind, False) if wanted == "value" else _moment(name)
+            cells += [f"{read_as} AS {wanted}", f"{plan.cleaned(name, kind)} AS given_{wanted}"]
         try:
-            rows = reader.stage(connection, [column, value] if len(cells) > 1 and value else [column])
+            rows = reader.stage(connection, [column, *(name for name in extra.values() if name != column)])
             connection.complete()  # or DuckDB minds a result that staging left unread
             found = connection.sql(f"SELECT {', '.join(cells)} FROM {rows.scan}").to_arrow_table()
         except duckdb.Error as error:
@@ -53,28 +61,34 @@ def read(path: Path, with_values: bool = False) -> IdList:
                 f"{path}: {rows.malformed:,} of {rows.count:,} lines are malformed", "export the list again"
             )
     read = pl.DataFrame(found)
-    if "value" in read.columns:
-        _check_values(read, path)
-    ids = read.drop("given", strict=False).with_columns(pl.col("user_id").cast(pl.String)).drop_nulls("user_id")
+    for wanted in extra:
+        _check(read, path, wanted)
+    ids = read.select("user_id", *extra).with_columns(pl.col("user_id").cast(pl.String)).drop_nulls("user_id")
     if ids.select(pl.col("user_id").str.contains(WHOLE_FLOAT).all()).item():
         ids = ids.with_columns(pl.col("user_id").str.strip_suffix(".0"))  # a spreadsheet took the ids for numbers
     if not headed:
         ids = pl.concat([pl.DataFrame({"user_id": [column]}), ids])
     if ids.is_empty():
         raise DataError(f"{path}: holds no id", "one id a line under the heading user_id")
-    return IdList(ids, tuple(name for name in reader.columns if name != column and (name != value or len(cells) == 1)))
+    return IdList(ids, tuple(name for name in reader.columns if name not in (column, *extra.values())))
 
 
-def _check_values(read: pl.DataFrame, path: Path) -> None:
-    """Raises DataError for a value that is no weight: negative, zero, infinite, no number, or left out."""
-    value = pl.col("value")
+def _moment(column: str) -> str:
+    """A column as seconds since 1970; NULL where it is no time."""
+    return f"floor(epoch(TRY_CAST({quoted(column)}::VARCHAR AS TIMESTAMP)))::BIGINT"
+
+
+def _check(read: pl.DataFrame, path: Path, column: str) -> None:
+    """Raises DataError for a value that is no weight (negative, zero, infinite, no number), or a time that is none."""
+    value = pl.col(column)
     named = read.with_row_index("line", offset=2).filter(pl.col("user_id").is_not_null())
-    bad = named.filter(value.is_null() | ~value.is_finite() | (value <= 0))
+    wrong = value.is_null() if column == "ts" else value.is_null() | ~value.is_finite() | (value <= 0)
+    bad = named.filter(wrong)
     if len(bad):
-        line, given = bad.row(0, named=True)["line"], bad.row(0, named=True)["given"]
+        line, given = bad.row(0, named=True)["line"], bad.row(0, named=True)[f"given_{column}"]
         raise DataError(
-            f"{path}: line {line}: value {str(given or '')[:40]!r} is no number above 0 ({len(bad):,} such lines)",
-            "leave out who is worth nothing, or the whole column value",
+            f"{path}: line {line}: {column} {str(given or '')[:40]!r} is {EXTRA[column]} ({len(bad):,} such lines)",
+            f"leave out who has none, or the whole column {column}",
         )
 
 
