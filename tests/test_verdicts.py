@@ -169,7 +169,7 @@ def test_only_a_list_above_chance_of_a_seed_that_stands_out_is_worth_it() -> Non
     assert verdict_on(good, chance).expand
     assert not verdict_on(chance, chance).expand
     assert not verdict_on(good, chance, DOES_NOT).expand
-    assert not verdict_on(good, rng.random(400) ** 6).expand  # counting events is surely better
+    assert not verdict_on(good, rng.random(400) ** 6).expand  # counting events is better
     assert not verdict_on(np.zeros(400), np.full(400, 0.9), sizes=(1.0, 0.2)).expand  # everybody is no list
 
 

@@ -35,17 +35,22 @@ FEWEST = 25
 def choose(quantiles: Quantiles, names: tuple[str, ...], share: float) -> str:
     """The reference scorer, unless another has a held-out lift that is better by more than two standard errors.
 
-    With few seeds the best of several is mostly the luckiest. Lift is averaged over sizes from half to twice the asked
-    one: at one size a small seed has only a handful of hits. The difference is taken seed by seed.
+    With few seeds the best of several is mostly the luckiest. The difference is taken seed by seed.
     """
-    about = [min(1.0, share * factor) for factor in (0.5, 0.71, 1, 1.41, 2)]
-    found = {name: np.mean([(quantiles[name] < s) / s for s in about], axis=(0, 1)) for name in names}  # each [M]
+    found = {name: _lifts(quantiles[name], share) for name in names}
     chosen = next((name for name in REFERENCES if name in names), names[0])
     for name in names:
         gain = found[name] - found[chosen]
         if gain.mean() > 2 * gain.std(ddof=1) / np.sqrt(len(gain)):
             chosen = name
     return chosen
+
+
+def _lifts(quantiles: Floats, share: float) -> Floats:
+    """What each seed adds to lift, [M], over sizes from half to twice this one: at one size there is only a handful of hits."""
+    about = [min(1.0, share * factor) for factor in (0.5, 0.71, 1, 1.41, 2)]
+    found: Floats = np.mean([(quantiles < size) / size for size in about], axis=(0, 1))
+    return found
 
 
 def of_choice(quantiles: Quantiles, names: tuple[str, ...], share: float, seed: int) -> Floats:
@@ -202,7 +207,7 @@ def verdict(
     sizes: tuple[float, float | None],
     settings: ExpandSettings,
 ) -> Verdict:
-    """Expand only when, at this size, held-out lift is surely above chance and the seed surely no random active crowd.
+    """Expand only when held-out lift is surely above chance and above activity's, and the seed surely no active crowd.
 
     `sizes` is the share in question and the largest one worth taking.
     """
@@ -212,7 +217,8 @@ def verdict(
     by_activity = evaluation.lift_band(activity, share, confidence, doubt).value
     enough = examples.seeds >= FEWEST
     above_chance, stands_out = lift.low > 1, against.p_value < 1 - confidence
-    as_good = gain_p_value(activity, ours, share, doubt) >= 1 - confidence
+    gains = bool(_lifts(ours, share).mean() > _lifts(activity, share).mean())
+    surely = gain_p_value(ours, activity, share, doubt) < (1 - confidence) / 2
     reasons = [
         f"held-out lift at {share:.2%} of the candidates is {lift.value:.2f} "
         f"({confidence:.0%} band {lift.low:.2f} to {lift.high:.2f}): "
@@ -220,18 +226,12 @@ def verdict(
         f"random seeds as active as this one reach {against.usual:.2f} by a plain probe ({against.high:.2f} at the most), "
         f"this one {against.lift:.2f}: "
         + ("it has more in common than being active" if stands_out else "no sure sign of more than being active"),
-        f"ranking by activity alone has a lift of {by_activity:.2f}: "
-        + (
-            "less than the list"
-            if by_activity < lift.value
-            else "as good"
-            if as_good
-            else "surely better than the list"
-        ),
+        f"ranking by activity alone has a lift of {by_activity:.2f}, over sizes from half to twice this one "
+        + ("surely less" if gains and surely else "less, though not surely" if gains else "no less than the list"),
     ]
     if not enough:
         reasons.insert(0, f"{examples.seeds} seeds are too few to trust a list made of them; {FEWEST} are the least")
-    if not (enough and above_chance and stands_out and as_good):
+    if not (enough and above_chance and stands_out and gains):
         if largest is None:
             reasons.append(f"no size has a last half that is surely above a lift of {settings.min_lift:g}")
         return Verdict(DO_NOT_EXPAND, tuple(reasons))
