@@ -13,7 +13,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from lookalike import embedder, embeddings, expansion, sequences
+from lookalike import embedder, embeddings, expansion, sequences, store
 from lookalike.diagnosis import MIN_SEED
 from lookalike.embeddings import BLOCKS, Representation
 from lookalike.errors import ExpansionError, SettingsError
@@ -27,20 +27,16 @@ from lookalike.store import Cut, Store
 Seconds = NDArray[np.int64]
 
 
-def of_event(store: Store, users: pl.DataFrame, event_type: str) -> pl.DataFrame:
+def of_event(opened: Store, users: pl.DataFrame, event_type: str) -> pl.DataFrame:
     """`user_id` and `moment` (seconds since 1970) of each user's first event of a type. Raises SettingsError for none."""
-    types = [name for (name,) in store.rows("SELECT DISTINCT event_type FROM events ORDER BY 1")]
+    types = store.event_types(opened)
     if event_type not in types:
-        raise SettingsError(f"no event type is called {event_type[:60]!r}", f"--before {'|'.join(map(str, types[:8]))}")
-    first = store.frame(
-        "SELECT user_id, floor(epoch(min(ts)))::BIGINT AS moment FROM events WHERE event_type = ? GROUP BY user_id",
-        event_type,
-    )
-    return users.join(first, on="user_id", how="inner")
+        raise SettingsError(f"no event type is called {event_type[:60]!r}", f"--before {'|'.join(types[:8])}")
+    return users.join(store.first_of_type(opened, event_type), on="user_id", how="inner")
 
 
 def examples(
-    store: Store,
+    opened: Store,
     run: Run,
     place: tuple[Representation, Path, Cut],
     people: People,
@@ -63,7 +59,7 @@ def examples(
     others = np.setdiff1d(drawn, people.seed)
     rng = np.random.default_rng([settings.random_seed, 23])
     rows, moments = np.concatenate([taught, others]), np.concatenate([moment, rng.choice(moment, len(others))])
-    vectors, had = _vectors(store, run, (representation, scratch, cut), rows, moments)
+    vectors, had = _vectors(opened, run, (representation, scratch, cut), rows, moments)
     seeds, crowd = had[: len(taught)], had[len(taught) :]
     if seeds.sum() < MIN_SEED:
         raise ExpansionError(
@@ -81,14 +77,14 @@ def examples(
 
 
 def _vectors(
-    store: Store, run: Run, place: tuple[Representation, Path, Cut], rows: Rows, moments: Seconds
+    opened: Store, run: Run, place: tuple[Representation, Path, Cut], rows: Rows, moments: Seconds
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """The blocks of some users as they were, [n, W], and who had done anything by then."""
     representation, scratch, cut = place
     asked = pl.DataFrame(
         {"user_id": embeddings.user_ids(representation, rows), "moment": moments, "at": np.arange(len(rows))}
     )
-    arrays, vocabulary = sequences.build(store, cut, scratch, run.vocabulary, asked)
+    arrays, vocabulary = sequences.build(opened, cut, scratch, run.vocabulary, asked)
     made = embedder.of_run(run, vocabulary, torch.device("cpu"))
     found = pl.read_parquet(scratch / "users.parquet").join(asked, on="user_id", how="inner").sort("row")
     then = arrays.before_each(found["moment"].to_numpy())

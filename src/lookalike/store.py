@@ -183,6 +183,20 @@ def last_file(store: Store) -> int:
     return int(number)
 
 
+def event_types(store: Store) -> list[str]:
+    return [
+        name for (name,) in store.rows("SELECT DISTINCT event_type FROM events WHERE event_type IS NOT NULL ORDER BY 1")
+    ]
+
+
+def first_of_type(store: Store, event_type: str) -> pl.DataFrame:
+    """`user_id` and `moment`: seconds since 1970 of each user's first event of a type."""
+    return store.frame(
+        "SELECT user_id, floor(epoch(min(ts)))::BIGINT AS moment FROM events WHERE event_type = ? GROUP BY user_id",
+        event_type,
+    )
+
+
 def what_users_did(store: Store, looked_at: pl.DataFrame, cut: Cut) -> pl.DataFrame:
     """How many users of the audience and of the base did each thing at least once before the cut.
 
