@@ -151,7 +151,7 @@ def test_the_figures_follow_the_seed_of_the_settings_and_nothing_else() -> None:
 def test_five_seeds_can_be_measured() -> None:
     rng = np.random.default_rng(2)
     known = examples_of(rng.random((40, 3)), np.arange(5))
-    quantiles = held_out(known, known.space.names(), folds=20)
+    quantiles = held_out(known, known.space.names, folds=20)
     assert all(np.isfinite(values).all() for values in quantiles.values())
 
 

@@ -190,7 +190,9 @@ def test_first_expansion_that_was_killed_leaves_none(ready: Command, inputs: Inp
 def test_interrupted_training_ends_with_130_and_can_be_resumed(ready: Command, unbroken: Path) -> None:
     code = "import sys\nfrom lookalike.cli import main\nsys.exit(main(sys.argv[1:]))"
     long = ("train", "--encoder", "mean", "--dim", "16", "--epochs", "5000", "--seed", "3")
-    (ready.workspace / "lookalike.toml").write_text("[train]\npatience = 100000\nfinish = false\ncontent_dim = 8\ngroup_columns = 16\n")
+    (ready.workspace / "lookalike.toml").write_text(
+        "[train]\npatience = 100000\nfinish = false\ncontent_dim = 8\ngroup_columns = 16\n"
+    )
     before = snapshot(ready.workspace)
     command = [sys.executable, "-c", code, "--workspace", str(ready.workspace), *long]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

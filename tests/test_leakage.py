@@ -77,5 +77,5 @@ def test_without_a_column_nothing_reads_it_nor_the_user_embedding() -> None:
     space = leakage.without(examples().space, np.array([4]))
     assert space.columns(("sequence", "aggregates")).tolist() == [3, 5, 6]
     assert space.columns(("counted",)).tolist() == [5]
-    assert "centroid" not in space.names()
-    assert {"logistic", "background", "logodds"} <= set(space.names())
+    assert "centroid" not in space.names
+    assert {"logistic", "background", "logodds"} <= set(space.names)

@@ -28,7 +28,7 @@ def vectors(space: Path, scratch: Path, rows: np.ndarray, when: np.ndarray) -> t
     scratch.mkdir()
     with store.opened(workspace.database, read_only=True) as opened:
         run = runs.load(workspace, live.manifest["run"])
-        return moments._vectors(opened, run, (live, scratch, cut), rows, when)
+        return moments._vectors(opened, run, (live, scratch, cut), rows, (when, len(rows)))
 
 
 def test_past_all_events_somebody_is_as_stored(trained_space: Path, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_seeds_with_nothing_before_their_moment_are_told_and_too_many_stop_the_r
     assert told(ready, "late")["seed"]["used"] == len(seed) - 3
     pl.DataFrame({"user_id": seed, "ts": ["2023-01-01"] * len(seed)}).write_csv(tmp_path / "never.csv")
     message, _ = ready.refused(5, "expand", "--seed", tmp_path / "never.csv", "--size", "20")
-    assert "only 0 seeds had done anything" in message
+    assert "only 0 seeds and " in message
 
 
 def test_a_moment_that_is_no_time_is_refused(ready: Command, inputs: Inputs, tmp_path: Path) -> None:

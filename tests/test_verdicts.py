@@ -11,7 +11,7 @@ from lookalike.evaluation import Examples
 from lookalike.linear import Linear
 from lookalike.scoring import Scorer, Space
 from lookalike.settings import ExpandSettings
-from lookalike.verdicts import Against
+from lookalike.verdicts import Against, Asked
 
 Floats = NDArray[np.float64]
 Seeds = Callable[[np.random.Generator, Floats], NDArray[np.int64]]
@@ -148,19 +148,20 @@ def test_people_who_are_alike_stand_out_and_the_same_seed_gives_the_same_answer(
     found = verdicts.against_random(known, 0.05, QUICK)
     assert found == verdicts.against_random(known, 0.05, QUICK)
     assert found.p_value < 0.005
-    assert found.lift > found.high > found.usual
+    assert found.usual is not None
+    assert found.lift > 2 * found.usual
 
 
 # --- the verdict -----------------------------------------------------------------------------------------------------
 
-STANDS_OUT, DOES_NOT = Against(4.0, 1.0, 2.0, 0.002), Against(2.0, 1.9, 3.0, 0.4)
+STANDS_OUT, DOES_NOT = Against(4.0, 1.0, 0.002), Against(2.0, 1.9, 0.4)
 
 
 def verdict_on(
-    ours: Floats, activity: Floats, against: Against = STANDS_OUT, sizes: tuple[float, float | None] = (0.1, 0.2)
+    ours: Floats, activity: Floats, against: Against = STANDS_OUT, asked: Asked = Asked(0.1, 0.2)
 ) -> verdicts.Verdict:
     known = examples_of(np.zeros((max(2_000, len(ours)), 2)), np.arange(len(ours)))
-    return verdicts.verdict(known, ours[None], activity[None], against, sizes, QUICK)
+    return verdicts.verdict(known, (ours[None], activity[None]), against, asked, QUICK)
 
 
 def test_only_a_list_above_chance_of_a_seed_that_stands_out_is_worth_it() -> None:
@@ -170,7 +171,7 @@ def test_only_a_list_above_chance_of_a_seed_that_stands_out_is_worth_it() -> Non
     assert not verdict_on(chance, chance).expand
     assert not verdict_on(good, chance, DOES_NOT).expand
     assert not verdict_on(good, rng.random(400) ** 6).expand  # counting events is better
-    assert not verdict_on(np.zeros(400), np.full(400, 0.9), sizes=(1.0, 0.2)).expand  # everybody is no list
+    assert not verdict_on(np.zeros(400), np.full(400, 0.9), asked=Asked(1.0, 0.2)).expand  # everybody is no list
 
 
 def test_too_few_seeds_are_told_so_whatever_they_show() -> None:
@@ -182,11 +183,37 @@ def test_too_few_seeds_are_told_so_whatever_they_show() -> None:
 
 def test_a_list_longer_than_what_is_worth_taking_is_told_how_long_it_should_be() -> None:
     rng = np.random.default_rng(0)
-    said = verdict_on(rng.random(400) ** 3, rng.random(400), sizes=(0.4, 0.2))
+    said = verdict_on(rng.random(400) ** 3, rng.random(400), asked=Asked(0.4, 0.2))
     assert said.expand
     assert said.up_to == round(0.2 * 1_600)
     assert "beyond 320" in said.reasons[-1]
-    assert verdict_on(rng.random(400) ** 3, rng.random(400), sizes=(0.2, 0.2)).up_to is None
+    assert verdict_on(rng.random(400) ** 3, rng.random(400), asked=Asked(0.2, 0.2)).up_to is None
+
+
+def test_an_auto_size_that_nothing_reaches_is_no_list() -> None:
+    rng = np.random.default_rng(0)
+    chance, good = rng.random(400), rng.random(400) ** 3
+    assert verdict_on(good, chance, asked=Asked(0.1, None)).expand  # asked for so: the reasons say it
+    assert not verdict_on(good, chance, asked=Asked(0.1, None, auto=True)).expand
+
+
+def test_where_random_seeds_cannot_be_drawn_nothing_is_claimed() -> None:
+    rng = np.random.default_rng(5)
+    values = log_like(rng, 200, 4)
+    found = verdicts.against_random(examples_of(values, np.arange(90)), 0.05, QUICK)
+    assert (found.usual, found.p_value) == (None, None)
+    said = verdict_on(rng.random(400) ** 3, rng.random(400), found)
+    assert not said.expand
+    assert any("too few others" in reason for reason in said.reasons)
+
+
+def test_behind_the_people_of_another_list_there_is_less_to_find() -> None:
+    rng = np.random.default_rng(0)
+    chance, good = rng.random(400), rng.random(400) ** 3
+    first, behind = (verdict_on(good, chance, asked=Asked(0.1, 0.2, begin=begin)) for begin in (0.0, 0.1))
+    assert float(first.reasons[0].split(" is ")[1].split()[0]) > 2 * float(
+        behind.reasons[0].split(" is ")[1].split()[0]
+    )
 
 
 def decided(values: Floats, seed: NDArray[np.int64], share: float, run: int, scorer: str = "auto") -> expansion.Choice:

@@ -114,8 +114,9 @@ def findings(found: dict[str, Any], seeds: int) -> list[str]:
             f"{leak['column']} ({leak['seed']:.0%} of the seed, {leak['others']:.1%} of others)" for leak in leaks[:3]
         )
         flags = " ".join(f"--drop-features '{leak['column']}'" for leak in leaks[:3])
+        count = "1 feature nearly defines" if len(leaks) == 1 else f"{len(leaks):,} features nearly define"
         said.append(
-            f"{len(leaks):,} features nearly define the seed: {named}; if they are what made people seeds, the list finds "
+            f"{count} the seed: {named}; if they are what made people seeds, the list finds "
             f"who is one already; lift without them and the user embedding is {found['lift_without']:.2f}: {flags}"
         )
     if groups := found["groups"]:

@@ -53,9 +53,10 @@ class Examples:
     against: Matrix  # [K, W]: people of whom fewer are wanted
     background: Matrix  # [P, W]
     seed_of: NDArray[np.int64]  # [P]: the place in `seed` of a background row that is one, else -1
-    candidates: int  # all who could be listed
+    candidates: int  # all who are neither seed nor suppressed
     space: Space
     activity: int  # the column that holds the log count of events
+    taken: int = 0  # candidates who are not to be listed, because they are on another list
 
     @property
     def taught(self) -> Taught:
@@ -114,6 +115,9 @@ class Band:
 
     def over(self, divisor: float) -> "Band":
         return Band(self.value / divisor, self.low / divisor, self.high / divisor)
+
+    def times(self, factor: float) -> "Band":
+        return Band(self.value * factor, self.low * factor, self.high * factor)
 
 
 Quantiles = dict[str, Floats]  # of each method: [repeats, M], the share of the candidates before each held-out seed
@@ -215,7 +219,7 @@ def lift_band(quantiles: Floats, share: float, confidence: float, doubt: Doubt =
 
 def marginal_band(quantiles: Floats, first: float, last: float, confidence: float, doubt: Doubt = SURE) -> Band:
     """Lift of the ranks between two shares of the candidates alone."""
-    seeds, width = quantiles.shape[1], last - first
+    seeds, width = quantiles.shape[1], max(last - first, 1e-12)
     hits = (metrics.recall(quantiles, last) - metrics.recall(quantiles, first)) * seeds
     certain = doubt.counted(hits, width)
     return _binomial(hits * certain, seeds * certain, confidence).over(width)

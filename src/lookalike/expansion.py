@@ -16,9 +16,9 @@ from lookalike.errors import ExpansionError, SettingsError
 from lookalike.evaluation import Examples, Floats, Quantiles
 from lookalike.linear import Prior
 from lookalike.ranking import Ranked, TopN
-from lookalike.scoring import NAMES, Score, Space, fit_all
+from lookalike.scoring import NAMES, SCORERS, Score, Space, fit_all
 from lookalike.settings import ExpandSettings
-from lookalike.verdicts import Against, Verdict
+from lookalike.verdicts import Against, Asked, Verdict
 
 Rows = NDArray[np.int64]
 AUTO = "auto"
@@ -32,11 +32,14 @@ class Choice:
 
     scorer: str
     size: int
-    share: float
-    largest: float | None  # the largest share worth taking
+    asked: Asked
     quantiles: Quantiles
     against: Against
     verdict: Verdict
+
+    @property
+    def share(self) -> float:
+        return self.asked.share
 
     @property
     def found(self) -> Floats:
@@ -49,11 +52,15 @@ def scorers_for(asked: str, known: Examples) -> tuple[str, ...]:
 
     Raises SettingsError for what is no scorer, or cannot be used on this representation.
     """
-    able = known.space.names()
+    able = known.space.names
     if asked == AUTO:
-        return known.space.names(known.seeds)
+        return tuple(name for name in able if name not in SCORERS or SCORERS[name].tried)
     if asked not in NAMES:
         raise SettingsError(f"no scorer is called {asked[:40]!r}", f"--scorer {'|'.join((AUTO, *NAMES))}")
+    if asked not in able and not len(known.space.columns(SCORERS[asked].blocks if asked in SCORERS else ())):
+        raise SettingsError(
+            f"{asked} reads the user embedding, which --drop-features takes away", f"--scorer {'|'.join((AUTO, *able))}"
+        )
     if asked not in able:
         raise SettingsError(
             f"{asked} needs what a training learns from the log's own audiences, and this run has none of it",
@@ -124,6 +131,7 @@ def examples(
     taught = draw(seed, settings.background, settings.random_seed)
     # seeds that the sample passed over are no candidates either
     background = background[_within(background, taught) | ~_within(background, seed)]
+    listed = np.union1d(seed, suppressed)
     value = people.value if people.value is not None else np.ones(len(seed))
     return Examples(
         seed=representation.gather(taught),
@@ -131,7 +139,8 @@ def examples(
         against=representation.gather(draw(people.against, settings.background, settings.random_seed)),
         background=representation.gather(background),
         seed_of=np.where(_within(background, taught), np.searchsorted(taught, background), -1),
-        candidates=representation.users - len(people.left_out),
+        candidates=representation.users - len(listed),
+        taken=len(np.setdiff1d(people.taken, listed)),
         space=_space(representation, people.dropped, prior),
         activity=representation.column("log_events"),
     )
@@ -148,6 +157,8 @@ def weights(value: Floats) -> Floats:
     One customer worth a hundred others would else be the audience.
     """
     low, high = np.quantile(value, [0.05, 0.95])
+    if low == high:
+        return np.ones(len(value))
     held = np.clip(value, low, high)
     kept: Floats = held / held.mean()
     return kept
@@ -169,15 +180,14 @@ def decide(
     if scorer == AUTO:
         chosen = verdicts.choose(quantiles, names, share)
         quantiles[AUTO] = verdicts.of_choice(quantiles, names, share, settings.random_seed)
-    ours = quantiles[scorer]
-    largest = verdicts.largest_size(
-        ours, known.candidates, settings.confidence, known.doubt(settings.folds), settings.min_lift
-    )
+    ours, doubt = quantiles[scorer], known.doubt(settings.folds)
+    largest = verdicts.largest_size(ours, known.candidates, settings.confidence, doubt, settings.min_lift)
     if asked is None:
         share = largest or share
     against = verdicts.against_random(known, share, settings)
-    verdict = verdicts.verdict(known, ours, quantiles[evaluation.ACTIVITY], against, (share, largest), settings)
-    return Choice(chosen, asked or max(1, round(share * known.candidates)), share, largest, quantiles, against, verdict)
+    question = Asked(share, largest, asked is None, known.taken / known.candidates)
+    verdict = verdicts.verdict(known, (ours, quantiles[evaluation.ACTIVITY]), against, question, settings)
+    return Choice(chosen, asked or max(1, round(share * known.candidates)), question, quantiles, against, verdict)
 
 
 def fit(known: Examples, scorer: str, settings: ExpandSettings) -> Score:

@@ -30,15 +30,17 @@ class Leak:
     others: float
 
 
-def audit(examples: Examples, names: list[str], first: int) -> list[Leak]:
+def audit(examples: Examples, names: list[str], first: int, readable: NDArray[np.int64] | None = None) -> list[Leak]:
     """The columns of the aggregates that nearly define the seed, the clearest first.
 
-    `names` are those columns, `first` is where they begin. For each the border is sought that tells the two best apart.
+    `names` are those columns, `first` is where they begin; only the `readable` ones are looked at, by default all. For
+    each the border is sought that tells the two best apart.
     """
     seed = examples.seed[:, first : first + len(names)]
     others = examples.background[examples.seed_of < 0, first : first + len(names)]
     found = []
-    for at, name in enumerate(names):
+    for at in range(len(names)) if readable is None else readable:
+        name = names[at]
         inside, outside = _best_border(seed[:, at], others[:, at])
         if inside >= MOST_OF_SEED and outside <= FEW_OF_OTHERS and inside >= TIMES * outside:
             found.append(Leak(name, inside, outside))

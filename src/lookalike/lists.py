@@ -27,10 +27,14 @@ def read_ids(path: Path, with_values: bool = False) -> IdList:
 
 def read_prospects(folder: Path) -> pl.DataFrame:
     """The ids (column `user_id`) of an expansion's list. Raises StateError where it has none."""
-    for file in (folder / "prospects.csv", folder / "prospects.parquet"):
-        if file.exists():
-            return read_ids(file).ids.select("user_id")
-    raise StateError(f"{folder}: no list is here", "lookalike expand --seed seed.csv --size 5%")
+    if (file := folder / "prospects.parquet").exists():
+        return pl.read_parquet(file, columns=["user_id"])  # as they are: only a CSV has ' before some
+    if (file := folder / "prospects.csv").exists():
+        return read_ids(file).ids.select("user_id")
+    raise StateError(
+        f"{folder}: no list is here",
+        "lookalike status names the lists there are; a refused seed has none without --force",
+    )
 
 
 def either_way(given: pl.DataFrame) -> pl.DataFrame:

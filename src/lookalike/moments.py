@@ -2,7 +2,9 @@
 
 A seed of buyers embedded today is told apart by its purchases and all that followed. Embedded from the events strictly
 before each purchase it shows what buyers are like beforehand, which is what the candidates are. The background is
-embedded at moments drawn from the seed's, so that no season and no recency sets the two apart.
+embedded at moments drawn from the seed's. Where those are events of the seed (a first purchase), a user of the background
+is embedded just before an event too, the one nearest to the moment drawn: else the seed would be told apart by having been
+here a minute before, which says nothing of who they are.
 """
 
 from dataclasses import replace
@@ -20,11 +22,13 @@ from lookalike.errors import ExpansionError, SettingsError
 from lookalike.evaluation import Examples
 from lookalike.expansion import People, Rows
 from lookalike.runs import Run
-from lookalike.sequences import SECONDS_PER_DAY
+from lookalike.sequences import SECONDS_PER_DAY, Sequences
 from lookalike.settings import ExpandSettings
 from lookalike.store import Cut, Store
 
 Seconds = NDArray[np.int64]
+AT_EVENTS = 0.5  # share of the seeds whose moment is one of their events, from which on moments are events
+LEAST_CROWD = 100
 
 
 def of_event(opened: Store, users: pl.DataFrame, event_type: str) -> pl.DataFrame:
@@ -57,46 +61,69 @@ def examples(
         representation.users, people.suppressed, settings.background, settings.random_seed
     )
     others = np.setdiff1d(drawn, people.seed)
+    against = expansion.draw(people.against, settings.background, settings.random_seed)
     rng = np.random.default_rng([settings.random_seed, 23])
-    rows, moments = np.concatenate([taught, others]), np.concatenate([moment, rng.choice(moment, len(others))])
-    vectors, had = _vectors(opened, run, (representation, scratch, cut), rows, moments)
-    seeds, crowd = had[: len(taught)], had[len(taught) :]
-    if seeds.sum() < MIN_SEED:
-        raise ExpansionError(
-            f"only {int(seeds.sum())} seeds had done anything before their moment", "a later moment, or leave it out"
-        )
+    rows = np.concatenate([taught, others, against])
+    moments = np.concatenate([moment, rng.choice(moment, len(others) + len(against))])
+    vectors, had = _vectors(opened, run, (representation, scratch, cut), rows, (moments, len(taught)))
+    ends = np.cumsum([len(taught), len(others)])
+    (seeds, crowd, away), (seed, background, rest) = np.split(had, ends), np.split(vectors, ends)
+    if seeds.sum() < MIN_SEED or crowd.sum() < LEAST_CROWD:
+        who = f"{int(seeds.sum())} seeds and {int(crowd.sum()):,} others"
+        raise ExpansionError(f"only {who} had done anything before their moment", "later moments, or a seed without ts")
     value = people.value if people.value is not None else np.ones(len(people.seed))
     then = replace(
         known,
-        seed=vectors[: len(taught)][seeds],
+        seed=seed[seeds],
         weight=expansion.weights(value[np.searchsorted(people.seed, taught)][seeds]),
-        background=vectors[len(taught) :][crowd],
+        against=rest[away],
+        background=background[crowd],
         seed_of=np.full(int(crowd.sum()), -1),
     )
     return then, int((~seeds).sum())
 
 
 def _vectors(
-    opened: Store, run: Run, place: tuple[Representation, Path, Cut], rows: Rows, moments: Seconds
+    opened: Store, run: Run, place: tuple[Representation, Path, Cut], rows: Rows, when: tuple[Seconds, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The blocks of some users as they were, [n, W], and who had done anything by then."""
+    """The blocks of some users as they were, [n, W], and who had done anything by then.
+
+    `when` are the moments and how many of the rows, the first ones, are seeds.
+    """
     representation, scratch, cut = place
+    moments, seeds = when
     asked = pl.DataFrame(
         {"user_id": embeddings.user_ids(representation, rows), "moment": moments, "at": np.arange(len(rows))}
     )
     arrays, vocabulary = sequences.build(opened, cut, scratch, run.vocabulary, asked)
     made = embedder.of_run(run, vocabulary, torch.device("cpu"))
     found = pl.read_parquet(scratch / "users.parquet").join(asked, on="user_id", how="inner").sort("row")
-    then = arrays.before_each(found["moment"].to_numpy())
+    at, moment = found["at"].to_numpy(), found["moment"].to_numpy()
+    nearest = _nearest_event(arrays, moment)
+    if np.mean(nearest[at < seeds] == moment[at < seeds]) > AT_EVENTS:
+        moment = np.where(at < seeds, moment, nearest)
+    then = arrays.before_each(moment)
     # in the precision that is stored, so that a moment past all events changes nothing
     vectors = np.zeros((len(rows), sum(made.widths.values())), np.float32)
-    at, day = found["at"].to_numpy(), found["moment"].to_numpy() // SECONDS_PER_DAY
+    day = moment // SECONDS_PER_DAY
     for one in np.unique(day):  # one turn a day of the log, not a user
         group = np.flatnonzero(day == one)
-        end = min(arrays.as_of, int(found["moment"].to_numpy()[group].max()))
+        end = min(arrays.as_of, int(moment[group].max()))
         part = replace(then.take(group), as_of=end)
         blocks = made.blocks(part)
         vectors[at[group]] = np.hstack([blocks[name].astype(np.float16) for name in BLOCKS])
     had = np.zeros(len(rows), bool)
     had[at] = np.diff(then.offsets) > 0
     return vectors, had
+
+
+def _nearest_event(users: Sequences, moment: Seconds) -> Seconds:
+    """The time of each user's event nearest to a moment, [N]; of nobody without events is one asked for."""
+    time = np.asarray(users["time"]).astype(np.int64)
+    first, last = users.offsets[:-1], users.offsets[1:] - 1
+    stride = int(max(time.max(initial=0), moment.max(initial=0))) + 1  # one number orders all events by user and time
+    key = users.owner * stride + time
+    after = np.clip(np.searchsorted(key, np.arange(users.users) * stride + moment), first, last)
+    before = np.maximum(after - 1, first)
+    nearest: Seconds = np.where(moment - time[before] < np.abs(time[after] - moment), time[before], time[after])
+    return nearest

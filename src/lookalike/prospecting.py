@@ -93,7 +93,13 @@ def _expanded(
         choice = expansion.decide(known, audience.scorer, asked, settings, step)
     found = records.evaluation_record(audience, settings, representation, known, choice)
     found["diagnosis"] = _diagnosed(representation, known, choice, settings, talk)
-    for warning in diagnosis.findings(found["diagnosis"], known.seeds):
+    said = diagnosis.findings(found["diagnosis"], known.seeds)
+    if known.taken:
+        said.append(
+            f"{known.taken:,} people of other lists are left out: the figures are of the ranks behind as many, "
+            "as if they were the first; the curves are of the whole ranking"
+        )
+    for warning in said:
         read.warnings.append(warning)
         talk.note(f"warning: {warning}")
     used = {"used": known.seeds, "effective": expansion.effective(known.weight)}
@@ -136,7 +142,7 @@ def _examples(space: _Space, read: "_Read", settings: ExpandSettings, talk: Talk
 
 def _portrait(representation: Representation, known: Examples, settings: ExpandSettings) -> Portrait:
     names, first = representation.manifest["columns"]["aggregates"], representation.spans["aggregates"][0]
-    return portrait.portrait(known, names, first, settings.random_seed)
+    return portrait.portrait(known, names, first, representation.columns("sequence"), settings.random_seed)
 
 
 def _diagnosed(
@@ -146,7 +152,8 @@ def _diagnosed(
     names, first = representation.manifest["columns"]["aggregates"], representation.spans["aggregates"][0]
     with talk.progress("looking at the seed"):
         found = _portrait(representation, known, settings).as_dict()
-        leaks = leakage.audit(known, names, first)
+        readable = known.space.columns(("aggregates",)) - first
+        leaks = leakage.audit(known, names, first, readable) if known.seeds >= settings.min_cell else []
         dropped = np.array([representation.column(leak.column) for leak in leaks], np.int64)
         blind = leakage.lift_without(known, dropped, choice.share, settings) if leaks else None
         doubling = portrait.gain_of_doubling(known, choice.scorer, choice.share, settings, lambda done: None)

@@ -27,9 +27,10 @@ def evaluation_record(
     curves = {
         name: evaluation.curve(values, at, known.candidates, confidence, doubt) for name, values in curves_of.items()
     }
-    lift = evaluation.lift_band(choice.found, choice.share, confidence, doubt)
-    recall = evaluation.recall_band(choice.found, choice.share, confidence, doubt)
-    activity = evaluation.lift_band(quantiles[evaluation.ACTIVITY], choice.share, confidence, doubt)
+    begin, end = choice.asked.begin, min(1.0, choice.asked.begin + choice.share)
+    lift = evaluation.marginal_band(choice.found, begin, end, confidence, doubt)
+    recall = lift.times(end - begin)
+    activity = evaluation.marginal_band(quantiles[evaluation.ACTIVITY], begin, end, confidence, doubt)
     manifest = representation.manifest
     hidden = known.seeds // min(settings.folds, known.seeds)
     return {
@@ -42,7 +43,7 @@ def evaluation_record(
         "size": choice.size,
         "requested_size": str(audience.size),
         "universe": representation.users,
-        "candidates": known.candidates,
+        "candidates": known.candidates - known.taken,
         "prospects": 0,
         "confidence": confidence,
         "folds": min(settings.folds, known.seeds),
@@ -82,8 +83,9 @@ def tier_lifts(known: Examples, choice: Choice, tiers: list[Result], settings: E
     doubt = known.doubt(settings.folds)
     made = []
     for tier in tiers:
-        first, last = (tier["from_rank"] - 1) / known.candidates, tier["to_rank"] / known.candidates
-        band = evaluation.marginal_band(choice.found, first, last, settings.confidence, doubt)
+        begin = choice.asked.begin
+        first, last = (begin + rank / known.candidates for rank in (tier["from_rank"] - 1, tier["to_rank"]))
+        band = evaluation.marginal_band(choice.found, min(first, 1.0), min(last, 1.0), settings.confidence, doubt)
         made.append(tier | {"lift": band.value, "lift_low": band.low, "lift_high": band.high})
     return made
 

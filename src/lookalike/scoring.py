@@ -197,14 +197,21 @@ def transfer(taught: Taught, rng: Rng, prior: Prior) -> Score:
 def boosted(taught: Taught, rng: Rng) -> Score:
     """Log odds by gradient-boosted trees, seed and background weighing the same. They need hundreds of seeds."""
     from sklearn.ensemble import HistGradientBoostingClassifier  # slow to import, and seldom needed
+    from threadpoolctl import threadpool_limits
 
     x, y, weight = _classes(taught, taught.background[_some(taught, rng)])
     trees = HistGradientBoostingClassifier(
         learning_rate=0.05, max_iter=100, max_leaf_nodes=8, min_samples_leaf=10, class_weight="balanced",
         early_stopping=False, random_state=int(rng.integers(2**31)),
     )  # fmt: skip
-    trees.fit(x, y, sample_weight=weight)
-    return lambda block: trees.decision_function(block).astype(np.float64)
+
+    def score(block: Matrix) -> Scores:
+        with threadpool_limits(1, "openmp"):
+            return cast(Scores, trees.decision_function(block).astype(np.float64))
+
+    with threadpool_limits(1, "openmp"):  # folds are spread over threads already
+        trees.fit(x, y, sample_weight=weight)
+    return score
 
 
 def _standardised(taught: Taught, rng: Rng) -> tuple[Standardised, Scores, Scores, Scores]:
@@ -245,7 +252,7 @@ class Scorer:
     fit: Callable[..., Score]
     blocks: tuple[str, ...]
     needs_prior: bool = False
-    fewest: int = 1  # seeds below which `auto` does not try it
+    tried: bool = True  # by `auto`
 
 
 # the sequence block holds the content of a history too: with both, each would be shrunken half as much
@@ -258,7 +265,7 @@ SCORERS: dict[str, Scorer] = {
     "logodds": Scorer(logodds, ("counted",)),
     "logistic": Scorer(logistic, LEARNT_AND_COUNTED),
     "transfer": Scorer(transfer, LEARNT_AND_COUNTED, needs_prior=True),
-    "boosted": Scorer(boosted, LEARNT_AND_COUNTED, fewest=500),
+    "boosted": Scorer(boosted, LEARNT_AND_COUNTED, tried=False),  # slow, and behind logistic on every log measured
 }
 # Rank averages of other scorers: name -> members.
 ENSEMBLES: dict[str, tuple[str, ...]] = {"ensemble": ("centroid", "logistic")}
@@ -275,11 +282,11 @@ class Space:
     columns: Callable[[tuple[str, ...]], NDArray[np.int64]]
     prior: Prior | None = None
 
-    def names(self, seeds: int | None = None) -> tuple[str, ...]:
-        """The scorers that can be fitted here; with a number of seeds, those that are worth a try."""
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The scorers that can be fitted here."""
         able = [n for n, one in SCORERS.items() if len(self.columns(one.blocks))]
         able = [n for n in able if not (SCORERS[n].needs_prior and self.prior is None)]
-        able = [n for n in able if seeds is None or seeds >= SCORERS[n].fewest]
         return (*able, *(n for n, members in ENSEMBLES.items() if set(members) <= set(able)))
 
 

@@ -106,9 +106,8 @@ class Against:
     """The seed's held-out lift by the probe beside that of random seeds as active as it."""
 
     lift: float
-    usual: float  # the random seeds' mean
-    high: float  # 95 % of the random seeds are below
-    p_value: float  # the share of random seeds ranked as far in front; one-sided
+    usual: float | None  # the random seeds' mean; None where there are too few others to draw them from
+    p_value: float | None  # the share of random seeds whose people are found as far in front; one-sided
 
 
 def against_random(examples: Examples, share: float, settings: ExpandSettings) -> Against:
@@ -126,7 +125,7 @@ def against_random(examples: Examples, share: float, settings: ExpandSettings) -
     crowd, step = pool[examples.seed_of < 0], _step(pool, len(taught))
     own = _probed(seed[taught][None], crowd, step, share, within=False)
     if len(crowd) < 2 * len(taught):  # too few others to draw random seeds from
-        return Against(float(own.lift[0]), 1.0, 1.0, 1.0)
+        return Against(float(own.lift[0]), None, None)
     # the seed among them: else active people, of whom it took many, would be rarer for a random seed than for it
     everybody = np.vstack([crowd, seed])
     activity = np.concatenate([examples.background[examples.seed_of < 0], examples.seed])[:, examples.activity]
@@ -136,7 +135,7 @@ def against_random(examples: Examples, share: float, settings: ExpandSettings) -
     ]
     usual = Probed(*(np.concatenate(both) for both in zip(*parts, strict=True)))
     p_value = (1 + float(np.sum(usual.depth >= own.depth))) / (1 + DRAWN)
-    return Against(float(own.lift[0]), float(usual.lift.mean()), float(np.quantile(usual.lift, 0.95)), p_value)
+    return Against(float(own.lift[0]), float(usual.lift.mean()), p_value)
 
 
 def _step(pool: Floats, seeds: int) -> NDArray[Any]:
@@ -199,44 +198,67 @@ def gain_p_value(ours: Floats, baseline: Floats, share: float, doubt: Doubt = SU
     return float(stats.beta.cdf(0.5, won, lost + 1)) if won > 0 else 1.0
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What list is in question, in shares of the candidates."""
+
+    share: float
+    largest: float | None  # the largest list worth taking
+    auto: bool = False  # the size was left to us
+    begin: float = 0.0  # people of earlier lists, who stand before this one at worst
+
+
 def verdict(
-    examples: Examples,
-    ours: Floats,
-    activity: Floats,
-    against: Against,
-    sizes: tuple[float, float | None],
-    settings: ExpandSettings,
+    examples: Examples, found: tuple[Floats, Floats], against: Against, asked: Asked, settings: ExpandSettings
 ) -> Verdict:
     """Expand only when held-out lift is surely above chance and above activity's, and the seed surely no active crowd.
 
-    `sizes` is the share in question and the largest one worth taking.
+    `found` are the quantiles of the list and of ranking by activity.
     """
-    share, largest = sizes
-    confidence, doubt = settings.confidence, examples.doubt(settings.folds)
-    lift = evaluation.lift_band(ours, share, confidence, doubt)
-    by_activity = evaluation.lift_band(activity, share, confidence, doubt).value
-    enough = examples.seeds >= FEWEST
-    above_chance, stands_out = lift.low > 1, against.p_value < 1 - confidence
+    ours, activity = found
+    share, begin, doubt = asked.share, asked.begin, examples.doubt(settings.folds)
+    lift, by_activity = (
+        evaluation.marginal_band(of, begin, min(1.0, begin + share), settings.confidence, doubt)
+        for of in (ours, activity)
+    )
+    enough, above_chance = examples.seeds >= FEWEST, lift.low > 1
+    stands_out = against.p_value is not None and against.p_value < 1 - settings.confidence
     gains = bool(_lifts(ours, share).mean() > _lifts(activity, share).mean())
-    surely = gain_p_value(ours, activity, share, doubt) < (1 - confidence) / 2
+    surely = gain_p_value(ours, activity, share, doubt) < (1 - settings.confidence) / 2
+    none_worth = f"no size has a last half that is surely above a lift of {settings.min_lift:g}"
     reasons = [
         f"held-out lift at {share:.2%} of the candidates is {lift.value:.2f} "
-        f"({confidence:.0%} band {lift.low:.2f} to {lift.high:.2f}): "
+        f"({settings.confidence:.0%} band {lift.low:.2f} to {lift.high:.2f}): "
         + ("above chance" if above_chance else "not surely above chance, which is 1"),
-        f"random seeds as active as this one reach {against.usual:.2f} by a plain probe ({against.high:.2f} at the most), "
-        f"this one {against.lift:.2f}: "
-        + ("it has more in common than being active" if stands_out else "no sure sign of more than being active"),
-        f"ranking by activity alone has a lift of {by_activity:.2f}, over sizes from half to twice this one "
-        + ("surely less" if gains and surely else "less, though not surely" if gains else "no less than the list"),
+        _beside_random(against, stands_out),
+        f"ranking by activity alone has a lift of {by_activity.value:.2f}: "
+        + (
+            "surely less"
+            if gains and surely
+            else "less, though not surely"
+            if gains
+            else "no less over sizes about this one"
+        ),
     ]
     if not enough:
         reasons.insert(0, f"{examples.seeds} seeds are too few to trust a list made of them; {FEWEST} are the least")
-    if not (enough and above_chance and stands_out and gains):
-        if largest is None:
-            reasons.append(f"no size has a last half that is surely above a lift of {settings.min_lift:g}")
+    if asked.largest is None:
+        reasons.append(none_worth)
+    if not (enough and above_chance and stands_out and gains) or (asked.auto and asked.largest is None):
         return Verdict(DO_NOT_EXPAND, tuple(reasons))
-    if largest is not None and share > 1.02 * largest:
-        most = round(largest * examples.candidates)
+    if asked.largest is not None and share > 1.02 * asked.largest:
+        most = round(asked.largest * examples.candidates)
         reasons.append(f"beyond {most:,} the last half of a list is not surely above a lift of {settings.min_lift:g}")
         return Verdict(EXPAND, tuple(reasons), most)
     return Verdict(EXPAND, tuple(reasons))
+
+
+def _beside_random(against: Against, stands_out: bool) -> str:
+    if against.p_value is None or against.usual is None:
+        return "there are too few others to draw random seeds from: whether it has more in common than being active is not known"
+    before = round((1 - against.p_value) * (DRAWN + 1))
+    return (
+        f"by a plain probe its people are found further in front than those of {before:,} of {DRAWN:,} random seeds as active "
+        f"(lift {against.lift:.2f}, theirs {against.usual:.2f} on average): "
+        + ("it has more in common than being active" if stands_out else "no sure sign of more than being active")
+    )

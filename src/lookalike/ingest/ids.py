@@ -48,7 +48,8 @@ def read(path: Path, with_values: bool = False) -> IdList:
         cells = [f"{cell} AS user_id"]
         for wanted, name in extra.items():
             kind = reader.columns[name]
-            read_as = plan.number(name, kind, False) if wanted == "value" else _moment(name)
+            comma = wanted == "value" and kind == "VARCHAR" and plan.has_decimal_comma(connection, reader, name)
+            read_as = plan.number(name, kind, comma) if wanted == "value" else _moment(name)
             cells += [f"{read_as} AS {wanted}", f"{plan.cleaned(name, kind)} AS given_{wanted}"]
         try:
             rows = reader.stage(connection, [column, *(name for name in extra.values() if name != column)])

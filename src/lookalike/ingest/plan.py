@@ -123,7 +123,7 @@ def prepare(connection: duckdb.DuckDBPyConnection, reader: Reader, options: Inge
         for name in ("value", "quantity", UNIT_PRICE)
         if name in found.columns and reader.columns[found.columns[name]] == "VARCHAR"
     ]
-    comma = frozenset(name for name in numbers if _has_decimal_comma(connection, reader, name))
+    comma = frozenset(name for name in numbers if has_decimal_comma(connection, reader, name))
     return EventPlan(reader, found, written, comma)
 
 
@@ -190,7 +190,7 @@ def finite(expression: str) -> str:
     return f"CASE WHEN isfinite({expression}) THEN {expression} END"
 
 
-def _has_decimal_comma(connection: duckdb.DuckDBPyConnection, reader: Reader, column: str) -> bool:
+def has_decimal_comma(connection: duckdb.DuckDBPyConnection, reader: Reader, column: str) -> bool:
     if reader.delimiter == ",":
         return False
     row = connection.execute(

@@ -12,8 +12,12 @@ def facts(evaluation: Evaluation) -> list[str]:
     if not found:
         return []
     said = [*_likeness(found), *_activity(found), *_groups(found), *_leaks(found)]
-    if (gain := number(found.get("gain_of_doubling"))) is not None:
-        said.append(_doubling(gain))
+    gain = number(found.get("gain_of_doubling"))
+    said.append(
+        "Whether more seeds would help cannot be told from this one: with half of them lift is not surely lower."
+        if gain is None
+        else f"From half of the seed to all of it lift grew by {percent(gain)}: more seeds are worth having."
+    )
     if seed.get("valued"):
         lift = times(part(evaluation, "held_out").get("value_lift"))
         said.append(
@@ -50,7 +54,7 @@ def _activity(found: dict[str, Any]) -> list[str]:
 def _groups(found: dict[str, Any]) -> list[str]:
     given = found.get("groups") or []
     if not given:
-        return ["No stable sub-audiences: the seed is one audience."]
+        return ["No part of the seed stands apart as an audience of its own."]
     parts = []
     for one in given:
         named = ", ".join(clean(name, 60) for name in one.get("more_of") or [])
@@ -70,11 +74,3 @@ def _leaks(found: dict[str, Any]) -> list[str]:
         f"{plural(len(given), 'feature nearly defines', 'features nearly define')} the seed: {'; '.join(named)}. "
         f"Without them and without the user embedding the lift is {times(found.get('lift_without'))}."
     ]
-
-
-def _doubling(gain: float) -> str:
-    if gain < 0.02:
-        return "From half of the seed to all of it lift did not grow: more seeds would hardly help."
-    return (
-        f"From half of the seed to all of it lift grew by {percent(gain)}: twice as many seeds may bring as much again."
-    )
