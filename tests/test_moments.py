@@ -28,7 +28,8 @@ def vectors(space: Path, scratch: Path, rows: np.ndarray, when: np.ndarray) -> t
     scratch.mkdir()
     with store.opened(workspace.database, read_only=True) as opened:
         run = runs.load(workspace, live.manifest["run"])
-        return moments._vectors(opened, run, (live, scratch, cut), rows, (when, len(rows)))
+        users = pl.DataFrame({"user_id": embeddings.user_ids(live, rows), "moment": when})
+        return moments._vectors(opened, run, (scratch, cut), users, len(rows))
 
 
 def test_past_all_events_somebody_is_as_stored(trained_space: Path, tmp_path: Path) -> None:
@@ -114,3 +115,16 @@ def test_a_moment_that_is_no_time_is_refused(ready: Command, inputs: Inputs, tmp
     )
     message, _ = ready.refused(3, "expand", "--seed", tmp_path / "odd.csv", "--size", "20")
     assert "line 3: ts 'soon' is no time" in message
+
+
+def test_buyers_drawn_at_random_are_no_audience_before_they_bought(
+    ready: Command, inputs: Inputs, tmp_path: Path
+) -> None:
+    """What sets a moment of buying apart from any other moment must not pass for likeness."""
+    buyers = events().filter(pl.col("event_type") == "purchase")["user_id"].unique().sort()
+    lifts = []
+    for run in range(3):
+        buyers.sample(80, seed=run).to_frame("user_id").write_csv(tmp_path / f"b{run}.csv")
+        words = ("expand", "--seed", tmp_path / f"b{run}.csv", "--size", "10%", "--before", "purchase", "--force")
+        lifts.append(ready("--json", *words).json["lift"])
+    assert np.mean(lifts) < 1.6

@@ -115,6 +115,7 @@ class People:
     against: Rows = field(default_factory=lambda: np.zeros(0, np.int64))  # of whom fewer are wanted
     dropped: tuple[str, ...] = ()  # columns of the aggregates that no scorer may read
     moment: Rows | None = None  # seconds since 1970, of each seed: only what they did before it is read
+    before: str | None = None  # the event type that the moments are the first of, where they are
     taken: Rows = field(default_factory=lambda: np.zeros(0, np.int64))  # eligible, but not to be listed
 
     @property

@@ -3,8 +3,8 @@
 A seed of buyers embedded today is told apart by its purchases and all that followed. Embedded from the events strictly
 before each purchase it shows what buyers are like beforehand, which is what the candidates are. The background is
 embedded at moments drawn from the seed's. Where those are events of the seed (a first purchase), a user of the background
-is embedded just before an event too, the one nearest to the moment drawn: else the seed would be told apart by having been
-here a minute before, which says nothing of who they are.
+is embedded just before an event too: the first purchase of a buyer, of anybody else the event nearest to the moment drawn.
+Else the seed would be told apart by having been here a minute before, which says nothing of who they are.
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ from lookalike.diagnosis import MIN_SEED
 from lookalike.embeddings import BLOCKS, Representation
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.evaluation import Examples
-from lookalike.expansion import People, Rows
+from lookalike.expansion import People
 from lookalike.runs import Run
 from lookalike.sequences import SECONDS_PER_DAY, Sequences
 from lookalike.settings import ExpandSettings
@@ -65,7 +65,16 @@ def examples(
     rng = np.random.default_rng([settings.random_seed, 23])
     rows = np.concatenate([taught, others, against])
     moments = np.concatenate([moment, rng.choice(moment, len(others) + len(against))])
-    vectors, had = _vectors(opened, run, (representation, scratch, cut), rows, (moments, len(taught)))
+    asked = pl.DataFrame({"user_id": embeddings.user_ids(representation, rows), "moment": moments})
+    if people.before is not None:  # seeds have theirs already
+        first = asked.select("user_id").join(
+            store.first_of_type(opened, people.before), on="user_id", how="left", maintain_order="left"
+        )["moment"]
+        other = np.arange(len(rows)) >= len(taught)
+        asked = asked.with_columns(
+            moment=pl.when(pl.Series(other) & first.is_not_null()).then(first).otherwise(pl.col("moment"))
+        )
+    vectors, had = _vectors(opened, run, (scratch, cut), asked, len(taught))
     ends = np.cumsum([len(taught), len(others)])
     (seeds, crowd, away), (seed, background, rest) = np.split(had, ends), np.split(vectors, ends)
     if seeds.sum() < MIN_SEED or crowd.sum() < LEAST_CROWD:
@@ -84,17 +93,14 @@ def examples(
 
 
 def _vectors(
-    opened: Store, run: Run, place: tuple[Representation, Path, Cut], rows: Rows, when: tuple[Seconds, int]
+    opened: Store, run: Run, place: tuple[Path, Cut], users: pl.DataFrame, seeds: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The blocks of some users as they were, [n, W], and who had done anything by then.
+    """The blocks of users (`user_id`, `moment`) as they were, [n, W], and who had done anything by then.
 
-    `when` are the moments and how many of the rows, the first ones, are seeds.
+    The first `seeds` of them are seeds.
     """
-    representation, scratch, cut = place
-    moments, seeds = when
-    asked = pl.DataFrame(
-        {"user_id": embeddings.user_ids(representation, rows), "moment": moments, "at": np.arange(len(rows))}
-    )
+    scratch, cut = place
+    asked = users.with_columns(at=pl.Series(np.arange(len(users))))
     arrays, vocabulary = sequences.build(opened, cut, scratch, run.vocabulary, asked)
     made = embedder.of_run(run, vocabulary, torch.device("cpu"))
     found = pl.read_parquet(scratch / "users.parquet").join(asked, on="user_id", how="inner").sort("row")
@@ -104,7 +110,7 @@ def _vectors(
         moment = np.where(at < seeds, moment, nearest)
     then = arrays.before_each(moment)
     # in the precision that is stored, so that a moment past all events changes nothing
-    vectors = np.zeros((len(rows), sum(made.widths.values())), np.float32)
+    vectors = np.zeros((len(users), sum(made.widths.values())), np.float32)
     day = moment // SECONDS_PER_DAY
     for one in np.unique(day):  # one turn a day of the log, not a user
         group = np.flatnonzero(day == one)
@@ -112,7 +118,7 @@ def _vectors(
         part = replace(then.take(group), as_of=end)
         blocks = made.blocks(part)
         vectors[at[group]] = np.hstack([blocks[name].astype(np.float16) for name in BLOCKS])
-    had = np.zeros(len(rows), bool)
+    had = np.zeros(len(users), bool)
     had[at] = np.diff(then.offsets) > 0
     return vectors, had
 

@@ -206,7 +206,7 @@ def _people(workspace: Workspace, representation: Representation, audience: Audi
     said = facts.as_dict() | {"valued": value is not None, "negative": len(against), "as_they_were": moment is not None}
     dropped = diagnosis.droppable(representation, audience.drop_features)
     taken = _listed(workspace, representation, audience.disjoint_from)
-    people = People(seed, suppressed, value, against, dropped, moment, taken)
+    people = People(seed, suppressed, value, against, dropped, moment, audience.before, taken)
     return _Read(people, said, suppression, inputs, warnings)
 
 
