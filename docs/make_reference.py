@@ -84,6 +84,7 @@ JSON: dict[str, dict[str, str]] = {
         "candidates": "people who could have been listed",
         "matched": "seed ids found in the log",
         "match_rate": "their share of the distinct ids given",
+        "used": "those that the scorers learn from",
         "suppression": "ids given to suppress, and how many of them are known",
         "lift": "held-out lift at this size",
         "lift_low": "lower end of its band",

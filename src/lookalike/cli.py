@@ -215,14 +215,18 @@ def expand(
     ] = None,
     negative: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="CSV of user_ids of whom fewer are wanted: churned, fraud; repeat."),
+        typer.Option(
+            metavar="FILE", help="CSV of user_ids whose like is pushed back (churned, fraud), not left out; repeat."
+        ),
     ] = None,
     before: Annotated[
         str | None, typer.Option(metavar="TYPE", help="Read each seed only up to its first event of this type.")
     ] = None,
     drop_features: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Column that no scorer may read, and with it no user embedding; repeat."),
+        typer.Option(
+            metavar="NAME", help="Feature, as the warning names it, that no scorer may read, nor the embedding; repeat."
+        ),
     ] = None,
     disjoint_from: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Audience whose people are not to be listed again; repeat.")

@@ -124,6 +124,7 @@ def expand_summary(found: Result, folder: Path, form: str) -> Result:
         "candidates": found["candidates"],
         "matched": found["seed"]["matched"],
         "match_rate": found["seed"]["match_rate"],
+        "used": found["seed"]["used"],
         "suppression": found["suppression"],
         "lift": held["lift"],
         "lift_low": held["low"],

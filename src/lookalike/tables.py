@@ -139,7 +139,7 @@ def of_expand(done: Result) -> list[Shown]:
         ["verdict", done["verdict"]],
         *[["", reason] for reason in done["reasons"]],
         ["scorer", done["scorer"]],
-        ["seed users matched", f"{done['matched']:,} ({done['match_rate']:.1%})"],
+        ["seed users matched", f"{done['matched']:,} ({done['match_rate']:.1%}), {done['used']:,} used"],
         ["suppressed", f"{done['suppression']['matched']:,} known of {done['suppression']['given']:,} ids given"],
         ["size", f"{done['size']:,} of {done['candidates']:,} candidates"],
         ["list", done["prospects"] or "none was written"],

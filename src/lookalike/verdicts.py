@@ -244,6 +244,8 @@ def verdict(
         reasons.insert(0, f"{examples.seeds} seeds are too few to trust a list made of them; {FEWEST} are the least")
     if asked.largest is None:
         reasons.append(none_worth)
+    elif asked.auto:
+        reasons.append(f"it is the largest list whose last half is surely above a lift of {settings.min_lift:g}")
     if not (enough and above_chance and stands_out and gains) or (asked.auto and asked.largest is None):
         return Verdict(DO_NOT_EXPAND, tuple(reasons))
     if asked.largest is not None and share > 1.02 * asked.largest:
