@@ -222,7 +222,7 @@ def verdict(
         for of in (ours, activity)
     )
     enough, above_chance = examples.seeds >= FEWEST, lift.low > 1
-    stands_out = against.p_value is not None and against.p_value < (1 - settings.confidence) / 2
+    stands_out = against.p_value is not None and against.p_value < 1 - settings.confidence
     gains = bool(_lifts(ours, share).mean() > _lifts(activity, share).mean())
     surely = gain_p_value(ours, activity, share, doubt) < (1 - settings.confidence) / 2
     none_worth = f"no size has a last half that is surely above a lift of {settings.min_lift:g}"
