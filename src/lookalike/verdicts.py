@@ -211,7 +211,7 @@ class Asked:
 def verdict(
     examples: Examples, found: tuple[Floats, Floats], against: Against, asked: Asked, settings: ExpandSettings
 ) -> Verdict:
-    """Expand only when held-out lift is surely above chance and above activity's, and the seed surely no active crowd.
+    """Expand only when held-out lift is surely above chance, the seed surely no active crowd, and activity alone no better.
 
     `found` are the quantiles of the list and of ranking by activity.
     """
@@ -225,6 +225,7 @@ def verdict(
     stands_out = against.p_value is not None and against.p_value < 1 - settings.confidence
     gains = bool(_lifts(ours, share).mean() > _lifts(activity, share).mean())
     surely = gain_p_value(ours, activity, share, doubt) < (1 - settings.confidence) / 2
+    beaten = gain_p_value(activity, ours, share, doubt) < 1 - settings.confidence
     none_worth = f"no size has a last half that is surely above a lift of {settings.min_lift:g}"
     reasons = [
         f"held-out lift at {share:.2%} of the candidates is {lift.value:.2f} "
@@ -237,6 +238,8 @@ def verdict(
             if gains and surely
             else "less, though not surely"
             if gains
+            else "surely more"
+            if beaten
             else "no less over sizes about this one"
         ),
     ]
@@ -246,7 +249,7 @@ def verdict(
         reasons.append(none_worth)
     elif asked.auto:
         reasons.append(f"it is the largest list whose last half is surely above a lift of {settings.min_lift:g}")
-    if not (enough and above_chance and stands_out and gains) or (asked.auto and asked.largest is None):
+    if not (enough and above_chance and stands_out and not beaten) or (asked.auto and asked.largest is None):
         return Verdict(DO_NOT_EXPAND, tuple(reasons))
     if asked.largest is not None and share > 1.02 * asked.largest:
         most = round(asked.largest * examples.candidates)
