@@ -96,8 +96,8 @@ def _expanded(
     said = diagnosis.findings(found["diagnosis"], known.seeds)
     if known.taken:
         said.append(
-            f"{known.taken:,} people of other lists or parts of the seed are left out: the figures are of the ranks behind as many, "
-            "as if they were the first; the curves are of the whole ranking"
+            f"{known.taken:,} people of other lists or parts of the seed are left out: the figures are of the ranks behind "
+            "as many, as if they were the first; the curves are of the whole ranking"
         )
     for warning in said:
         read.warnings.append(warning)
