@@ -24,17 +24,18 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 LAYERS: dict[str, tuple[str, ...]] = {
     "ground": ("errors", "workspace", "talk", "provenance"),
     "definitions": ("events", "settings", "audience"),
-    "data": ("store", "numbering", "ingest", "sequences", "features", "embeddings", "fitted", "runs", "lists"),
+    "data": ("store", "deeds", "numbering", "ingest", "sequences", "features", "embeddings", "fitted", "runs", "lists"),
     "kernels": (
-        "encoders", "losses", "metrics", "linear", "scoring", "ranking", "batches", "objectives",
+        "encoders", "losses", "metrics", "linear", "orders", "scoring", "ranking", "batches", "objectives",
         "processes",
     ),
     "method": (
         "next_items", "pseudo_audiences", "fusion", "training", "transfer", "embedder", "priors", "judging", "checkpoints",
-        "evaluation", "leakage", "portrait", "verdicts", "diagnosis", "expansion", "moments", "insights", "records",
+        "evaluation", "leakage", "portrait", "verdicts", "diagnosis", "expansion", "moments", "backtest",
+        "reasons", "insights", "records",
     ),
     "outputs": ("report", "tables"),
-    "verbs": ("pipeline", "learn", "refresh", "prospecting"),
+    "verbs": ("pipeline", "learn", "refresh", "seeding", "listing", "prospecting"),
     "edge": ("console", "cli", "__main__"),
 }  # fmt: skip
 LEVEL = {module: level for level, modules in enumerate(LAYERS.values()) for module in modules}

@@ -69,6 +69,8 @@ class Audience:
     before: str | None = None  # an event type: seeds are read up to their first event of it
     drop_features: tuple[str, ...] = ()  # columns that no scorer may read; the encoder's block goes with them
     disjoint_from: tuple[str, ...] = ()  # audiences whose people are not to be listed again
+    balance: bool = False  # keep the shares that the seed's sub-audiences have
+    reasons: bool = False  # write why each is on the list
     format: Literal["csv", "parquet"] = "csv"
     named: bool = True  # False when the name is only the seed file's
 
@@ -84,6 +86,8 @@ class _Definition:
     before: str | None = None
     drop_features: tuple[str, ...] = ()
     disjoint_from: tuple[str, ...] = ()
+    balance: bool = False
+    reasons: bool = False
     format: Literal["csv", "parquet"] = "csv"
 
 
@@ -102,6 +106,8 @@ def load(path: Path) -> Audience:
         before=definition.before,
         drop_features=definition.drop_features,
         disjoint_from=tuple(checked_name(name) for name in definition.disjoint_from),
+        balance=definition.balance,
+        reasons=definition.reasons,
         format=definition.format,
     )
 
@@ -116,6 +122,27 @@ def changed(audience: Audience, **flags: Any) -> Audience:
     if "name" in typed:
         typed |= {"name": checked_name(typed["name"]), "named": True}
     return checked(Audience, asdict(audience) | typed, "the flags")
+
+
+def asked(definition: Path | None, flags: dict[str, Any], lists: dict[str, list[Any] | None]) -> Audience:
+    """The audience of a definition or of the flags alone; flags that were typed win, and lists are added to the file's.
+
+    Raises SettingsError when neither says who the seed is and what size is wanted.
+    """
+    if definition is not None and definition.suffix.lower() != ".toml":
+        raise SettingsError(
+            f"{definition}: a definition is a TOML file", f"lookalike expand --seed {definition} --size 5%"
+        )
+    if definition is not None:
+        begun = load(definition)
+    elif flags["seed"] is None or flags["size"] is None:
+        raise SettingsError(
+            "neither a definition nor both --seed and --size were given", "lookalike expand --seed seed.csv --size 5%"
+        )
+    else:
+        begun = named_after(flags["seed"], flags["size"])
+    more = {name: (*getattr(begun, name), *values) for name, values in lists.items() if values}
+    return changed(begun, **flags, **more)
 
 
 def described(audience: Audience) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lookalike import __version__
-from lookalike.errors import INTERRUPTED, ExpansionError, LookalikeError, SettingsError, unforeseen
+from lookalike.errors import INTERRUPTED, LookalikeError, SettingsError, unforeseen
 from lookalike.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -234,6 +234,15 @@ def expand(
     split: Annotated[
         bool, typer.Option("--split", help="A list for each sub-audience of the seed: NAME-1, NAME-2, …")
     ] = False,
+    balance: Annotated[
+        bool, typer.Option("--balance", help="Keep the shares that the seed's sub-audiences have in the list.")
+    ] = False,
+    reasons: Annotated[
+        bool, typer.Option("--reasons", help="Write why each is listed: the part of the seed, and what both have met.")
+    ] = False,
+    backtest: Annotated[
+        bool, typer.Option("--backtest", help="Insist on a test on the seeds that came last; needs ts or --before.")
+    ] = False,
     form: Annotated[str | None, typer.Option("--format", help="csv or parquet.")] = None,
     min_lift: Annotated[
         float | None, typer.Option(help="Lift that the last half of an auto size must surely have; 1 if not given.")
@@ -250,31 +259,17 @@ def expand(
     from lookalike.settings import changed
 
     asked = audiences.parse_size(size) if size is not None else None
-    flags = {"name": name, "seed": seed, "size": asked, "scorer": scorer, "before": before, "format": form}
-    if definition is not None and definition.suffix.lower() != ".toml":
-        raise SettingsError(
-            f"{definition}: a definition is a TOML file", f"lookalike expand --seed {definition} --size 5%"
-        )
-    if definition is not None:
-        audience = audiences.changed(audiences.load(definition), **flags)
-    elif seed is None or asked is None:
-        raise SettingsError(
-            "neither a definition nor both --seed and --size were given", "lookalike expand --seed seed.csv --size 5%"
-        )
-    else:
-        audience = audiences.changed(audiences.named_after(seed, asked), **flags)
+    flags: dict[str, object] = {"name": name, "seed": seed, "size": asked, "scorer": scorer, "before": before}
+    flags |= {"balance": balance or None, "reasons": reasons or None, "format": form}
     more = {"suppress": suppress, "negative": negative, "disjoint_from": disjoint_from, "drop_features": drop_features}
-    for key, values in more.items():
-        audience = audiences.changed(audience, **{key: (*getattr(audience, key), *(values or []))})
+    audience = audiences.asked(definition, flags, more)
     console = edge().console
     settings = changed(edge().settings().expand, min_lift=min_lift)
-    done = prospecting.expand(edge().workspace, audience, settings, force, console, split)
+    how = prospecting.How(force, split, backtest)
+    done = prospecting.expand(edge().workspace, audience, settings, how, console)
     console.result({"audiences": done} if split else done[0], *(row for one in done for row in tables.of_expand(one)))
     if all(one["prospects"] is None for one in done):
-        raise ExpansionError(
-            f"do not expand: {'; '.join(done[0]['reasons'])}",
-            f"no list was written; --force writes it all the same, lookalike report {done[0]['name']} shows the figures",
-        )
+        raise prospecting.refused(done[0])
     console.note(f"next: lookalike report {done[0]['name']}")
 
 

@@ -1,7 +1,7 @@
 """Who the seed is among the known users, and what is wrong with it."""
 
 import difflib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from lookalike.embeddings import Representation
 from lookalike.errors import DataError, ExpansionError, SettingsError
 from lookalike.workspace import Workspace
 
-MIN_SEED = 5
+MIN_SEED = 5  # fewer cannot be held out
+FEWEST = 25  # fewer are no ground for a list: it would be of those few people's chance traits
 ENOUGH_TO_MATCH = 10
 GOOD_MATCH_RATE = 0.8
 MOST_OFTEN = 0.02  # of the seed may be unusually busy
@@ -29,15 +30,20 @@ class SeedFacts:
     unmatched: int
     suppressed: int  # of the matched; they teach but are never listed
     match_rate: float
+    spelled_otherwise: int = 0  # of the unmatched: a known id but for case, blanks or zeros in front
+    without_vector: int = 0  # of the unmatched: in the log, but not before the cut, or with too few events
 
     def as_dict(self) -> dict[str, float]:
         return asdict(self)
 
 
 def match_seed(
-    representation: Representation, ids: pl.DataFrame, suppressed: NDArray[np.int64], file: Path
+    representation: Representation, ids: pl.DataFrame, suppressed: NDArray[np.int64], file: Path, force: bool = False
 ) -> tuple[NDArray[np.int64], SeedFacts]:
-    """The seed's rows, ascending, and its figures. Raises ExpansionError when they are too few, or everybody."""
+    """The seed's rows, ascending, and its figures. Raises ExpansionError when they are too few, or everybody.
+
+    With `force` a few people are let through, to be measured.
+    """
     distinct = ids.unique()
     rows = embeddings.match(representation, distinct)
     facts = SeedFacts(
@@ -52,14 +58,29 @@ def match_seed(
     said = f"{file}: {facts.matched:,} of {facts.distinct:,} ids match a known user ({facts.match_rate:.2%})"
     if not facts.matched:
         raise ExpansionError(said, "ids are compared exactly; check that the seed uses the log's user ids")
-    if facts.matched < MIN_SEED:
+    if facts.matched < MIN_SEED or (facts.matched < FEWEST and not force):
+        able = facts.matched >= MIN_SEED
         raise ExpansionError(
-            f"{said}; fewer than {MIN_SEED} cannot be measured",
-            "give a larger seed; from 100 users on the figures say much",
+            f"{said}; fewer than {FEWEST} are no ground for a list" + ("" if able else ", nor can they be measured"),
+            ("--force measures them all the same, without a list; " if able else "")
+            + "give a larger seed; from 100 users on the figures say much",
         )
     if facts.matched == representation.users:
         raise ExpansionError(f"{said}: every user is a seed, nobody is left to rank", "give the users you want more of")
     return rows, facts
+
+
+def with_reasons(
+    facts: SeedFacts, workspace: Workspace, representation: Representation, ids: pl.DataFrame
+) -> SeedFacts:
+    """The figures with why ids match nobody."""
+    if not facts.unmatched:
+        return facts
+    unmatched = embeddings.unknown(representation, ids.unique())
+    with store.opened(workspace.database, read_only=True) as opened:
+        seen = store.seen(opened, unmatched)
+    otherwise = embeddings.spelled_otherwise(representation, unmatched.join(seen, on="user_id", how="anti"))
+    return replace(facts, spelled_otherwise=otherwise, without_vector=len(seen))
 
 
 def check_suppression(given: int, matched: int) -> None:
@@ -80,6 +101,16 @@ def warnings_of(facts: SeedFacts, given: int, suppressed: int) -> list[str]:
         found.append(
             f"{facts.unmatched:,} of {facts.distinct:,} seed ids are no known users: "
             f"the list is made from the other {facts.matched:,}"
+        )
+    if facts.spelled_otherwise:
+        found.append(
+            f"{facts.spelled_otherwise:,} of the seed ids that match nobody would but for capitals, blanks or zeros in "
+            "front: write them as the log does"
+        )
+    if facts.without_vector:
+        found.append(
+            f"{facts.without_vector:,} of the seed ids that match nobody are in the log, but came after the vectors were "
+            "made, or with too few events: lookalike embed takes newcomers in"
         )
     return found
 
@@ -127,6 +158,18 @@ def findings(found: dict[str, Any], seeds: int) -> list[str]:
             f"{found['often']:,} of {seeds:,} seeds do more a day than 99.9 % of everybody: bots or staff, most likely"
         )
     return said
+
+
+LEFT_BEHIND = 0.5
+
+
+def of_shares(shares: list[dict[str, Any]]) -> list[str]:
+    """Which sub-audiences of the seed a list has hardly any of."""
+    return [
+        f"the list holds {one['list']:.0%} of sub-audience {number}, the seed {one['seed']:.0%}: --balance keeps the shares"
+        for number, one in enumerate(shares, 1)
+        if one["list"] < LEFT_BEHIND * one["seed"]
+    ]
 
 
 def newer_files(workspace: Workspace, representation: Representation) -> list[str]:

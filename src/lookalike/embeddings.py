@@ -224,6 +224,25 @@ def match(representation: Representation, ids: pl.DataFrame) -> NDArray[np.int64
     return np.sort(found["row"].to_numpy().astype(np.int64))
 
 
+def unknown(representation: Representation, ids: pl.DataFrame) -> pl.DataFrame:
+    """Those of the ids (column `user_id`) that are not known."""
+    wanted = ids.select("user_id").unique()
+    known = _read_ids(
+        representation, lambda known: known.join(wanted.lazy(), on="user_id", how="semi").select("user_id")
+    )
+    return wanted.join(known, on="user_id", how="anti")
+
+
+def spelled_otherwise(representation: Representation, ids: pl.DataFrame) -> int:
+    """How many of the ids (column `user_id`) are a known one but for capitals, blanks or zeros in front."""
+    plain = pl.col("user_id").str.strip_chars().str.to_lowercase().str.strip_chars_start("0").alias("plain")
+    wanted = ids.lazy().select(plain)
+    found = _read_ids(
+        representation, lambda known: wanted.join(known.select(plain), on="plain", how="semi").select(pl.len())
+    )
+    return int(found.item())
+
+
 def matched(representation: Representation, values: pl.DataFrame) -> pl.DataFrame:
     """`row` and `value` of the ids (columns `user_id`, `value`, no id twice) that are known, by ascending row."""
     found = _read_ids(

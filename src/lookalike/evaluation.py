@@ -21,24 +21,14 @@ from lookalike.scoring import NAMES, Space, Taught, fit_all
 from lookalike.settings import ExpandSettings
 
 Floats = NDArray[np.float64]
-GRID: tuple[float, ...] = (
-    0.001,
-    0.002,
-    0.003,
-    0.005,
-    0.0075,
-    0.01,
-    0.015,
-    0.02,
-    0.03,
-    0.04,
-    0.05,
-    0.075,
-    0.1,
-    0.125,
-    0.15,
+# forty sizes from a thousandth of the candidates to all of them
+GRID = tuple(
+    per_mille / 1_000 for per_mille in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7.5, 10, 12.5, 15, 20, 25, 30, 40, 50, 60, 75)
 )
-GRID += (0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+GRID += tuple(
+    percent / 100 for percent in (10, 12.5, 15, 17.5, 20, 22.5, 25, 27.5, 30, 35, 40, 45, 50, 55, 60, 65, 70, 75)
+)
+GRID += (0.8, 0.9, 1.0)
 MOST_WORKERS = 4
 ACTIVITY = "activity"
 RANDOM = "random"
@@ -57,10 +47,11 @@ class Examples:
     space: Space
     activity: int  # the column that holds the log count of events
     taken: int = 0  # candidates who are not to be listed, because they are on another list
+    group: NDArray[np.int64] | None = None  # [M]: the sub-audience of each seed, where the list is to keep their shares
 
     @property
     def taught(self) -> Taught:
-        return Taught(self.seed, self.background, self.weight, self.against)
+        return Taught(self.seed, self.background, self.weight, self.against, self.group)
 
     @property
     def seeds(self) -> int:
@@ -72,8 +63,9 @@ class Examples:
         place[kept] = np.arange(len(kept))
         stays = (self.seed_of < 0) | (place[self.seed_of] >= 0)
         seed_of = np.where(self.seed_of < 0, -1, place[self.seed_of])[stays]
-        background = self.background[stays]
-        return replace(self, seed=self.seed[kept], weight=self.weight[kept], background=background, seed_of=seed_of)
+        group = None if self.group is None else self.group[kept]
+        some = replace(self, seed=self.seed[kept], weight=self.weight[kept], group=group)
+        return replace(some, background=self.background[stays], seed_of=seed_of)
 
     def doubt(self, folds: int) -> "Doubt":
         """Of figures held out on so many folds."""
@@ -171,7 +163,7 @@ def _held_out(
 ) -> dict[str, Floats]:
     """Fits without one fold and gives each method's places of that fold's seeds."""
     held, apart = split.seed == fold, split.background == fold
-    taught = Taught(examples.seed[~held], examples.background[~apart], examples.weight[~held], examples.against)
+    taught = replace(examples.taught.part(~held), background=examples.background[~apart])
     fitted = fit_all(names, examples.space, taught, rng)
     fitted[ACTIVITY] = lambda block: block[:, examples.activity].astype(np.float64)
     pool = examples.background[apart & (examples.seed_of < 0)]
@@ -243,31 +235,31 @@ def shares(candidates: int, asked: float | None) -> list[float]:
 def curve(
     quantiles: Floats, at: list[float], candidates: int, confidence: float, doubt: Doubt = SURE
 ) -> list[dict[str, float]]:
+    """Recall and lift of each size, and the lift of the ranks since the size before it, all with bands."""
     points = []
-    for share in at:
+    for before, share in zip([0.0, *at], at, strict=False):
         recall = recall_band(quantiles, share, confidence, doubt)
-        lift = recall.over(share)
+        lift, slice_lift = recall.over(share), marginal_band(quantiles, before, share, confidence, doubt)
         points.append(
             {
                 "share": share,
                 "size": round(share * candidates),
-                "recall": recall.value,
-                "recall_low": recall.low,
-                "recall_high": recall.high,
-                "lift": lift.value,
-                "lift_low": lift.low,
-                "lift_high": lift.high,
+                **_named("recall", recall),
+                **_named("lift", lift),
+                **_named("marginal", slice_lift),
             }
         )
     return points
 
 
+def _named(name: str, band: Band) -> dict[str, float]:
+    return {name: band.value, f"{name}_low": band.low, f"{name}_high": band.high}
+
+
 def random_curve(at: list[float], candidates: int) -> list[dict[str, float]]:
     """What a random order finds: exactly its share."""
-    flat = {"lift": 1.0, "lift_low": 1.0, "lift_high": 1.0}
-    return [
-        {"share": s, "size": round(s * candidates), "recall": s, "recall_low": s, "recall_high": s, **flat} for s in at
-    ]
+    chance = _named("lift", Band(1, 1, 1)) | _named("marginal", Band(1, 1, 1))
+    return [{"share": s, "size": round(s * candidates), **_named("recall", Band(s, s, s)), **chance} for s in at]
 
 
 def summary(
@@ -282,6 +274,8 @@ def summary(
                 "name": name,
                 "chosen": name == scorer,
                 "auc": metrics.auc(quantiles[name]),
+                "partial_auc": metrics.partial_auc(quantiles[name]),
+                "gain": metrics.gain(quantiles[name]),
                 "lift": band.value,
                 "low": band.low,
                 "high": band.high,

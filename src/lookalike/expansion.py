@@ -15,8 +15,9 @@ from lookalike.embeddings import Representation, check_finite
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.evaluation import Examples, Floats, Quantiles
 from lookalike.linear import Prior
+from lookalike.orders import Score
 from lookalike.ranking import Ranked, TopN
-from lookalike.scoring import NAMES, SCORERS, Score, Space, fit_all
+from lookalike.scoring import NAMES, SCORERS, Space, fit_all
 from lookalike.settings import ExpandSettings
 from lookalike.verdicts import Against, Asked, Verdict
 
@@ -36,10 +37,16 @@ class Choice:
     quantiles: Quantiles
     against: Against
     verdict: Verdict
+    candidates: int
 
     @property
     def share(self) -> float:
         return self.asked.share
+
+    @property
+    def largest(self) -> int | None:
+        """The largest list worth taking; None where none is."""
+        return None if self.asked.largest is None else max(1, round(self.asked.largest * self.candidates))
 
     @property
     def found(self) -> Floats:
@@ -188,7 +195,8 @@ def decide(
     against = verdicts.against_random(known, share, settings)
     question = Asked(share, largest, asked is None, known.taken / known.candidates)
     verdict = verdicts.verdict(known, (ours, quantiles[evaluation.ACTIVITY]), against, question, settings)
-    return Choice(chosen, asked or max(1, round(share * known.candidates)), question, quantiles, against, verdict)
+    size = asked or max(1, round(share * known.candidates))
+    return Choice(chosen, size, question, quantiles, against, verdict, known.candidates)
 
 
 def fit(known: Examples, scorer: str, settings: ExpandSettings) -> Score:

@@ -44,13 +44,23 @@ def either_way(given: pl.DataFrame) -> pl.DataFrame:
 
 
 def write_prospects(frame: pl.DataFrame, path: Path) -> int:
-    """Writes `rank,user_id,score,tier`, as CSV or Parquet by the suffix; gives how many ids were escaped for spreadsheets."""
+    """Writes a list, as CSV or Parquet by the suffix; gives how many ids were escaped for spreadsheets.
+
+    Any other text in it is escaped too.
+    """
     if path.suffix == ".parquet":
         frame.write_parquet(path)
         return 0
-    column = pl.col("user_id")
-    formula = (column.str.contains(FORMULA) & ~column.str.contains(NUMBER)) | column.str.contains(ESCAPED)
-    escaped = int(frame.select(formula.sum()).item())
-    safe = frame.with_columns(pl.when(formula).then("'" + column).otherwise(column).alias("user_id"))
+    escaped = int(frame.select(_runs("user_id").sum()).item())
+    texts = frame.select(pl.selectors.string()).columns
+    safe = frame.with_columns(
+        pl.when(_runs(name)).then("'" + pl.col(name)).otherwise(pl.col(name)).alias(name) for name in texts
+    )
     write_text(path, safe.write_csv(float_precision=6))
     return escaped
+
+
+def _runs(name: str) -> pl.Expr:
+    """Whether a spreadsheet would run the text, or our own reading would take it for escaped."""
+    column = pl.col(name)
+    return (column.str.contains(FORMULA) & ~column.str.contains(NUMBER)) | column.str.contains(ESCAPED)

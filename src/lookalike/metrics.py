@@ -44,8 +44,25 @@ def auc(quantiles: Floats) -> float:
     return float(1 - np.mean(quantiles))
 
 
+def partial_auc(quantiles: Floats, most: float = 0.05) -> float:
+    """Area under the head of the curve, to so many false positives / that many. Chance is most / 2, perfect 1."""
+    return float(np.mean(np.maximum(0.0, 1 - quantiles / most)))
+
+
+def gain(quantiles: Floats) -> float:
+    """Area between the cumulative gain curve and chance / the same of a perfect order: 2 AUC - 1. 0 is chance."""
+    return 2 * auc(quantiles) - 1
+
+
+def precision_floor(recall: float, held_out: float, size: float) -> float:
+    """The least share of the first `size` who are what is looked for: only the held-out seeds are known to be."""
+    return recall * held_out / size
+
+
 AUDIENCE_METRICS: dict[str, Callable[[Floats, float], float]] = {
     "recall": recall,
     "lift": lift,
     "auc": lambda quantiles, share: auc(quantiles),
+    "partial_auc": lambda quantiles, share: partial_auc(quantiles),
+    "gain": lambda quantiles, share: gain(quantiles),
 }

@@ -7,7 +7,9 @@ is embedded just before an event too: the first purchase of a buyer, of anybody 
 Else the seed would be told apart by having been here a minute before, which says nothing of who they are.
 """
 
-from dataclasses import replace
+import tempfile
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -39,21 +41,61 @@ def of_event(opened: Store, users: pl.DataFrame, event_type: str) -> pl.DataFram
     return users.join(store.first_of_type(opened, event_type), on="user_id", how="inner")
 
 
-def examples(
-    opened: Store,
-    run: Run,
-    place: tuple[Representation, Path, Cut],
-    people: People,
-    known: Examples,
-    settings: ExpandSettings,
-) -> tuple[Examples, int]:
+def seconds(moment: datetime) -> int:
+    """Since 1970, of a UTC time without a zone."""
+    return int(moment.replace(tzinfo=UTC).timestamp())
+
+
+@dataclass(frozen=True)
+class Past:
+    """What it takes to embed people as they were: the log, a trained run, the stored version, a folder, and the last moment."""
+
+    opened: Store
+    run: Run
+    representation: Representation
+    scratch: Path
+    cut: Cut
+
+    def until(self, moment: datetime) -> "Past":
+        """The same, ignorant of everything from a moment on."""
+        return replace(self, cut=replace(self.cut, as_of=moment))
+
+    def vectors(self, users: pl.DataFrame, seeds: int = 0) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """The blocks of users (`user_id`, `moment`) as they were, [n, W], and who had done anything by then.
+
+        The first `seeds` of them are seeds. Where their moments are events, everybody is taken at one of their own.
+        """
+        asked = users.with_columns(at=pl.Series(np.arange(len(users))))
+        folder = Path(tempfile.mkdtemp(dir=self.scratch))
+        arrays, vocabulary = sequences.build(self.opened, self.cut, folder, self.run.vocabulary, asked)
+        made = embedder.of_run(self.run, vocabulary, torch.device("cpu"))
+        found = pl.read_parquet(folder / "users.parquet").join(asked, on="user_id", how="inner").sort("row")
+        at, moment = found["at"].to_numpy(), found["moment"].to_numpy()
+        if seeds:
+            nearest = _nearest_event(arrays, moment)
+            if np.mean(nearest[at < seeds] == moment[at < seeds]) > AT_EVENTS:
+                moment = np.where(at < seeds, moment, nearest)
+        then = arrays.before_each(moment)
+        # in the precision that is stored, so that a moment past all events changes nothing
+        vectors = np.zeros((len(users), sum(made.widths.values())), np.float32)
+        day = moment // SECONDS_PER_DAY
+        for one in np.unique(day):  # one turn a day of the log, not a user
+            group = np.flatnonzero(day == one)
+            end = min(arrays.as_of, int(moment[group].max()))
+            part = replace(then.take(group), as_of=end)
+            blocks = made.blocks(part)
+            vectors[at[group]] = np.hstack([blocks[name].astype(np.float16) for name in BLOCKS])
+        had = np.zeros(len(users), bool)
+        had[at] = np.diff(then.offsets) > 0
+        return vectors, had
+
+
+def examples(past: Past, people: People, known: Examples, settings: ExpandSettings) -> tuple[Examples, int]:
     """What `expansion.examples` gave, with everybody as they were; and how many seeds had done nothing before.
 
     Raises ExpansionError when hardly any seed is left.
-
-    `place` is the stored version, a folder for scratch, and the cut the version was made at.
     """
-    representation, scratch, cut = place
+    representation = past.representation
     assert people.moment is not None
     taught = expansion.draw(people.seed, settings.background, settings.random_seed)
     moment = people.moment[np.searchsorted(people.seed, taught)]
@@ -68,13 +110,11 @@ def examples(
     asked = pl.DataFrame({"user_id": embeddings.user_ids(representation, rows), "moment": moments})
     if people.before is not None:  # seeds have theirs already
         first = asked.select("user_id").join(
-            store.first_of_type(opened, people.before), on="user_id", how="left", maintain_order="left"
+            store.first_of_type(past.opened, people.before), on="user_id", how="left", maintain_order="left"
         )["moment"]
-        other = np.arange(len(rows)) >= len(taught)
-        asked = asked.with_columns(
-            moment=pl.when(pl.Series(other) & first.is_not_null()).then(first).otherwise(pl.col("moment"))
-        )
-    vectors, had = _vectors(opened, run, (scratch, cut), asked, len(taught))
+        own = pl.Series(np.arange(len(rows)) >= len(taught)) & first.is_not_null() & (first < seconds(past.cut.as_of))
+        asked = asked.with_columns(moment=pl.when(own).then(first).otherwise(pl.col("moment")))
+    vectors, had = past.vectors(asked, len(taught))
     ends = np.cumsum([len(taught), len(others)])
     (seeds, crowd, away), (seed, background, rest) = np.split(had, ends), np.split(vectors, ends)
     if seeds.sum() < MIN_SEED or crowd.sum() < LEAST_CROWD:
@@ -88,39 +128,9 @@ def examples(
         against=rest[away],
         background=background[crowd],
         seed_of=np.full(int(crowd.sum()), -1),
+        group=None,
     )
     return then, int((~seeds).sum())
-
-
-def _vectors(
-    opened: Store, run: Run, place: tuple[Path, Cut], users: pl.DataFrame, seeds: int
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The blocks of users (`user_id`, `moment`) as they were, [n, W], and who had done anything by then.
-
-    The first `seeds` of them are seeds.
-    """
-    scratch, cut = place
-    asked = users.with_columns(at=pl.Series(np.arange(len(users))))
-    arrays, vocabulary = sequences.build(opened, cut, scratch, run.vocabulary, asked)
-    made = embedder.of_run(run, vocabulary, torch.device("cpu"))
-    found = pl.read_parquet(scratch / "users.parquet").join(asked, on="user_id", how="inner").sort("row")
-    at, moment = found["at"].to_numpy(), found["moment"].to_numpy()
-    nearest = _nearest_event(arrays, moment)
-    if np.mean(nearest[at < seeds] == moment[at < seeds]) > AT_EVENTS:
-        moment = np.where(at < seeds, moment, nearest)
-    then = arrays.before_each(moment)
-    # in the precision that is stored, so that a moment past all events changes nothing
-    vectors = np.zeros((len(users), sum(made.widths.values())), np.float32)
-    day = moment // SECONDS_PER_DAY
-    for one in np.unique(day):  # one turn a day of the log, not a user
-        group = np.flatnonzero(day == one)
-        end = min(arrays.as_of, int(moment[group].max()))
-        part = replace(then.take(group), as_of=end)
-        blocks = made.blocks(part)
-        vectors[at[group]] = np.hstack([blocks[name].astype(np.float16) for name in BLOCKS])
-    had = np.zeros(len(users), bool)
-    had[at] = np.diff(then.offsets) > 0
-    return vectors, had
 
 
 def _nearest_event(users: Sequences, moment: Seconds) -> Seconds:

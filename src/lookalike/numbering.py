@@ -73,11 +73,8 @@ def _known_items(store: Store, items: list[str]) -> None:
 
 def _number(store: Store, table: str, values: pl.DataFrame, first: int, column: str = "code") -> None:
     """A temporary table of the values with their numbers in order, from `first`."""
-    store.connection.register("numbered", values.with_row_index(column, first).to_arrow())
-    try:
+    with store.registered(numbered=values.with_row_index(column, first)):
         store.connection.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(table)} AS SELECT * FROM numbered")
-    finally:
-        store.connection.unregister("numbered")
 
 
 @dataclass(frozen=True)
@@ -100,15 +97,12 @@ def only_changed(store: Store, cut: Cut, seen: Seen) -> None:
 
 def only_these(store: Store, users: pl.DataFrame) -> None:
     """After `prepare`: leaves the users of a column `user_id`, and numbers them anew."""
-    store.connection.register("chosen_users", users.select("user_id").to_arrow())
-    try:
+    with store.registered(chosen_users=users.select("user_id")):
         store.connection.execute(
             """CREATE OR REPLACE TEMP TABLE user_rows AS
                SELECT (row_number() OVER (ORDER BY user_id) - 1)::INTEGER AS row, user_id, n FROM user_rows
                WHERE user_id IN (SELECT user_id FROM chosen_users)"""
         )
-    finally:
-        store.connection.unregister("chosen_users")
 
 
 def user_rows(store: Store) -> RecordBatchReader:

@@ -1,4 +1,4 @@
-"""What kind of people a seed is: how active, how alike, in how many groups, and whether more of them would help."""
+"""What kind of people a seed is: how active, how alike, in how many groups, and whether more or fewer of them would help."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lookalike import evaluation
 from lookalike.evaluation import Examples
+from lookalike.orders import centres_of
 from lookalike.settings import ExpandSettings
 
 Rows = NDArray[np.int64]
@@ -41,6 +42,10 @@ class Portrait:
     groups: tuple[Group, ...]  # empty where the seed is one audience
     group_of: Rows  # [M]: of each seed
     often: int  # seeds with more events a day than nearly anybody: bots, or staff
+
+    def centres(self, vectors: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Of the groups, [G, D], from the seeds' vectors [M, D]."""
+        return centres_of([vectors[self.group_of == one] for one in range(len(self.groups))])
 
     def as_dict(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if name != "group_of"}
@@ -91,7 +96,7 @@ def _groups(
     loose = 1 - _alike(vectors)
     for count in range(min(MOST_GROUPS, len(vectors) // FEWEST_IN_GROUP), 1, -1):
         rng = np.random.default_rng([seed, 21, count])
-        group = _clustered(vectors, vectors, count, 1)
+        group = clustered(vectors, vectors, count, 1)
         sizes = np.bincount(group, minlength=count)
         if sizes.min() < FEWEST_IN_GROUP:
             continue
@@ -100,12 +105,15 @@ def _groups(
             continue
         order = np.argsort(-sizes, kind="stable")
         renamed = np.argsort(order)[group]
-        made = [Group(float(np.mean(renamed == g)), _more_of(examples, renamed == g, *named)) for g in range(count)]
+        names, first = named
+        had = examples.seed[:, first : first + len(names)]
+        made = [Group(float(np.mean(renamed == g)), more_of(had, renamed == g, names)) for g in range(count)]
         return tuple(made), renamed.astype(np.int64)
     return (), one
 
 
-def _clustered(taught: NDArray[np.float32], vectors: NDArray[np.float32], count: int, seed: int) -> Rows:
+def clustered(taught: NDArray[np.float32], vectors: NDArray[np.float32], count: int, seed: int) -> Rows:
+    """The nearest of so many clusters (spherical k-means of `taught`) of each of the vectors."""
     means = faiss.Kmeans(
         taught.shape[1], count, niter=25, nredo=4, seed=seed, spherical=True, min_points_per_centroid=1
     )
@@ -121,14 +129,17 @@ def _stability(vectors: NDArray[np.float32], count: int, rng: np.random.Generato
     agreed = []
     for draw in range(DRAWS):
         half = rng.permutation(len(vectors)) < len(vectors) // 2
-        pair = [_clustered(vectors[side], vectors, count, draw) for side in (half, ~half)]
+        pair = [clustered(vectors[side], vectors, count, draw) for side in (half, ~half)]
         agreed.append(adjusted_rand_score(*pair))
     return float(np.mean(agreed))
 
 
-def _more_of(examples: Examples, inside: NDArray[np.bool_], names: list[str], first: int) -> tuple[str, ...]:
-    """The three columns that the group has most more often than the rest of the seed."""
-    had = examples.seed[:, first : first + len(names)] > 0
+def more_of(columns: NDArray[np.floating], inside: NDArray[np.bool_], names: list[str]) -> tuple[str, ...]:
+    """The three counting columns that a part of the seed has most more often than the rest of it.
+
+    `columns` are the seed's aggregates, [M, len(names)].
+    """
+    had = columns > 0
     counted = [at for at, name in enumerate(names) if "=" in name]
     rate = [(had[part][:, counted].sum(axis=0) + 1) / (part.sum() + 2) for part in (inside, ~inside)]
     gain = rate[0] * np.log(rate[0] / rate[1])
@@ -136,7 +147,40 @@ def _more_of(examples: Examples, inside: NDArray[np.bool_], names: list[str], fi
     return tuple(names[counted[at]] for at in best if gain[at] > 0)
 
 
+UNLIKE = 0.95
+
+
+def unlike(quantiles: NDArray[np.float64]) -> int:
+    """How many held-out seeds [R, M] come behind 95 % of the candidates: strangers among the seed, beside 5 % by chance."""
+    return int((quantiles.mean(axis=0) > UNLIKE).sum())
+
+
 # --- would more of them help? ----------------------------------------------------------------------------------------
+
+
+def gain_of_splitting(
+    examples: Examples, group_of: Rows, scorer: str, share: float, settings: ExpandSettings
+) -> tuple[float, bool]:
+    """By what part more held-out seeds the lists of the groups find than one list of as many people, and whether surely.
+
+    Each group's list is as long as its share of the seed, and only its own people are looked for in it.
+    """
+    once = replace(settings, repeats=1)
+    part_of = np.bincount(group_of) / len(group_of)
+
+    def lifts(kept: Rows, part: float) -> NDArray[np.float64]:
+        found = evaluation.hold_out(examples.only(kept), (scorer,), once, lambda done: None)[scorer]
+        at = [min(1.0, share * by) for by in ABOUT]
+        return np.mean([(found < part * one) / one for one in at], axis=(0, 1))  # type: ignore[no-any-return]
+
+    apart = np.empty(examples.seeds)
+    for group, part in enumerate(part_of):
+        kept = np.flatnonzero(group_of == group)
+        apart[kept] = lifts(kept, float(part))
+    whole = lifts(np.arange(examples.seeds), 1.0)
+    gain = apart - whole
+    sure = gain.mean() > 2 * gain.std(ddof=1) / np.sqrt(len(gain))
+    return float(gain.mean() / max(whole.mean(), 1e-12)), bool(sure)
 
 
 def gain_of_doubling(

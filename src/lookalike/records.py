@@ -39,7 +39,8 @@ def evaluation_record(
         "scorer": choice.scorer,
         "requested_scorer": audience.scorer,
         "verdict": {"decision": choice.verdict.decision, "reasons": list(choice.verdict.reasons), "forced": False}
-        | {"up_to": choice.verdict.up_to, "against_random": asdict(choice.against)},
+        | {"up_to": choice.verdict.up_to, "parts": choice.verdict.parts, "advice": choice.verdict.advice}
+        | {"against_random": asdict(choice.against)},
         "size": choice.size,
         "requested_size": str(audience.size),
         "universe": representation.users,
@@ -59,6 +60,10 @@ def evaluation_record(
             "activity_high": activity.high,
             # a fold's seeds, all in front, among the candidates and themselves
             "max_lift": 1 / max(choice.share, hidden / (known.candidates + hidden)),
+            "precision_floor": metrics.precision_floor(recall.value, hidden, choice.size),
+            "largest": choice.largest,
+            "partial_auc": metrics.partial_auc(choice.found),
+            "gain": metrics.gain(choice.found),
             "recall": recall.value,
             "recall_low": recall.low,
             "recall_high": recall.high,
@@ -68,6 +73,9 @@ def evaluation_record(
         "scorers": evaluation.summary(quantiles, choice.scorer, choice.share, confidence, doubt),
         "tiers": [],
         "insights": None,
+        "between_tiers": None,
+        "shares": [],
+        "reasons": None,
         "representation": {
             "version": representation.folder.name,
             "run": manifest["run"],
@@ -90,8 +98,8 @@ def tier_lifts(known: Examples, choice: Choice, tiers: list[Result], settings: E
     return made
 
 
-def list_record(prospects: pl.DataFrame, counts: pl.DataFrame, looked: insights.Looked, min_cell: int) -> Result:
-    """The part about the list itself: its tiers, and what its people do more than the base."""
+def list_record(prospects: pl.DataFrame) -> Result:
+    """How long the list is, and its tiers."""
     by_tier = prospects.group_by("tier", maintain_order=True).agg(
         from_rank=pl.col("rank").min(),
         to_rank=pl.col("rank").max(),
@@ -99,15 +107,16 @@ def list_record(prospects: pl.DataFrame, counts: pl.DataFrame, looked: insights.
         highest_score=pl.col("score").max(),
         lowest_score=pl.col("score").min(),
     )
+    return {"prospects": len(prospects), "tiers": by_tier.to_dicts()}
+
+
+def insights_record(counts: pl.DataFrame, looked: insights.Looked, min_cell: int) -> Result:
+    """What one group of users does more and less than another."""
     return {
-        "prospects": len(prospects),
-        "tiers": by_tier.to_dicts(),
-        "insights": {
-            "audience_users": looked.audience,
-            "base_users": looked.base,
-            "min_cell": min_cell,
-            "groups": insights.groups(counts, looked, min_cell),
-        },
+        "audience_users": looked.audience,
+        "base_users": looked.base,
+        "min_cell": min_cell,
+        "groups": insights.groups(counts, looked, min_cell),
     }
 
 
@@ -118,6 +127,7 @@ def expand_summary(found: Result, folder: Path, form: str) -> Result:
         "name": found["name"],
         "scorer": found["scorer"],
         "verdict": found["verdict"]["decision"],
+        "advice": found["verdict"]["advice"],
         "up_to": found["verdict"]["up_to"],
         "reasons": found["verdict"]["reasons"],
         "size": found["size"],
@@ -131,5 +141,6 @@ def expand_summary(found: Result, folder: Path, form: str) -> Result:
         "lift_high": held["high"],
         "activity_lift": held["activity_lift"],
         "prospects": str(folder / f"prospects.{form}") if found["prospects"] else None,
+        "reasons_of_each": str(folder / f"reasons.{form}") if found["reasons"] else None,
         "evaluation": str(folder / "evaluation.json"),
     }

@@ -9,7 +9,7 @@ the report then cover it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import faiss
@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from lookalike.linear import Linear, Matrix, Prior, Standardised, best_ridge, ranking, ridge_logistic
+from lookalike.orders import Balanced, RankAverage, Score, Scores
 
-Scores = NDArray[np.float64]
-Score = Callable[[Matrix], Scores]
 Rng = np.random.Generator
 
 
@@ -32,6 +31,7 @@ class Taught:
     background: Matrix  # [P, W]: of everybody eligible, seeds among them
     weight: Scores  # [M]: how much each seed counts, 1 on average
     against: Matrix  # [K, W]: people of whom fewer are wanted; often none
+    group: NDArray[np.int64] | None = None  # [M]: the sub-audience of each seed, where their shares are to be kept
 
     @property
     def mean(self) -> Scores:
@@ -39,9 +39,14 @@ class Taught:
         middle: Scores = self.weight @ self.seed.astype(np.float64) / self.weight.sum()
         return middle
 
+    def part(self, seeds: NDArray[np.bool_]) -> "Taught":
+        """With some of the seeds alone."""
+        group = None if self.group is None else self.group[seeds]
+        return replace(self, seed=self.seed[seeds], weight=self.weight[seeds], group=group)
+
     def __getitem__(self, columns: NDArray[np.int64]) -> "Taught":
         parts = (self.seed[:, columns], self.background[:, columns], self.weight, self.against[:, columns])
-        return Taught(*parts)
+        return Taught(*parts, self.group)
 
 
 AWAY = 0.5  # how much of the likeness to those of whom fewer are wanted is taken off (Rocchio 1971)
@@ -290,34 +295,8 @@ class Space:
         return (*able, *(n for n, members in ENSEMBLES.items() if set(members) <= set(able)))
 
 
-@dataclass(frozen=True)
-class RankAverage:
-    """Mean of the members' places in the background's order, from 0 to 1; beyond its ends the place goes on growing.
-
-    The background stands in for the whole population, which lets a rank be known without seeing every candidate.
-    """
-
-    members: tuple[Score, ...]
-    knots: tuple[Scores, ...]  # the members' scores at even places of the background
-
-    @classmethod
-    def of(cls, members: tuple[Score, ...], background: Matrix) -> "RankAverage":
-        places = np.linspace(0, 1, 513)
-        return cls(members, tuple(np.quantile(member(background), places) for member in members))
-
-    def __call__(self, block: Matrix) -> Scores:
-        places = [_place(member(block), knots) for member, knots in zip(self.members, self.knots, strict=True)]
-        return cast(Scores, np.mean(places, axis=0))
-
-
-def _place(scores: Scores, knots: Scores) -> Scores:
-    spread = max(float(knots[-1] - knots[0]), 1e-12)
-    beyond = np.maximum(scores - knots[-1], 0) + np.minimum(scores - knots[0], 0)
-    return cast(Scores, np.interp(scores, knots, np.linspace(0, 1, len(knots))) + beyond / spread)
-
-
 def fit_all(names: tuple[str, ...], space: Space, taught: Taught, rng: Rng) -> dict[str, Score]:
-    """Every named scorer, each base one fitted once."""
+    """Every named scorer, each base one fitted once; balanced where the seed's sub-audiences are given."""
     needed = [name for name in SCORERS if name in names or any(name in ENSEMBLES.get(n, ()) for n in names)]
     fitted: dict[str, Score] = {}
     chance = int(rng.integers(2**32))
@@ -329,6 +308,15 @@ def fit_all(names: tuple[str, ...], space: Space, taught: Taught, rng: Rng) -> d
     for name, members in ENSEMBLES.items():
         if name in names:
             fitted[name] = RankAverage.of(tuple(fitted[member] for member in members), taught.background)
+    if taught.group is not None:
+        vectors = space.columns(("sequence",))
+        kept = taught[vectors]
+        assert kept.group is not None
+        groups = [kept.seed[kept.group == one] for one in np.unique(kept.group)]
+        return {
+            name: Balanced.of(fitted[name], fitted[name](taught.background), (kept.background, groups), vectors)
+            for name in names
+        }
     return {name: fitted[name] for name in names}
 
 

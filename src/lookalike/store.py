@@ -77,6 +77,17 @@ class Store:
         assert isinstance(frame, pl.DataFrame)
         return frame
 
+    @contextlib.contextmanager
+    def registered(self, **tables: pl.DataFrame) -> Iterator[None]:
+        """Frames as tables of the connection while a query needs them."""
+        for name, table in tables.items():
+            self.connection.register(name, table.to_arrow())
+        try:
+            yield
+        finally:
+            for name in tables:
+                self.connection.unregister(name)
+
     def reader(self, query: str, *values: Any) -> RecordBatchReader:
         """The result in batches, so that memory does not grow with it."""
         return self.connection.sql(query, params=list(values)).to_arrow_reader(ROWS_PER_BATCH)
@@ -197,49 +208,10 @@ def first_of_type(store: Store, event_type: str) -> pl.DataFrame:
     )
 
 
-def what_users_did(store: Store, looked_at: pl.DataFrame, cut: Cut) -> pl.DataFrame:
-    """How many users of the audience and of the base did each thing at least once before the cut.
-
-    `looked_at` holds `user_id`, `audience` and `base` (0 or 1). Gives `title`, `label`, `audience_count`, `base_count`.
-    """
-    context = {name: column for name, column in coded_fields(store).items() if column != "event_type"}
-    also = "".join(f", e.{column}" for column in context.values())
-    store.connection.register("looked_at", looked_at.to_arrow())
-    try:
-        store.connection.execute(
-            f"""CREATE OR REPLACE TEMP TABLE deeds AS
-               SELECT DISTINCT l.user_id, l.audience, l.base, e.item_id, e.event_type{also},
-                      date_part('hour', e.ts)::INTEGER AS hour, date_part('isodow', e.ts)::INTEGER AS weekday
-               FROM events e JOIN looked_at l USING (user_id) WHERE e.ts < ?""",
-            [cut.as_of],
-        )
-    finally:
-        store.connection.unregister("looked_at")
-    plain = [
-        ("Items", "coalesce(i.title || ' (' || item_id || ')', item_id)", "LEFT JOIN items i USING (item_id)"),
-        ("Event types", "event_type", ""),
-        ("Hours of the day (UTC)", "lpad(hour::VARCHAR, 2, '0') || ':00'", ""),
-        ("Weekdays", "['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'][weekday]", ""),
-        *((_context_title(name), column, "") for name, column in context.items()),
-    ]
-    counted = [store.frame(_COUNT.format(title="?", label=label, join=join), title) for title, label, join in plain]
-    by_attribute = _COUNT.format(
-        title="'Item ' || attribute || ?", label="value", join="JOIN item_attributes USING (item_id)"
-    )
-    counted[1:1] = [store.frame(by_attribute, "")]
-    store.connection.execute("DROP TABLE deeds")
-    return pl.concat(counted)
-
-
-def _context_title(name: str) -> str:
-    """A declared column cannot take the title of another group."""
-    return name.capitalize() if name in CONTEXT_FIELDS else f"Context {name}"
-
-
-_COUNT = """
-SELECT {title} AS title, {label} AS label, count(DISTINCT user_id) FILTER (audience = 1) AS audience_count,
-       count(DISTINCT user_id) FILTER (base = 1) AS base_count
-FROM deeds {join} WHERE {label} IS NOT NULL GROUP BY ALL ORDER BY title, audience_count DESC, label"""
+def seen(store: Store, ids: pl.DataFrame) -> pl.DataFrame:
+    """Those of the ids (column `user_id`) that have an event."""
+    with store.registered(asked_for=ids.select("user_id")):
+        return store.frame("SELECT user_id FROM asked_for SEMI JOIN events USING (user_id)")
 
 
 def ingested(store: Store) -> list[dict[str, str]]:

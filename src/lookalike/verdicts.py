@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lookalike import evaluation, metrics
+from lookalike.diagnosis import FEWEST
 from lookalike.evaluation import SURE, Doubt, Examples, Floats, Quantiles
 from lookalike.linear import Standardised
 from lookalike.scoring import LEARNT_AND_COUNTED
@@ -26,7 +27,6 @@ MOST_PROBED = 1_000  # seeds of one probe
 PROBE_FOLDS = 5
 PROBE_RIDGE = 1_000.0
 NEAR = 10  # users more and less active, or a four-hundredth of all, among whom a random stand-in for a seed is drawn
-FEWEST = 25
 
 
 # --- which scorer ----------------------------------------------------------------------------------------------------
@@ -95,6 +95,16 @@ class Verdict:
     decision: str
     reasons: tuple[str, ...]
     up_to: int | None = None  # the largest list worth taking, where the asked one is larger
+    parts: int | None = None  # how many lists surely find more, where one for each sub-audience does
+
+    @property
+    def advice(self) -> str:
+        """What to do, in a few words."""
+        if not self.expand:
+            return self.decision
+        if self.parts:
+            return "split"
+        return self.decision if self.up_to is None else f"{self.decision} up to {self.up_to:,}"
 
     @property
     def expand(self) -> bool:

@@ -139,6 +139,11 @@ def figures(evaluation: Evaluation) -> list[Figure]:
             percent(held.get("recall")),
             f"{percent_band(held.get('recall_low'), held.get('recall_high'))} of those held out",
         ),
+        Figure(
+            "Largest list worth taking",
+            count(held.get("largest")) if number(held.get("largest")) else "none",
+            "its last half is still surely above the least lift asked for",
+        ),
     ]
 
 
@@ -177,7 +182,10 @@ def asked_share(evaluation: Evaluation) -> float | None:
 
 
 def curve_rows(evaluation: Evaluation, measure: str, telling: bool = False) -> list[list[str]]:
-    """Rows of share, people, then for the chosen scorer the figure and its band, then each baseline's figure."""
+    """Rows of share, people, then for the chosen scorer the figure and its band, then each baseline's figure.
+
+    All sizes of lift have one cell more: the lift of the people since the size before alone.
+    """
     lines = methods(evaluation)
     if not lines:
         return []
@@ -192,6 +200,10 @@ def curve_rows(evaluation: Evaluation, measure: str, telling: bool = False) -> l
         row = [percent(share), count(first.get("size")), say(first.get(measure))]
         row.append(say_band(first.get(f"{measure}_low"), first.get(f"{measure}_high")))
         row += [say(curve.get(share, {}).get(measure)) for curve in curves[1:]]
+        if measure == "lift" and not telling:
+            row.append(
+                f"{times(first.get('marginal'))} ({band(first.get('marginal_low'), first.get('marginal_high'))})"
+            )
         rows.append(row)
     return rows
 
@@ -234,13 +246,14 @@ def scorers(evaluation: Evaluation) -> list[dict[str, Any]]:
 
 
 def scorer_rows(evaluation: Evaluation) -> list[list[str]]:
-    """Rows of name, lift, band, AUC and whether it was chosen."""
+    """Rows of name, lift, band, AUC, AUC of the first twentieth, and whether it was chosen."""
     return [
         [
             clean(one.get("name"), 40),
             times(one.get("lift")),
             band(one.get("low"), one.get("high")),
             score(one.get("auc")),
+            score(one.get("partial_auc")),
             "chosen" if one.get("chosen") else "",
         ]
         for one in scorers(evaluation)
@@ -252,7 +265,7 @@ def scorer_finding(evaluation: Evaluation) -> str:
     tried = scorers(evaluation)
     if not tried:
         return "No scorer was compared."
-    said = "; ".join(f"{row[0]} {row[1]} ({row[2]}){', chosen' if row[4] else ''}" for row in scorer_rows(evaluation))
+    said = "; ".join(f"{row[0]} {row[1]} ({row[2]}){', chosen' if row[5] else ''}" for row in scorer_rows(evaluation))
     return f"Lift at the size asked for, by scorer: {said}."
 
 

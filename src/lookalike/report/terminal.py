@@ -86,7 +86,9 @@ def lift(evaluation: Evaluation) -> "Table":
 def scorers(evaluation: Evaluation) -> "Table":
     """The scorers tried, the chosen one marked."""
     rows: list[list[Any]] = [[clean(row[0], LABEL_WIDTH), *row[1:]] for row in content.scorer_rows(evaluation)]
-    return table("Scorers, at the size asked for", ["Scorer", "Lift", "Band", "AUC", ""], rows, (1, 2, 3))
+    return table(
+        "Scorers, at the size asked for", ["Scorer", "Lift", "Band", "AUC", "First 5 %", ""], rows, (1, 2, 3, 4)
+    )
 
 
 def more(group: Group) -> "list[Table | str]":

@@ -1,0 +1,90 @@
+"""Orders made of other orders: the average of several, and one that keeps the shares of a seed's sub-audiences.
+
+Both are scores themselves, so that they stream, are held out, and stay exact as any scorer does.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lookalike.linear import Matrix
+
+Scores = NDArray[np.float64]
+Score = Callable[[Matrix], Scores]
+
+
+@dataclass(frozen=True)
+class RankAverage:
+    """Mean of the members' places in the background's order, from 0 to 1; beyond its ends the place goes on growing.
+
+    The background stands in for the whole population, which lets a rank be known without seeing every candidate.
+    """
+
+    members: tuple[Score, ...]
+    knots: tuple[Scores, ...]  # the members' scores at even places of the background
+
+    @classmethod
+    def of(cls, members: tuple[Score, ...], background: Matrix) -> "RankAverage":
+        places = np.linspace(0, 1, 513)
+        return cls(members, tuple(np.quantile(member(background), places) for member in members))
+
+    def __call__(self, block: Matrix) -> Scores:
+        places = [_place(member(block), knots) for member, knots in zip(self.members, self.knots, strict=True)]
+        return cast(Scores, np.mean(places, axis=0))
+
+
+def _place(scores: Scores, knots: Scores) -> Scores:
+    spread = max(float(knots[-1] - knots[0]), 1e-12)
+    beyond = np.maximum(scores - knots[-1], 0) + np.minimum(scores - knots[0], 0)
+    return cast(Scores, np.interp(scores, knots, np.linspace(0, 1, len(knots))) + beyond / spread)
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """An order whose first n hold of each sub-audience what the seed does, for every n.
+
+    Somebody belongs to the sub-audience with the nearest centre. Their score is minus the size at which a balanced list
+    comes to them: the share of that sub-audience's crowd before them, times its share of the crowd / of the seed.
+    """
+
+    score: Score
+    columns: NDArray[np.int64]  # of the vectors
+    centres: Scores  # [G, D]
+    knots: tuple[Scores, ...]  # of each sub-audience, the scores of its people in the background, ascending
+    factor: Scores  # [G]
+
+    @classmethod
+    def of(
+        cls, score: Score, scores: Scores, vectors: tuple[Matrix, list[Matrix]], columns: NDArray[np.int64]
+    ) -> "Balanced":
+        """`scores` [P] are the background's, `vectors` those of the background and of each sub-audience of the seed."""
+        background, groups = vectors
+        centres = centres_of(groups)
+        near = nearest(background, centres)
+        crowd = np.bincount(near, minlength=len(groups)) + 1
+        knots = tuple(np.sort(scores[near == one] if crowd[one] > 2 else scores) for one in range(len(groups)))
+        sizes = np.array([len(group) for group in groups])
+        return cls(score, columns, centres, knots, crowd / crowd.sum() / (sizes / sizes.sum()))
+
+    def __call__(self, block: Matrix) -> Scores:
+        near, scores = nearest(block[:, self.columns], self.centres), self.score(block)
+        found = np.empty(len(block))
+        for one, knots in enumerate(self.knots):
+            found[near == one] = self.factor[one] * (_place(scores[near == one], knots) - 1)
+        return found
+
+
+def centres_of(groups: list[Matrix]) -> Scores:
+    """The mean of each group's unit vectors, made unit length again, [G, D]."""
+    means = np.stack([group.mean(axis=0, dtype=np.float64) for group in groups])
+    centres: Scores = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+    return centres
+
+
+def nearest(vectors: Matrix, centres: Scores) -> NDArray[np.int64]:
+    """Which of the unit vectors `centres` [G, D] each row is most alike, [n]."""
+    found: NDArray[np.int64] = np.argmax(vectors @ centres.T, axis=1)
+    return found

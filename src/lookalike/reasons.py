@@ -1,0 +1,79 @@
+"""Why each prospect is listed: the part of the seed they are most like, and what they have in common with it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lookalike import deeds
+from lookalike.embeddings import Representation
+from lookalike.orders import centres_of, nearest
+from lookalike.portrait import clustered
+from lookalike.store import Cut, Store
+
+Rows = NDArray[np.int64]
+PEOPLE_PER_CLUSTER = 50
+MOST_CLUSTERS = 8
+USERS_PER_STEP = 65_536
+MOST_MARKS = 100  # of a cluster
+NAMED = 3  # marks of a prospect
+FEWEST_SEEDS = 5  # of a cluster who have a mark
+DOUBT = 10.0  # users' worth by which rates are drawn together
+
+
+@dataclass(frozen=True)
+class Clusters:
+    """Parts of a seed: the centre of each, [G, D], and the part of each seed, [M]. Every seed has some, however alike."""
+
+    centres: NDArray[np.float64]
+    of: Rows
+
+
+def clusters(vectors: NDArray[np.float32]) -> Clusters:
+    """The seed's vectors [M, D] in up to eight clusters, the largest first."""
+    count = int(np.clip(len(vectors) // PEOPLE_PER_CLUSTER, 1, MOST_CLUSTERS))
+    vectors = np.ascontiguousarray(vectors)
+    found = clustered(vectors, vectors, count, 1) if count > 1 else np.zeros(len(vectors), np.int64)
+    names, place, sizes = np.unique(found, return_inverse=True, return_counts=True)
+    of = np.argsort(np.argsort(-sizes, kind="stable"))[place].astype(np.int64)
+    return Clusters(centres_of([vectors[of == one] for one in range(len(names))]), of)
+
+
+def nearest_of(representation: Representation, rows: Rows, centres: NDArray[np.float64]) -> Rows:
+    """The nearest centre of each of the rows, which need not ascend; so many users at a time are read."""
+    columns = representation.columns("sequence")
+    order = np.argsort(rows, kind="stable")
+    found = np.empty(len(rows), np.int64)
+    for first in range(0, len(rows), USERS_PER_STEP):
+        part = order[first : first + USERS_PER_STEP]
+        found[part] = nearest(representation.gather(rows[part])[:, columns], centres)
+    return found
+
+
+def shared(
+    opened: Store, people: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame], cut: Cut, fewest: int
+) -> pl.DataFrame:
+    """`user_id` and `shared`: the items and attributes that a prospect has in common with their part of the seed.
+
+    `people` are the seed and the prospects (`user_id`, `cluster`) and a sample of everybody (`user_id`). A mark of a part
+    is what its people have met more often than everybody, by log odds; fewer than `fewest` people make none.
+    """
+    seed, prospects, base = people
+    counts = deeds.met_by_cluster(opened, seed, base, cut)
+    return deeds.shared_marks(opened, prospects, marks(counts, seed, len(base), fewest), cut, NAMED)
+
+
+def marks(counts: pl.DataFrame, seed: pl.DataFrame, base: int, fewest: int) -> pl.DataFrame:
+    """`cluster`, `attribute` (empty for items), `value`, `label`, `weight` of what tells each part, the heaviest first.
+
+    `counts` has the same columns, with `inside` and `everybody`, counts of users, in place of `weight`.
+    """
+    size = seed.group_by("cluster").len("size")
+    usual = (pl.col("everybody") + 0.5) / (base + 1)
+    rate = (pl.col("inside") + DOUBT * usual) / (pl.col("size") + DOUBT)
+    enough = (pl.col("inside") >= FEWEST_SEEDS) & (pl.col("inside") + pl.col("everybody") >= fewest)
+    weight = (rate / usual).log() - ((1 - rate) / (1 - usual)).log()
+    told = counts.join(size, on="cluster").filter(enough).with_columns(weight=weight).filter(pl.col("weight") > 0)
+    ordered = told.sort(["cluster", "weight", "label"], descending=[False, True, False])
+    return ordered.group_by("cluster", maintain_order=True).head(MOST_MARKS).drop("inside", "everybody", "size")
