@@ -78,6 +78,7 @@ JSON: dict[str, dict[str, str]] = {
         "name": "the audience",
         "scorer": "the method that ranked it",
         "verdict": "`expand` or `do not expand`",
+        "advice": "the verdict in full: `expand`, `expand up to N`, `split` or `do not expand`",
         "up_to": "the largest list worth taking, where more was asked for; else null",
         "reasons": "the figures behind the verdict, as sentences",
         "size": "prospects asked for, as a count",
@@ -91,6 +92,7 @@ JSON: dict[str, dict[str, str]] = {
         "lift_high": "upper end of its band",
         "activity_lift": "the same when people are ranked by activity alone",
         "prospects": "path of the list; null when none was written",
+        "reasons_of_each": "path of why each is listed; null without `--reasons`",
         "evaluation": "path of all the figures",
     },
     "overlap": {
@@ -230,6 +232,8 @@ DEFINITION = {
     "before": "an event type: every seed is read up to its first event of it, and not beyond",
     "drop_features": "columns that no scorer may read, and with them no user embedding",
     "disjoint_from": "names of audiences whose people are not to be listed again",
+    "balance": "`true`: the list keeps the shares that the seed's sub-audiences have",
+    "reasons": "`true`: why each is listed is written beside the list",
     "format": "`csv` or `parquet`",
 }
 
@@ -238,7 +242,7 @@ def _definition_default(key: str) -> str:
     field = next(f for f in fields(_Definition) if f.name == key)
     if key in ("seed", "size"):
         return "must be given"
-    return "" if field.default in (None, ()) else f"`{field.default}`"
+    return "" if field.default in (None, (), False) else f"`{field.default}`"
 
 
 def _keys(section: Any) -> str:

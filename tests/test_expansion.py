@@ -280,12 +280,7 @@ def test_the_record_of_a_list_tells_of_every_tier() -> None:
     frame = pl.DataFrame(
         {"rank": [1, 2, 3, 4, 5], "user_id": list("abcde"), "score": [5.0, 4, 3, 2, 1], "tier": expansion.tiers(5, 2)}
     )
-    counts = pl.DataFrame(
-        {"title": [], "label": [], "audience_count": [], "base_count": []},
-        schema={"title": pl.String, "label": pl.String, "audience_count": pl.Int64, "base_count": pl.Int64},
-    )
-    found = records.list_record(frame, counts, records.insights.Looked(5, 9), 25)
+    found = records.list_record(frame)
     assert found["prospects"] == 5
     assert [(t["from_rank"], t["to_rank"], t["users"]) for t in found["tiers"]] == [(1, 3, 3), (4, 5, 2)]
     assert [(t["highest_score"], t["lowest_score"]) for t in found["tiers"]] == [(5, 3), (2, 1)]
-    assert found["insights"]["groups"] == []

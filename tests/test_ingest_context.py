@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lookalike import features
+from lookalike import deeds, features
 from lookalike import store as queries
 from lookalike.errors import DataError, LookalikeError, SettingsError
 from lookalike.events import CONTEXT_SLOTS
@@ -200,7 +200,7 @@ def test_any_name_of_a_column_is_only_a_name(store: Store, tmp_path: Path, first
         assert arrays[name].tolist() == [1, 2]
     assert {path.parent for path in tmp_path.rglob("*.bin")} == {tmp_path / "arrays"}
     looked_at = pl.DataFrame({"user_id": ["ann", "bob"], "audience": [1, 0], "base": [0, 1]})
-    counts = queries.what_users_did(store, looked_at, Cut(last_moment(store)))
+    counts = deeds.what_users_did(store, looked_at, Cut(last_moment(store)))
     for name in names:
         rows = counts.filter(pl.col("title") == f"Context {name}").drop("title").rows()
         assert sorted(rows) == [("x", 1, 0), ("y", 0, 1)]
@@ -263,7 +263,7 @@ def test_an_identifier_is_left_out_with_a_line_of_its_figures(
     assert "c" not in arrays.columns
     assert not any(name.startswith("c=") for name in features.fit_aggregates(arrays, vocabulary, 8).names)
     looked_at = pl.DataFrame({"user_id": ["u0", "u1"], "audience": [1, 0], "base": [0, 1]})
-    counts = queries.what_users_did(store, looked_at, Cut(last_moment(store)))
+    counts = deeds.what_users_did(store, looked_at, Cut(last_moment(store)))
     assert "Context c" not in counts["title"].to_list()
 
 

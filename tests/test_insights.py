@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lookalike import insights, store
+from lookalike import deeds, insights
 from lookalike.insights import Looked
 from lookalike.store import Cut, Store
 from planted_log import insert_events
@@ -80,7 +80,7 @@ def test_the_counts_are_of_people_and_only_of_those_looked_at_before_the_cut(sto
             "base": [int(u in base) for u in everybody],
         }
     )
-    found = store.what_users_did(opened, looked_at, Cut(cut))
+    found = deeds.what_users_did(opened, looked_at, Cut(cut))
     expected: dict[tuple[str, str], set[str]] = defaultdict(set)
     for row in rows:
         if row["ts"] >= cut or row["user_id"] not in everybody:

@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lookalike import embeddings, moments, runs, store
+from lookalike import embeddings, runs, store
+from lookalike.moments import Past
 from lookalike.store import Cut
 from lookalike.workspace import Workspace
 from small_log import Command, Inputs, events
@@ -29,7 +30,7 @@ def vectors(space: Path, scratch: Path, rows: np.ndarray, when: np.ndarray) -> t
     with store.opened(workspace.database, read_only=True) as opened:
         run = runs.load(workspace, live.manifest["run"])
         users = pl.DataFrame({"user_id": embeddings.user_ids(live, rows), "moment": when})
-        return moments._vectors(opened, run, (scratch, cut), users, len(rows))
+        return Past(opened, run, live, scratch, cut).vectors(users, len(rows))
 
 
 def test_past_all_events_somebody_is_as_stored(trained_space: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from lookalike import numbering
+from lookalike import deeds, numbering
 from lookalike import store as queries
 from lookalike.errors import StateError
 from lookalike.store import Cut, Store, opened, quoted
@@ -171,7 +171,7 @@ def test_deeds_count_each_user_once(log: Store) -> None:
     looked_at = pl.DataFrame({"user_id": ["ann", "bob", "cy"], "audience": [1, 0, 1], "base": [1, 1, 0]}).with_columns(
         pl.col("audience", "base").cast(pl.Int8)
     )
-    counts = queries.what_users_did(log, looked_at, Cut(END))
+    counts = deeds.what_users_did(log, looked_at, Cut(END))
     events = {label: (a, b) for title, label, a, b in counts.iter_rows() if title == "Event types"}
     assert events == {"view": (2, 2), "purchase": (0, 1)}
     items = {label: (a, b) for title, label, a, b in counts.iter_rows() if title == "Items"}

@@ -104,7 +104,7 @@ def test_the_largest_size_is_where_the_people_stop() -> None:
     rng = np.random.default_rng(0)
     within = rng.random((1, 2_000)) * 0.2  # every seed is in the first fifth, evenly
     assert verdicts.largest_size(within, 100_000, 0.95) == pytest.approx(0.3)  # of 0.15 to 0.3 a third is good
-    assert verdicts.largest_size(within, 100_000, 0.95, floor=3) == pytest.approx(0.2)
+    assert verdicts.largest_size(within, 100_000, 0.95, floor=3) == pytest.approx(0.225)
     assert verdicts.largest_size(within, 100_000, 0.95, floor=6) is None
     assert verdicts.largest_size(np.linspace(0, 1, 500, endpoint=False)[None], 100_000, 0.95) is None
 

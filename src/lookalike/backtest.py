@@ -48,7 +48,11 @@ def run(past: Past, people: People, known: Examples, scorer: str, settings: Expa
     """
     assert people.moment is not None
     dated = people.moment <= moments.seconds(past.cut.as_of)  # who never did what makes a seed has no moment
-    cut = int(np.quantile(people.moment[dated], EARLIER, method="higher")) if dated.any() else 0
+    if not dated.any():
+        raise ExpansionError(
+            "all seeds became seeds after the log ends", "ingest what came since, or leave --backtest out"
+        )
+    cut = int(np.quantile(people.moment[dated], EARLIER, method="higher"))
     before, after = dated & (people.moment < cut), dated & (people.moment >= cut)
     _check(int(before.sum()), int(after.sum()), cut)
     then = past.until(datetime.fromtimestamp(cut, UTC).replace(tzinfo=None))

@@ -5,9 +5,27 @@ import pytest
 
 from lookalike.metrics import AUDIENCE_METRICS, ITEM_METRICS
 
-CHANCE = {"recall": lambda share: share, "lift": lambda share: 1.0, "auc": lambda share: 0.5}
-BEST = {"recall": lambda share: 1.0, "lift": lambda share: 1 / share, "auc": lambda share: 1.0}
-WORST = {"recall": lambda share: 0.0, "lift": lambda share: 0.0, "auc": lambda share: 0.0}
+CHANCE = {
+    "recall": lambda share: share,
+    "lift": lambda share: 1.0,
+    "auc": lambda share: 0.5,
+    "partial_auc": lambda share: 0.025,
+    "gain": lambda share: 0.0,
+}
+BEST = {
+    "recall": lambda share: 1.0,
+    "lift": lambda share: 1 / share,
+    "auc": lambda share: 1.0,
+    "partial_auc": lambda share: 1.0,
+    "gain": lambda share: 1.0,
+}
+WORST = {
+    "recall": lambda share: 0.0,
+    "lift": lambda share: 0.0,
+    "auc": lambda share: 0.0,
+    "partial_auc": lambda share: 0.0,
+    "gain": lambda share: -1.0,
+}
 
 
 @pytest.fixture(params=sorted(AUDIENCE_METRICS))
@@ -24,7 +42,7 @@ def item_metric(request: pytest.FixtureRequest) -> str:
 def test_a_random_order_is_worth_chance(audience_metric: str, share: float) -> None:
     quantiles = np.random.default_rng(0).random((20, 5_000))
     found = AUDIENCE_METRICS[audience_metric](quantiles, share)
-    assert found == pytest.approx(CHANCE[audience_metric](share), rel=0.1)
+    assert found == pytest.approx(CHANCE[audience_metric](share), rel=0.1, abs=0.01)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.3])

@@ -108,7 +108,9 @@ def verdict(evaluation: Evaluation) -> Verdict:
 
 
 def _headline(verdict: dict[str, Any]) -> str:
-    most = number(verdict.get("up_to"))
+    most, parts = number(verdict.get("up_to")), number(verdict.get("parts"))
+    if parts:
+        return f"Split this seed into {count(parts)} lists"
     return "Expand this seed" if most is None else f"Expand this seed, up to {people(most)}"
 
 
@@ -295,6 +297,41 @@ def tier_rows(evaluation: Evaluation) -> list[list[str]]:
             band(tier.get("lift_low"), tier.get("lift_high")),
         ]
         for tier in evaluation.get("tiers") or []
+    ]
+
+
+def backtest_sentence(evaluation: Evaluation) -> str:
+    """What the list of an earlier day would have found, beside what the hold-out promises; empty without a backtest."""
+    found = part(evaluation, "backtest")
+    ours = part(part(found, "lifts"), str(evaluation.get("scorer")))
+    if number(ours.get("lift")) is None:
+        return ""
+    now, later = part(evaluation, "held_out").get("lift"), people(found.get("later"))
+    said = [
+        f"A list of {percent(found.get('share'))} made on {moment(found.get('cut'))}, from the {people(found.get('seeds'))} who "
+        f"were seeds by then, holds {times(ours['lift'])} as many of the {later} who became seeds after it as a random pick "
+        f"({confidence(evaluation)} band {band(ours.get('low'), ours.get('high'))}).",
+        f"The hold-out of today says {times(now)}.",
+    ]
+    if number(found.get("newcomers")):
+        said.insert(1, f"{people(found['newcomers'])} more had done nothing by then: no list could have held them.")
+    return " ".join(said)
+
+
+BACKTESTED = {"blind": "plain figures alone", "activity": "activity alone"}
+
+
+def backtest_rows(evaluation: Evaluation) -> list[list[str]]:
+    """Rows of method, lift and band of the backtest; the chosen scorer first."""
+    lifts, chosen = part(part(evaluation, "backtest"), "lifts"), evaluation.get("scorer")
+    ordered = sorted(lifts, key=lambda name: (name != chosen, name))
+    return [
+        [
+            clean(BACKTESTED.get(name, name), 40),
+            times(lifts[name].get("lift")),
+            band(lifts[name].get("low"), lifts[name].get("high")),
+        ]
+        for name in ordered
     ]
 
 

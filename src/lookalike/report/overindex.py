@@ -51,9 +51,9 @@ def clear(group: dict[str, Any]) -> list[dict[str, Any]]:
     )
 
 
-def groups(evaluation: Evaluation) -> list[Group]:
-    """The groups of insights on one common scale, so that bars can be compared across them."""
-    insights = part(evaluation, "insights")
+def groups(evaluation: Evaluation, key: str = "insights") -> list[Group]:
+    """The groups of a comparison on one common scale, so that bars can be compared across them."""
+    insights = part(evaluation, key)
     given = insights.get("groups") or []
     shown = [clear(group)[:ROWS_PER_GROUP] for group in given]
     top = max((reach(row) for rows in shown for row in rows), default=2.0)

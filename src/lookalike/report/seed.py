@@ -11,7 +11,14 @@ def facts(evaluation: Evaluation) -> list[str]:
     found, seed = part(evaluation, "diagnosis"), part(evaluation, "seed")
     if not found:
         return []
-    said = [*_likeness(found), *_activity(found), *_groups(found), *_leaks(found)]
+    said = [*_likeness(found), *_activity(found), *_groups(found), *_shares(evaluation), *_leaks(found)]
+    if number(found.get("unlike")):
+        said.append(
+            f"{plural(found['unlike'], 'seed is', 'seeds are')} ranked behind 95 % of the candidates when hidden: "
+            f"by chance it would be {count(round(0.05 * (number(seed.get('used')) or 0)))}."
+        )
+    if number(seed.get("unmatched")):
+        said.append(_unmatched(seed))
     gain = number(found.get("gain_of_doubling"))
     said.append(
         "Whether more seeds would help cannot be told from this one: with half of them lift is not surely lower."
@@ -59,7 +66,37 @@ def _groups(found: dict[str, Any]) -> list[str]:
     for one in given:
         named = ", ".join(clean(name, 60) for name in one.get("more_of") or [])
         parts.append(f"{percent(one.get('share'))} with more {named or 'of nothing that has a name'}")
-    return [f"The seed is {len(given)} audiences: {'; '.join(parts)}. --split makes a list of each."]
+    said = f"The seed is {len(given)} audiences: {'; '.join(parts)}. --split makes a list of each."
+    gain = number(found.get("gain_of_splitting"))
+    if gain is None:
+        return [said]
+    sure = "" if found.get("splitting_is_sure") else ", which may be chance"
+    more = f"{percent(abs(gain))} {'more' if gain > 0 else 'fewer'}"
+    return [f"{said} Lists of their own find {more} of the hidden seed people than one of the same size{sure}."]
+
+
+def _shares(evaluation: Evaluation) -> list[str]:
+    given = evaluation.get("shares") or []
+    if not given:
+        return []
+    parts = [
+        f"{percent(one.get('list'))} like part {at} ({percent(one.get('seed'))} of the seed)"
+        for at, one in enumerate(given, 1)
+    ]
+    return [f"Of the list {', '.join(parts)}. --balance keeps the seed's shares."]
+
+
+def _unmatched(seed: dict[str, Any]) -> str:
+    said = f"{plural(seed['unmatched'], 'id of the seed matches', 'ids of the seed match')} nobody"
+    why = [
+        f"{count(seed[name])} {words}"
+        for name, words in (
+            ("spelled_otherwise", "would but for capitals, blanks or zeros in front"),
+            ("without_vector", "are in the log, but came after the cut or with too few events"),
+        )
+        if number(seed.get(name))
+    ]
+    return f"{said}: {'; '.join(why)}." if why else f"{said}: they are not in the log."
 
 
 def _leaks(found: dict[str, Any]) -> list[str]:
