@@ -42,7 +42,31 @@ def test_seed_too_small_to_be_measured(ready: Command, tmp_path: Path, users: in
     seed = id_file(tmp_path / "few.csv", user_ids()[:users])
     message, _ = ready.refused(5, *expanding(seed))
     assert f"{users} of {users} ids match a known user" in message
-    assert "fewer than 5" in message
+    assert "fewer than 25 are no ground for a list, nor can they be measured" in message
+    assert ready.refused(5, *expanding(seed), "--force") == (message, _)
+
+
+def test_seed_below_the_floor_is_measured_by_force_and_never_listed(ready: Command, tmp_path: Path) -> None:
+    seed = id_file(tmp_path / "few.csv", user_ids()[:24])
+    message, hint = ready.refused(5, *expanding(seed))
+    assert "24 of 24 ids match a known user" in message
+    assert "--force measures them" in hint
+    ran = ready(*expanding(seed), "--force")
+    assert ran.code == 5
+    assert "no list is made of fewer than 25 seeds" in ran.complaint[1]
+    made = {file.name for file in (ready.workspace / "audiences" / "few").iterdir()}
+    assert made == {"evaluation.json", "manifest.json"}
+    assert ready(*expanding(id_file(tmp_path / "enough.csv", user_ids()[:25]))).code in (0, 5)
+
+
+def test_ids_that_match_nobody_are_told_apart(ready: Command, tmp_path: Path) -> None:
+    known = user_ids()[:30]
+    strange = [f"00{user.upper()}" for user in user_ids()[30:34]] + ["nobody", "no one"]
+    seed = id_file(tmp_path / "some.csv", known + strange)
+    ran = ready("--json", *expanding(seed), "--force")
+    assert "warning: 4 of the seed ids that match nobody would but for capitals, blanks or zeros in front" in ran.err
+    told = json.loads(Path(ran.json["evaluation"]).read_text())["seed"]
+    assert (told["unmatched"], told["spelled_otherwise"], told["without_vector"]) == (6, 4, 0)
 
 
 def test_seed_that_is_one_user_many_times(ready: Command, tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from small_log import Command, Inputs
+from small_log import FANS, Command, Inputs, user_ids
 
 pytest_plugins = ("space_fixtures",)
+
+TWO_TASTES = [*user_ids()[:60], *user_ids()[FANS : FANS + 60]]
 
 
 def ids(path: Path) -> list[str]:
@@ -115,8 +117,7 @@ def test_the_parts_of_a_seed_have_lists_without_anybody_of_the_seed(
     monkeypatch.setattr(portrait, "APART", 0.0)  # the two halves of so small a log hardly stand apart
     monkeypatch.setattr(portrait, "STABLE", -1.0)
     monkeypatch.setattr(portrait, "MOST_GROUPS", 2)
-    monkeypatch.setattr(portrait, "FEWEST_IN_GROUP", 5)
-    both = [*ids(inputs.seed), *ids(inputs.others)]
+    both = TWO_TASTES
     file = write(tmp_path / "both.csv", both)
     made = ready("--json", "expand", "--seed", file, "--size", "20", "--split", "--force").json["audiences"]
     assert [one["name"] for one in made] == ["both-1", "both-2"]
@@ -126,6 +127,67 @@ def test_the_parts_of_a_seed_have_lists_without_anybody_of_the_seed(
     for one in made:
         assert not set(listed(ready.workspace, one["name"])) & set(both)
     assert ready("report", "both-1").code == 0
+
+
+def test_a_list_says_what_share_of_each_part_it_has_and_balance_keeps_the_seeds(
+    ready: Command, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lookalike import portrait
+
+    monkeypatch.setattr(portrait, "APART", 0.0)
+    monkeypatch.setattr(portrait, "STABLE", -1.0)
+    monkeypatch.setattr(portrait, "MOST_GROUPS", 2)
+    file = write(tmp_path / "both.csv", TWO_TASTES)
+    words = ("expand", "--seed", file, "--size", "40", "--scorer", "logistic", "--force")
+    assert ready(*words).code == 0
+    plain = found(ready.workspace, "both")
+    assert ready(*words, "--balance").code == 0
+    kept = found(ready.workspace, "both")
+
+    def farthest(told: dict[str, object]) -> float:
+        return max(abs(part["list"] - part["seed"]) for part in told["shares"])  # type: ignore[attr-defined]
+
+    assert sum(part["list"] for part in plain["shares"]) == pytest.approx(1)  # type: ignore[attr-defined]
+    assert farthest(kept) < 0.12
+    assert farthest(kept) < farthest(plain)
+    assert plain["diagnosis"]["gain_of_splitting"] is not None  # type: ignore[index]
+    page = ready("report", "both")
+    assert "--balance keeps the seed's shares" in " ".join(page.out.split())
+    message, _ = ready.refused(2, *words, "--balance", "--drop-features", "log_events")
+    assert "--balance reads the user embedding" in message
+
+
+def test_one_audience_has_nothing_to_balance(ready: Command, inputs: Inputs) -> None:
+    words = ("expand", "--seed", inputs.seed, "--size", "20")
+    assert ready(*words).code == 0
+    plain = (ready.workspace / "audiences" / "fans" / "prospects.csv").read_bytes()
+    ran = ready(*words, "--balance")
+    assert "warning: the seed is one audience: there is nothing to balance" in ran.err
+    assert (ready.workspace / "audiences" / "fans" / "prospects.csv").read_bytes() == plain
+
+
+def test_a_definition_may_ask_for_balance_and_reasons(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
+    (tmp_path / "asked.toml").write_text(f'seed = "{inputs.seed}"\nsize = 20\nbalance = true\nreasons = true\n')
+    ran = ready("--json", "expand", tmp_path / "asked.toml")
+    assert ran.code == 0, ran.err
+    assert Path(ran.json["reasons_of_each"]).exists()
+    assert "nothing to balance" in ran.err
+
+
+def test_the_first_tier_is_set_beside_the_last(ready: Command, inputs: Inputs) -> None:
+    (ready.workspace / "lookalike.toml").write_text("[expand]\nrepeats = 2\nfolds = 3\ntiers = 2\n")
+    assert ready("expand", "--seed", inputs.seed, "--size", "100").code == 0
+    told = found(ready.workspace, "fans")["between_tiers"]
+    assert (told["audience_users"], told["base_users"]) == (50, 50)  # type: ignore[index]
+    more = [row["label"] for group in told["groups"] for row in group["rows"]]  # type: ignore[index]
+    assert more
+    ready("report", "fans")
+    page = (ready.workspace / "audiences" / "fans" / "report.html").read_text()
+    assert "What the first tier does more than the last" in page
+    assert (
+        ready("expand", "--seed", inputs.seed, "--size", "40").code == 0
+    )  # tiers of 20 people are too small to compare
+    assert found(ready.workspace, "fans")["between_tiers"] is None
 
 
 def test_a_list_may_be_kept_apart_from_another_and_the_overlap_is_shown(ready: Command, inputs: Inputs) -> None:

@@ -51,7 +51,7 @@ class Examples:
 
     @property
     def taught(self) -> Taught:
-        return Taught(self.seed, self.background, self.weight, self.against, self.group)
+        return Taught(self.seed, self.background, self.weight, self.against, self.group, self.seed_of < 0)
 
     @property
     def seeds(self) -> int:
@@ -163,7 +163,8 @@ def _held_out(
 ) -> dict[str, Floats]:
     """Fits without one fold and gives each method's places of that fold's seeds."""
     held, apart = split.seed == fold, split.background == fold
-    taught = replace(examples.taught.part(~held), background=examples.background[~apart])
+    crowd = {"background": examples.background[~apart], "others": examples.seed_of[~apart] < 0}
+    taught = replace(examples.taught.part(~held), **crowd)
     fitted = fit_all(names, examples.space, taught, rng)
     fitted[ACTIVITY] = lambda block: block[:, examples.activity].astype(np.float64)
     pool = examples.background[apart & (examples.seed_of < 0)]

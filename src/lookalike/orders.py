@@ -60,7 +60,7 @@ class Balanced:
     def of(
         cls, score: Score, scores: Scores, vectors: tuple[Matrix, list[Matrix]], columns: NDArray[np.int64]
     ) -> "Balanced":
-        """`scores` [P] are the background's, `vectors` those of the background and of each sub-audience of the seed."""
+        """`scores` [P] are a crowd's without the seed, `vectors` those of the crowd and of each sub-audience of the seed."""
         background, groups = vectors
         centres = centres_of(groups)
         near = nearest(background, centres)

@@ -144,7 +144,9 @@ def more_of(columns: NDArray[np.floating], inside: NDArray[np.bool_], names: lis
     rate = [(had[part][:, counted].sum(axis=0) + 1) / (part.sum() + 2) for part in (inside, ~inside)]
     gain = rate[0] * np.log(rate[0] / rate[1])
     best = np.argsort(-gain, kind="stable")[:3]
-    return tuple(names[counted[at]] for at in best if gain[at] > 0)
+    return tuple(
+        dict.fromkeys(names[counted[at]] for at in best if gain[at] > 0)
+    )  # an event and a user may share a name
 
 
 UNLIKE = 0.95

@@ -32,6 +32,7 @@ class Taught:
     weight: Scores  # [M]: how much each seed counts, 1 on average
     against: Matrix  # [K, W]: people of whom fewer are wanted; often none
     group: NDArray[np.int64] | None = None  # [M]: the sub-audience of each seed, where their shares are to be kept
+    others: NDArray[np.bool_] | None = None  # [P]: who of the background is no seed; only asked for beside `group`
 
     @property
     def mean(self) -> Scores:
@@ -46,7 +47,7 @@ class Taught:
 
     def __getitem__(self, columns: NDArray[np.int64]) -> "Taught":
         parts = (self.seed[:, columns], self.background[:, columns], self.weight, self.against[:, columns])
-        return Taught(*parts, self.group)
+        return Taught(*parts, self.group, self.others)
 
 
 AWAY = 0.5  # how much of the likeness to those of whom fewer are wanted is taken off (Rocchio 1971)
@@ -309,15 +310,15 @@ def fit_all(names: tuple[str, ...], space: Space, taught: Taught, rng: Rng) -> d
         if name in names:
             fitted[name] = RankAverage.of(tuple(fitted[member] for member in members), taught.background)
     if taught.group is not None:
-        vectors = space.columns(("sequence",))
-        kept = taught[vectors]
-        assert kept.group is not None
-        groups = [kept.seed[kept.group == one] for one in np.unique(kept.group)]
-        return {
-            name: Balanced.of(fitted[name], fitted[name](taught.background), (kept.background, groups), vectors)
-            for name in names
-        }
+        return {name: _balanced(fitted[name], taught, space.columns(("sequence",))) for name in names}
     return {name: fitted[name] for name in names}
+
+
+def _balanced(score: Score, taught: Taught, vectors: NDArray[np.int64]) -> Score:
+    assert taught.group is not None
+    crowd = taught.background if taught.others is None else taught.background[taught.others]
+    groups = [taught.seed[taught.group == one][:, vectors] for one in np.unique(taught.group)]
+    return Balanced.of(score, score(crowd), (crowd[:, vectors], groups), vectors)
 
 
 @dataclass(frozen=True)
