@@ -73,8 +73,10 @@ def test_an_average_of_ranks_lies_between_its_members() -> None:
     rng = np.random.default_rng(5)
     background = rng.normal(0, 1, (500, 2))
     members = (lambda block: block[:, 0], lambda block: 10 * block[:, 1])
-    average = RankAverage.of(members, background)
+    average = RankAverage.of(members, background, np.array([0.5, 0.5]))
     places = average(background)
     assert places.min() >= 0
     assert places.max() <= 1
     assert np.corrcoef(places, background.sum(axis=1))[0, 1] > 0.9
+    first = RankAverage.of(members, background, np.array([1.0, 0.0]))
+    assert np.array_equal(np.argsort(first(background)), np.argsort(background[:, 0]))

@@ -210,3 +210,14 @@ def test_a_list_may_be_kept_apart_from_another_and_the_overlap_is_shown(ready: C
     ready.refused(4, *one, "third", "--disjoint-from", "gone")
     ready.refused(4, "overlap", "first", "gone")
     ready.refused(2, "overlap", "first", "first")
+
+
+def test_two_definitions_of_one_name_do_not_replace_each_other(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
+    for file, seed in (("one", inputs.seed), ("other", inputs.others)):
+        (tmp_path / f"{file}.toml").write_text(f'name = "same"\nseed = "{seed}"\nsize = 20\n')
+    assert ready("expand", tmp_path / "one.toml").code == 0
+    message, hint = ready.refused(2, "expand", tmp_path / "other.toml")
+    assert "audiences/same holds the list of another seed" in message
+    assert "--name" in hint
+    assert ready("expand", tmp_path / "one.toml").code == 0  # its own list it may replace
+    assert ready("expand", tmp_path / "other.toml", "--name", "same").code in (0, 5)

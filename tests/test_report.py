@@ -240,3 +240,73 @@ def test_the_tables_fit_eighty_columns_and_mark_the_size_asked_for(evaluation: d
     assert re.search(r"› 5 % +168 +3\.8 × +2\.4 to 5\.2 +2\.7 × +2\.0 × +1 ×", out)
     assert "█" in out
     assert "warning: 12 of 226" in out
+
+
+# --- what is said of the seed, of time, and of the parts of a list -----------------------------------------------------
+
+
+@pytest.fixture
+def full(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """An evaluation with all that a seed with moments and two sub-audiences has."""
+    lifts = {
+        "logistic": {"lift": 3.1, "low": 2.0, "high": 4.4},
+        "blind": {"lift": 2.2, "low": 1.3, "high": 3.4},
+        "activity": {"lift": 1.4, "low": 0.7, "high": 2.4},
+    }
+    evaluation["backtest"] = {"cut": "2011-09-01T00:00:00", "seeds": 120, "later": 64, "newcomers": 9, "share": 0.05}
+    evaluation["backtest"]["lifts"] = lifts
+    evaluation["between_tiers"] = copy.deepcopy(evaluation["insights"])
+    evaluation["shares"] = [{"seed": 0.6, "list": 0.95, "more_of": []}, {"seed": 0.4, "list": 0.05, "more_of": []}]
+    evaluation["diagnosis"] = {"groups": [{"share": 0.6, "more_of": ["word=a"]}, {"share": 0.4, "more_of": ["word=b"]}]}
+    evaluation["diagnosis"] |= {"gain_of_splitting": 0.12, "splitting_is_sure": True, "unlike": 3, "leaks": []}
+    evaluation["seed"] |= {"unmatched": 7, "spelled_otherwise": 4, "without_vector": 2, "used": 168}
+    evaluation["held_out"]["largest"] = 1_234
+    return evaluation
+
+
+def test_the_backtest_stands_beside_the_hold_out(full: dict[str, Any]) -> None:
+    html = visible(page(full))
+    assert "Would it have found those who came next?" in html
+    assert f"holds 3.1{NBSP}× as many of the 64{NBSP}people who became seeds after it" in html
+    assert f"9{NBSP}people more had done nothing by then" in html
+    assert f"The hold-out of today says 3.8{NBSP}×." in html
+    assert "plain figures alone" in html
+    del full["backtest"]
+    assert "Would it have found" not in page(full)
+
+
+def test_the_first_tier_beside_the_last_is_a_section_of_its_own(full: dict[str, Any]) -> None:
+    html = visible(page(full))
+    assert html.index("What the first tier does more than the last") < html.index("What the audience does more")
+    assert len(re.findall(r'id="tier-1"', html)) == len(re.findall(r'id="group-1"', html)) == 1
+
+
+def test_what_is_said_of_the_seed_and_its_parts(full: dict[str, Any]) -> None:
+    for said in (visible(page(full)), " ".join(printed(full).split())):
+        assert f"95{NBSP}% like part 1 (60{NBSP}% of the seed), 5{NBSP}% like part 2 (40{NBSP}% of the seed)" in said
+        assert f"Lists of their own find 12{NBSP}% more of the hidden seed people than one of the same size." in said
+        assert f"7{NBSP}ids of the seed match nobody: 4 would but for capitals" in said
+        assert f"3{NBSP}seeds are ranked behind 95 % of the candidates when hidden: by chance it would be 8." in said
+        assert "1,234" in said
+    full["diagnosis"] |= {"gain_of_splitting": -0.03, "splitting_is_sure": False}
+    assert f"find 3{NBSP}% fewer of the hidden seed people than one of the same size, which may be chance" in page(full)
+
+
+def test_a_seed_that_is_better_split_says_so_first(full: dict[str, Any]) -> None:
+    full["verdict"]["parts"] = 2
+    assert "Split this seed into 2 lists" in page(full)
+    assert "split this seed into 2 lists" in printed(full)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_name_of_a_part_breaks_out(full: dict[str, Any], text: str) -> None:
+    full["diagnosis"]["groups"][0]["more_of"] = [text]
+    full["between_tiers"]["groups"][0]["title"] = text
+    full["backtest"]["lifts"][text] = {"lift": 1.0, "low": 0.5, "high": 2.0}
+    html = visible(page(full))
+    assert "<script" not in html
+    assert (
+        not re.search(r"<img|onerror=|onmouseover=[a-z\"']", re.sub(r"&[a-z#0-9]+;", "", html).replace(text, ""))
+        or not text
+    )
+    printed(full)

@@ -6,7 +6,8 @@ from sklearn.linear_model import LogisticRegression
 
 from lookalike import linear
 from lookalike.linear import Standardised, ridge_logistic
-from lookalike.scoring import RankAverage, Taught, centroid, logistic
+from lookalike.orders import RankAverage
+from lookalike.scoring import Space, Taught, _member_weights, centroid, logistic
 
 RNG = np.random.default_rng(0)
 
@@ -120,10 +121,10 @@ def test_the_centroid_is_the_cosine_with_the_mean_of_the_seed() -> None:
 def test_an_ensemble_is_the_mean_place_in_the_background_and_grows_beyond_it() -> None:
     background = np.linspace(0, 1, 1_001)[:, None]
     members = (lambda block: block[:, 0], lambda block: -3 * block[:, 0] ** 2)
-    average = RankAverage.of(members, background)
+    average = RankAverage.of(members, background, np.array([0.5, 0.5]))
     found = average(np.array([[0.0], [0.25], [0.9]]))
     assert found == pytest.approx([0.5, 0.5, 0.5], abs=0.01)  # one goes up as the other goes down
-    single = RankAverage.of(members[:1], background)
+    single = RankAverage.of(members[:1], background, np.ones(1))
     beyond = single(np.array([[-2.0], [-1.0], [0.0], [0.5], [1.0], [1.5], [9.0]]))
     assert (np.diff(beyond) > 0).all(), "those beyond the sample are still told apart"
     assert beyond[2:5] == pytest.approx([0, 0.5, 1], abs=1e-6)
@@ -132,7 +133,19 @@ def test_an_ensemble_is_the_mean_place_in_the_background_and_grows_beyond_it() -
 def test_no_user_with_higher_scores_everywhere_is_placed_lower_by_an_ensemble() -> None:
     rng = np.random.default_rng(0)
     background = np.round(rng.normal(0, 1, (500, 2)), 1)  # many equal
-    average = RankAverage.of((lambda block: block[:, 0], lambda block: block[:, 1]), background)
+    average = RankAverage.of((lambda block: block[:, 0], lambda block: block[:, 1]), background, np.array([0.3, 0.7]))
     low = rng.normal(0, 2, (2_000, 2))
     high = low + rng.exponential(0.5, (2_000, 2))
     assert (average(high) >= average(low)).all()
+
+
+@pytest.mark.parametrize(("seeds", "least"), [(400, 0.65), (12, 0.5)])
+def test_a_member_that_finds_more_weighs_more_and_few_seeds_leave_them_nearly_equal(seeds: int, least: float) -> None:
+    rng = np.random.default_rng(5)
+    background = rng.normal(0, 1, (4_000, 8))
+    seed = rng.normal(0, 1, (seeds, 8))
+    seed[:, 7] += 2  # only the logistic scorer reads the last column
+    space = Space(lambda blocks: np.arange(4) if blocks == ("sequence",) else np.arange(8))
+    weights = _member_weights(("centroid", "logistic"), space, taught(seed, background), rng)
+    assert weights.sum() == pytest.approx(1)
+    assert least <= weights[1] < (0.95 if seeds > 100 else 0.56)

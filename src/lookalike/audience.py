@@ -72,7 +72,8 @@ class Audience:
     balance: bool = False  # keep the shares that the seed's sub-audiences have
     reasons: bool = False  # write why each is on the list
     format: Literal["csv", "parquet"] = "csv"
-    named: bool = True  # False when the name is only the seed file's
+    named: bool = True  # by a flag or in the code; False when the name is only the seed file's, or stands in a file
+    defined: bool = False  # in a file, which may be changed and run again
 
 
 @dataclass(config=_STRICT)
@@ -109,6 +110,8 @@ def load(path: Path) -> Audience:
         balance=definition.balance,
         reasons=definition.reasons,
         format=definition.format,
+        named=False,
+        defined=True,
     )
 
 

@@ -18,22 +18,23 @@ Score = Callable[[Matrix], Scores]
 
 @dataclass(frozen=True)
 class RankAverage:
-    """Mean of the members' places in the background's order, from 0 to 1; beyond its ends the place goes on growing.
+    """Weighted mean of the members' places in the background's order, 0 to 1; beyond its ends the place goes on growing.
 
     The background stands in for the whole population, which lets a rank be known without seeing every candidate.
     """
 
     members: tuple[Score, ...]
     knots: tuple[Scores, ...]  # the members' scores at even places of the background
+    weights: Scores  # of the members, 1 together
 
     @classmethod
-    def of(cls, members: tuple[Score, ...], background: Matrix) -> "RankAverage":
+    def of(cls, members: tuple[Score, ...], background: Matrix, weights: Scores) -> "RankAverage":
         places = np.linspace(0, 1, 513)
-        return cls(members, tuple(np.quantile(member(background), places) for member in members))
+        return cls(members, tuple(np.quantile(member(background), places) for member in members), weights)
 
     def __call__(self, block: Matrix) -> Scores:
         places = [_place(member(block), knots) for member, knots in zip(self.members, self.knots, strict=True)]
-        return cast(Scores, np.mean(places, axis=0))
+        return cast(Scores, np.average(places, axis=0, weights=self.weights))
 
 
 def _place(scores: Scores, knots: Scores) -> Scores:

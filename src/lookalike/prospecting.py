@@ -107,12 +107,16 @@ def _parts(space: _Space, audience: Audience, read: Read) -> list[tuple[Audience
 
 
 def _check_name(workspace: Workspace, audience: Audience) -> None:
-    """A list may only be replaced by another seed's when the name was meant: two clients' seed.csv share a default one."""
+    """A list may only be replaced by another seed's when the name was meant: two clients' seed.csv share a default one.
+
+    A definition may replace its own list, whatever its seed's file holds by now, but not that of another of its name.
+    """
     manifest = workspace.audience(audience.name) / "manifest.json"
     if audience.named or not manifest.exists():
         return
     made_from = read_json(manifest).get("inputs", [])
-    if made_from and made_from[0].get("sha256") != sha256(audience.seed):
+    same = audience.defined and made_from and made_from[0].get("name") == audience.seed.name
+    if made_from and not same and made_from[0].get("sha256") != sha256(audience.seed):
         raise SettingsError(
             f"audiences/{audience.name} holds the list of another seed",
             f"--name NAME, or --name {audience.name} to replace it",

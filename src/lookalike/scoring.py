@@ -308,10 +308,31 @@ def fit_all(names: tuple[str, ...], space: Space, taught: Taught, rng: Rng) -> d
         fitted[name] = Selected(at, scorer.fit(taught[at], own, **given))
     for name, members in ENSEMBLES.items():
         if name in names:
-            fitted[name] = RankAverage.of(tuple(fitted[member] for member in members), taught.background)
+            weights = _member_weights(members, space, taught, np.random.default_rng([chance, *name.encode()]))
+            fitted[name] = RankAverage.of(tuple(fitted[member] for member in members), taught.background, weights)
     if taught.group is not None:
         return {name: _balanced(fitted[name], taught, space.columns(("sequence",))) for name in names}
     return {name: fitted[name] for name in names}
+
+
+APART = 4  # one seed in so many is held apart to weigh the members of an ensemble
+EQUAL = 50.0  # seeds' worth by which their weights are drawn towards equal
+HEAD = 0.1
+
+
+def _member_weights(members: tuple[str, ...], space: Space, taught: Taught, rng: Rng) -> Scores:
+    """Of an ensemble's members, by the lift each has on a part of the seed it was not fitted on; 1 together."""
+    equal = np.full(len(members), 1 / len(members))
+    apart = rng.permutation(len(taught.seed)) < len(taught.seed) // APART
+    if not apart.any():
+        return equal
+    rest = replace(taught.part(~apart), group=None)
+    fitted = fit_all(members, space, rest, rng)
+    border = {name: np.quantile(score(taught.background), 1 - HEAD) for name, score in fitted.items()}
+    found = np.array([float(np.mean(score(taught.seed[apart]) > border[name])) for name, score in fitted.items()])
+    trust = float(apart.sum() / (apart.sum() + EQUAL)) if found.any() else 0.0
+    weights: Scores = trust * found / max(found.sum(), 1e-12) + (1 - trust) * equal
+    return weights
 
 
 def _balanced(score: Score, taught: Taught, vectors: NDArray[np.int64]) -> Score:
