@@ -261,6 +261,7 @@ def full(evaluation: dict[str, Any]) -> dict[str, Any]:
     evaluation["diagnosis"] |= {"gain_of_splitting": 0.12, "splitting_is_sure": True, "unlike": 3, "leaks": []}
     evaluation["seed"] |= {"unmatched": 7, "spelled_otherwise": 4, "without_vector": 2, "used": 168}
     evaluation["held_out"]["largest"] = 1_234
+    evaluation["reasons"] = [{"cluster": 1, "seed": 0.7, "list": 0.9, "more_of": ["word=tea"]}]
     return evaluation
 
 
@@ -289,6 +290,7 @@ def test_what_is_said_of_the_seed_and_its_parts(full: dict[str, Any]) -> None:
         assert "7 ids of the seed match nobody: 4 would but for capitals" in said
         assert "3 seeds are ranked behind 95 % of the candidates when hidden: by chance it would be 8." in said
         assert "1,234" in said
+        assert "what each has more of: 1 (70 % of the seed, 90 % of the list): word=tea." in said
     full["diagnosis"] |= {"gain_of_splitting": -0.03, "splitting_is_sure": False}
     assert f"find 3{NBSP}% fewer of the hidden seed people than one of the same size, which may be chance" in page(full)
 
