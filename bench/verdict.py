@@ -101,7 +101,7 @@ def main() -> None:
         pl.DataFrame({"user_id": [f"u{row:09d}" for row in seed]}).write_csv(listed)
         talk, began = Timed(), time.perf_counter()
         asked = audiences.named_after(listed, audiences.parse_size(min(500_000, options.users // 20)))
-        (done,) = prospecting.expand(big, asked, ExpandSettings(), prospecting.How(), talk)
+        (done,) = prospecting.expand(big, [asked], ExpandSettings(), prospecting.How(), talk)
         whole = time.perf_counter() - began
     ranking = talk.seconds.pop("ranking everybody", 0.0)
     found: dict[str, Any] = {"users": options.users, "seeds": len(seed), "written in": wrote, "expand": whole}

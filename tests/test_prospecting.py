@@ -221,3 +221,34 @@ def test_two_definitions_of_one_name_do_not_replace_each_other(ready: Command, i
     assert "--name" in hint
     assert ready("expand", tmp_path / "one.toml").code == 0  # its own list it may replace
     assert ready("expand", tmp_path / "other.toml", "--name", "same").code in (0, 5)
+
+
+def test_several_definitions_are_ranked_in_one_pass_and_each_list_is_as_alone(
+    ready: Command, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lookalike import scan
+
+    passes: list[int] = []
+    rank = scan.rank
+    monkeypatch.setattr(scan, "rank", lambda live, wanted, step: passes.append(len(wanted)) or rank(live, wanted, step))
+    files = [tmp_path / "fans.toml", tmp_path / "stated.toml", tmp_path / "noise.toml"]
+    files[0].write_text(f'seed = "{inputs.seed}"\nsize = 20\n')
+    files[1].write_text(
+        f'seed = "{inputs.seed}"\nsize = "10%"\nscorer = "centroid"\nsuppress = "{inputs.suppressed}"\n'
+    )
+    files[2].write_text(f'seed = "{inputs.others}"\nsize = 20\n')  # by the verdict not to be listed
+    ran = ready("--json", "expand", *files)
+    assert ran.code == 0, ran.err
+    made = ran.json["audiences"]
+    assert [one["name"] for one in made] == ["fans", "stated", "noise"]
+    assert made[2]["prospects"] is None
+    assert passes == [2]
+    together = [Path(one["prospects"]).read_bytes() for one in made[:2]]
+    for file, list_of in zip(files, together, strict=False):
+        assert ready("expand", file).code == 0
+        assert (ready.workspace / "audiences" / file.stem / "prospects.csv").read_bytes() == list_of
+    message, _ = ready.refused(2, "expand", *files, "--name", "x")
+    assert "--name is for one audience, not for 3" in message
+    files[1].write_text(f'name = "fans"\nseed = "{inputs.seed}"\nsize = 20\n')
+    message, _ = ready.refused(2, "expand", *files)
+    assert "two audiences are called fans" in message

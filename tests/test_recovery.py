@@ -108,7 +108,7 @@ def test_the_order_of_the_rows_of_the_log_changes_no_byte_of_the_list(tmp_path: 
         shuffled = Population(events, log.items.sample(fraction=1, shuffle=True, seed=turn), *_rest(log))
         workspace = trained(tmp_path / str(turn), shuffled, SMALL)
         users = given if turn == 0 else given[::-1]
-        prospecting.expand(workspace, audience(tmp_path, users, 40), CHEAP, How(force=True), Silent())
+        prospecting.expand(workspace, [audience(tmp_path, users, 40)], CHEAP, How(force=True), Silent())
         lists.append((workspace.audience("fans") / "prospects.csv").read_bytes())
     assert lists[0] == lists[1]
 
@@ -120,7 +120,7 @@ def _rest(log: Population) -> tuple[np.ndarray, list[str], np.ndarray]:
 def test_a_refused_seed_has_its_figures_and_no_list(tiny_run: Tiny, tmp_path: Path) -> None:
     workspace = _copied(tiny_run, tmp_path)
     given = anybody(tiny_run.population, np.random.default_rng([1, 9]))
-    (told,) = prospecting.expand(workspace, audience(tmp_path, given, 50, "anybody"), CHEAP, How(), Silent())
+    (told,) = prospecting.expand(workspace, [audience(tmp_path, given, 50, "anybody")], CHEAP, How(), Silent())
     assert (told["verdict"], told["prospects"]) == ("do not expand", None)
     folder = workspace.audience("anybody")
     assert not list(folder.glob("prospects.*"))

@@ -127,25 +127,30 @@ def changed(audience: Audience, **flags: Any) -> Audience:
     return checked(Audience, asdict(audience) | typed, "the flags")
 
 
-def asked(definition: Path | None, flags: dict[str, Any], lists: dict[str, list[Any] | None]) -> Audience:
-    """The audience of a definition or of the flags alone; flags that were typed win, and lists are added to the file's.
+def asked(definitions: list[Path], flags: dict[str, Any], lists: dict[str, list[Any] | None]) -> list[Audience]:
+    """The audiences of definitions, or of the flags alone; flags that were typed win, and lists are added to the file's.
 
     Raises SettingsError when neither says who the seed is and what size is wanted.
     """
-    if definition is not None and definition.suffix.lower() != ".toml":
-        raise SettingsError(
-            f"{definition}: a definition is a TOML file", f"lookalike expand --seed {definition} --size 5%"
-        )
-    if definition is not None:
-        begun = load(definition)
-    elif flags["seed"] is None or flags["size"] is None:
+    for definition in definitions:
+        if definition.suffix.lower() != ".toml":
+            raise SettingsError(
+                f"{definition}: a definition is a TOML file", f"lookalike expand --seed {definition} --size 5%"
+            )
+    one_alone = [name for name in ("name", "seed") if flags[name] is not None]
+    if len(definitions) > 1 and one_alone:
+        raise SettingsError(f"--{one_alone[0]} is for one audience, not for {len(definitions)}", "leave it out")
+    begun = [load(definition) for definition in definitions]
+    if not begun and (flags["seed"] is None or flags["size"] is None):
         raise SettingsError(
             "neither a definition nor both --seed and --size were given", "lookalike expand --seed seed.csv --size 5%"
         )
-    else:
-        begun = named_after(flags["seed"], flags["size"])
-    more = {name: (*getattr(begun, name), *values) for name, values in lists.items() if values}
-    return changed(begun, **flags, **more)
+    return [_typed(one, flags, lists) for one in begun or [named_after(flags["seed"], flags["size"])]]
+
+
+def _typed(audience: Audience, flags: dict[str, Any], lists: dict[str, list[Any] | None]) -> Audience:
+    more = {name: (*getattr(audience, name), *values) for name, values in lists.items() if values}
+    return changed(audience, **flags, **more)
 
 
 def described(audience: Audience) -> dict[str, Any]:

@@ -203,8 +203,11 @@ def embed(
 
 @app.command()
 def expand(
-    definition: Annotated[
-        Path | None, typer.Argument(help="An audience definition (TOML) instead of the flags.", metavar="DEFINITION")
+    definitions: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Audience definitions (TOML) instead of the flags; all in one pass.", metavar="DEFINITION…"
+        ),
     ] = None,
     seed: Annotated[Path | None, typer.Option(help="CSV with a column user_id: the people to find more of.")] = None,
     size: Annotated[str | None, typer.Option(help="How many: 500000, 5%, or auto.")] = None,
@@ -262,12 +265,13 @@ def expand(
     flags: dict[str, object] = {"name": name, "seed": seed, "size": asked, "scorer": scorer, "before": before}
     flags |= {"balance": balance or None, "reasons": reasons or None, "format": form}
     more = {"suppress": suppress, "negative": negative, "disjoint_from": disjoint_from, "drop_features": drop_features}
-    audience = audiences.asked(definition, flags, more)
+    wanted = audiences.asked(definitions or [], flags, more)
     console = edge().console
     settings = changed(edge().settings().expand, min_lift=min_lift)
     how = prospecting.How(force, split, backtest)
-    done = prospecting.expand(edge().workspace, audience, settings, how, console)
-    console.result({"audiences": done} if split else done[0], *(row for one in done for row in tables.of_expand(one)))
+    done = prospecting.expand(edge().workspace, wanted, settings, how, console)
+    several = split or len(wanted) > 1
+    console.result({"audiences": done} if several else done[0], *(row for one in done for row in tables.of_expand(one)))
     if all(one["prospects"] is None for one in done):
         raise prospecting.refused(done[0])
     console.note(f"next: lookalike report {done[0]['name']}")

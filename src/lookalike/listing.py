@@ -9,13 +9,15 @@ import numpy as np
 import polars as pl
 
 from lookalike import audience as audiences
-from lookalike import deeds, embeddings, expansion, insights, lists, portrait, reasons, records, store
+from lookalike import deeds, embeddings, expansion, insights, lists, portrait, reasons, records, scan, store
 from lookalike.audience import Audience
 from lookalike.embeddings import Representation
 from lookalike.evaluation import Examples
-from lookalike.expansion import Choice, People, Rows
+from lookalike.expansion import People, Rows
 from lookalike.portrait import Portrait
 from lookalike.provenance import versions
+from lookalike.ranking import Ranked
+from lookalike.scan import Wanted
 from lookalike.settings import ExpandSettings
 from lookalike.store import Cut
 from lookalike.talk import Talk
@@ -47,16 +49,20 @@ class Listed:
     reasons: pl.DataFrame | None = None  # rank, user_id, cluster, shared
 
 
-def ranked(place: Place, known: Examples, choice: Choice, left_out: Rows) -> Listed:
-    """Everybody ranked by the chosen scorer, fitted on the whole seed; the first of them."""
-    representation = place.representation
-    score = expansion.fit(known, choice.scorer, place.settings)
-    with place.talk.progress("ranking everybody", total=representation.users) as step:
-        found = expansion.rank(representation, score, choice.size, left_out, step)
+def ranked(place: Place, wanted: list[Wanted]) -> list[Listed]:
+    """The lists, made in one pass over everybody."""
+    if not wanted:
+        return []
+    with place.talk.progress("ranking everybody", total=place.representation.users) as step:
+        found = scan.rank(place.representation, wanted, step)
+    return [_listed(place, one) for one in found]
+
+
+def _listed(place: Place, found: Ranked) -> Listed:
     frame = pl.DataFrame(
         {
             "rank": np.arange(1, len(found.rows) + 1),
-            "user_id": embeddings.user_ids(representation, found.rows),
+            "user_id": embeddings.user_ids(place.representation, found.rows),
             "score": found.scores,
             "tier": expansion.tiers(len(found.rows), place.settings.tiers),
         }

@@ -32,6 +32,7 @@ from lookalike.linear import IN_RUN, Prior
 from lookalike.listing import Listed, Place
 from lookalike.portrait import Portrait
 from lookalike.provenance import now
+from lookalike.scan import Wanted
 from lookalike.seeding import Read
 from lookalike.settings import ExpandSettings
 from lookalike.store import Cut
@@ -55,24 +56,22 @@ class How:
     backtest: bool = False  # refuse where none can be made
 
 
-def expand(workspace: Workspace, audience: Audience, settings: ExpandSettings, how: How, talk: Talk) -> list[Result]:
-    """Measures and ranks; writes each list with its evaluation, and gives a summary of each.
+def expand(workspace: Workspace, asked: list[Audience], settings: ExpandSettings, how: How, talk: Talk) -> list[Result]:
+    """Measures every audience, ranks for all of them in one pass, writes each list with its evaluation; gives summaries.
 
-    With `split` there is one list for each sub-audience of the seed, else one. Where the verdict is against and `force`
-    is not given, or the seed is too small to make a list of, only the evaluation is written: `prospects` is None.
+    With `split` there is one list for each sub-audience of a seed, else one. Where the verdict is against and `force` is
+    not given, or the seed is too small to make a list of, only the evaluation is written: `prospects` is None.
     """
     embeddings.current(workspace)  # nothing trained: said before the lock makes a file
     with workspace.locked(), threadpool_limits(1, "blas"):
         representation = embeddings.current(workspace)
         learnt = fitted.some(workspace, representation.manifest["run"], IN_RUN)
         space = _Space(Place(workspace, representation, settings, talk), Prior(**learnt) if learnt else None, how)
-        read = seeding.people(workspace, representation, audience, talk, how.force)
-        if how.backtest and read.people.moment is None:
-            raise SettingsError("--backtest needs to know when people became seeds", "a column ts, or --before TYPE")
-        parts = _parts(space, audience, read) if how.split else [(audience, read)]
-        for one, _ in parts:
-            _check_name(workspace, one)
-        return [_expanded(space, one, part) for one, part in parts]
+        parts = [part for audience in asked for part in _read(space, audience)]
+        _check_names(workspace, [audience for audience, _ in parts])
+        measured = [_measured(space, audience, read) for audience, read in parts]
+        listed = iter(listing.ranked(space.place, [one.wanted for one in measured if one.wanted]))
+        return [_written(space.place, one, next(listed) if one.wanted else None) for one in measured]
 
 
 @dataclass(frozen=True)
@@ -80,6 +79,15 @@ class _Space:
     place: Place
     prior: Prior | None
     how: How
+
+
+def _read(space: _Space, audience: Audience) -> list[tuple[Audience, Read]]:
+    """Everybody an audience is made of; with `split` an audience for each part of its seed."""
+    place = space.place
+    read = seeding.people(place.workspace, place.representation, audience, place.talk, space.how.force)
+    if space.how.backtest and read.people.moment is None:
+        raise SettingsError("--backtest needs to know when people became seeds", "a column ts, or --before TYPE")
+    return _parts(space, audience, read) if space.how.split else [(audience, read)]
 
 
 def _parts(space: _Space, audience: Audience, read: Read) -> list[tuple[Audience, Read]]:
@@ -106,6 +114,14 @@ def _parts(space: _Space, audience: Audience, read: Read) -> list[tuple[Audience
     return parts
 
 
+def _check_names(workspace: Workspace, asked: list[Audience]) -> None:
+    names = [audience.name for audience in asked]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SettingsError(f"two audiences are called {twice[0]}", "give each definition a name of its own")
+    for audience in asked:
+        _check_name(workspace, audience)
+
+
 def _check_name(workspace: Workspace, audience: Audience) -> None:
     """A list may only be replaced by another seed's when the name was meant: two clients' seed.csv share a default one.
 
@@ -123,8 +139,21 @@ def _check_name(workspace: Workspace, audience: Audience) -> None:
         )
 
 
-def _expanded(space: _Space, audience: Audience, read: Read) -> Result:
-    """One list, as far as the verdict lets it be made, and a summary of it."""
+@dataclass(frozen=True)
+class _Measured:
+    """An audience before the pass over everybody."""
+
+    audience: Audience
+    read: Read
+    known: Examples  # without the background's columns, which only the fit has need of
+    choice: Choice
+    seen: Portrait
+    found: Result
+    wanted: Wanted | None  # None where no list is to be made
+
+
+def _measured(space: _Space, audience: Audience, read: Read) -> _Measured:
+    """What is known of a list before it is made, and the fitted scorer that makes it."""
     place, settings = space.place, space.place.settings
     asked = expansion.size_among(audience.size, place.representation.users - len(read.people.left_out))
     with _past(space, read) as past:
@@ -142,29 +171,27 @@ def _expanded(space: _Space, audience: Audience, read: Read) -> Result:
     found |= {"diagnosis": looked, "backtest": tested, "created": now(), "suppression": read.suppression}
     found |= {"seed": read.seed_facts | {"used": known.seeds, "effective": expansion.effective(known.weight)}}
     read.warn(diagnosis.findings(looked, known.seeds) + _of_taken(known), place.talk)
-    found |= {"warnings": read.warnings}
     found["verdict"]["forced"] = space.how.force and not choice.verdict.expand
-    made = None
+    wanted = None
     if (choice.verdict.expand or space.how.force) and known.seeds >= diagnosis.FEWEST:
-        made, more = _listed(place, (known, choice, seen), audience, read)
-        found |= more
+        score = expansion.fit(known, choice.scorer, settings)
+        wanted = Wanted(score, choice.size, read.people.left_out)
+    return _Measured(audience, read, replace(known, background=known.background[:0]), choice, seen, found, wanted)
+
+
+def _written(place: Place, measured: _Measured, made: Listed | None) -> Result:
+    """Writes the list with all that is known of it; gives the summary."""
+    audience, read, found = measured.audience, measured.read, measured.found
+    if made is not None:
+        found |= listing.about(place, made, read.people.suppressed)
+        found["tiers"] = records.tier_lifts(measured.known, measured.choice, found["tiers"], place.settings)
+        found["shares"] = listing.shares(place, made, measured.known, measured.seen)
+        read.warn(diagnosis.of_shares(found["shares"]), place.talk)
+        if audience.reasons:
+            made, found["reasons"] = listing.with_reasons(place, made, read.people)
+    found |= {"warnings": read.warnings}
     folder = listing.write(place, audience, found, read.inputs, made)
     return records.expand_summary(found, folder, audience.format)
-
-
-def _listed(
-    place: Place, measured: tuple[Examples, Choice, Portrait], audience: Audience, read: Read
-) -> tuple[Listed, Result]:
-    """The list, and what is to be recorded of it."""
-    known, choice, seen = measured
-    made = listing.ranked(place, known, choice, read.people.left_out)
-    more = listing.about(place, made, read.people.suppressed)
-    more["tiers"] = records.tier_lifts(known, choice, more["tiers"], place.settings)
-    more["shares"] = listing.shares(place, made, known, seen)
-    read.warn(diagnosis.of_shares(more["shares"]), place.talk)
-    if audience.reasons:
-        made, more["reasons"] = listing.with_reasons(place, made, read.people)
-    return made, more
 
 
 def refused(done: Result) -> ExpansionError:
