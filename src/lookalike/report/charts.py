@@ -312,18 +312,23 @@ def rule_layers(rules: list[dict[str, Any]], axis: Spec) -> list[Spec]:
         "legend": None,
         "scale": {"domain": ["random", "activity"], "range": ["var(--random)", "var(--activity)"]},
     }
-    words = {"type": "text", "baseline": "bottom", "align": "center", "dy": -3, "fontSize": 12}
+    # the left rule's name ends at it and the right one's begins there, so that close rules do not write over each other
+    ordered = sorted(rules, key=lambda rule: float(rule["value"]))
+    names = [
+        {
+            "data": {"values": [rule]},
+            "mark": {"type": "text", "baseline": "bottom", "align": align, "dy": -3, "fontSize": 12},
+            "encoding": {"x": axis, "y": {"value": 0}, "color": colour, "text": {"field": "text"}},
+        }
+        for rule, align in zip(ordered, ("right", "left") if len(ordered) > 1 else ("center",), strict=True)
+    ]
     return [
         {
             "data": {"values": rules},
             "mark": {"type": "rule", "strokeDash": [3, 2], "strokeWidth": 1.5},
             "encoding": {"x": axis, "color": colour},
         },
-        {
-            "data": {"values": rules},
-            "mark": words,
-            "encoding": {"x": axis, "y": {"value": 0}, "color": colour, "text": {"field": "text"}},
-        },
+        *names,
     ]
 
 

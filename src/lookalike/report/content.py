@@ -335,6 +335,19 @@ def backtest_rows(evaluation: Evaluation) -> list[list[str]]:
     ]
 
 
+def cluster_rows(evaluation: Evaluation) -> list[list[str]]:
+    """Rows of cluster, its share of the seed and of the list, and what it has more of; none without reasons."""
+    return [
+        [
+            clean(one.get("cluster"), 20),
+            percent(one.get("seed")),
+            percent(one.get("list")),
+            ", ".join(clean(name, 60) for name in one.get("more_of") or []) or "nothing that has a name",
+        ]
+        for one in evaluation.get("reasons") or []
+    ]
+
+
 # --- settings, versions, warnings
 
 

@@ -65,6 +65,7 @@ def view(evaluation: Evaluation) -> dict[str, Any]:
         "tie": content.tie(evaluation),
         "tiers": content.tier_rows(evaluation),
         "between_tiers": groups(evaluation, "between_tiers"),
+        "clusters": content.cluster_rows(evaluation),
         "backtest": content.backtest_sentence(evaluation),
         "backtest_rows": content.backtest_rows(evaluation),
         "seed_facts": seed_facts(evaluation),

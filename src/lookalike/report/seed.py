@@ -19,13 +19,6 @@ def facts(evaluation: Evaluation) -> list[str]:
         )
     if number(seed.get("unmatched")):
         said.append(_unmatched(seed))
-    if parts := evaluation.get("reasons"):
-        named = [
-            f"{count(one.get('cluster'))} ({percent(one.get('seed'))} of the seed, {percent(one.get('list'))} of the list): "
-            + (", ".join(clean(name, 60) for name in one.get("more_of") or []) or "nothing that has a name")
-            for one in parts
-        ]
-        said.append(f"The clusters that reasons speak of, and what each has more of: {'; '.join(named)}.")
     gain = number(found.get("gain_of_doubling"))
     said.append(
         "Whether more seeds would help cannot be told from this one: with half of them lift is not surely lower."

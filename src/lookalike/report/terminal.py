@@ -40,8 +40,15 @@ def tables(evaluation: Evaluation) -> "list[Table | str]":
                 (1, 2, 3, 4, 5),
             ),
         ]
+    if content.backtest_sentence(evaluation):
+        rows: list[list[Any]] = content.backtest_rows(evaluation)
+        made += ["", table("Later seeds, by method", ["", "Lift", "Band"], rows, (1, 2))]
+        made.append(text(content.backtest_sentence(evaluation)))
     if facts(evaluation):
         made += ["", text("\n".join(facts(evaluation)))]
+    if content.cluster_rows(evaluation):
+        clusters: list[list[Any]] = content.cluster_rows(evaluation)
+        made += ["", table("Clusters of the reasons", ["", "Seed", "List", "Has more of"], clusters, (1, 2))]
     for group in groups(evaluation):
         made += more(group)
     if content.warnings(evaluation):
