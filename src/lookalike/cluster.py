@@ -1,0 +1,122 @@
+"""Ray: the tasks of shards spread over the machines of a cluster, and a training over several processes of it.
+
+Every machine sees the workspace under the same path and has this program installed. The tasks are the functions that
+one machine runs as well, so the result is the same byte for byte; what a lost worker had begun is begun anew elsewhere.
+The only module that knows Ray.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+
+from lookalike import evaluation, learn
+from lookalike.engine import Columns, Task
+from lookalike.errors import SettingsError, StateError
+from lookalike.learn import TrainRequest
+from lookalike.talk import Silent
+from lookalike.workspace import Workspace
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before the import, which reads it
+try:
+    import ray
+except ImportError as error:
+    raise SettingsError("Ray is not installed", "pip install 'lookalike[ray]', or leave --engine out") from error
+
+OBJECT_STORE = 256 * 2**20  # of a cluster of our own: tasks go out once, and only heads of lists come back
+WORKERS = "LOOKALIKE_WORKERS"
+
+
+@dataclass(frozen=True)
+class Ray:
+    """A running cluster at an address (`auto`, `ray://…`), or one of this machine's own cores."""
+
+    address: str | None = None
+
+    def each(self, task: Task, numbers: Sequence[int]) -> Iterator[Columns]:
+        """What each task gives, in any order. Raises StateError when one fails however often it is tried."""
+        self.join()
+        shared = ray.put(task)
+        work = ray.data.from_items([{"number": number} for number in numbers], override_num_blocks=len(numbers))
+        done = work.map_batches(
+            _Worker,
+            fn_constructor_args=(_Shared(shared, torch.get_num_threads()),),
+            batch_size=1,
+            concurrency=(1, min(len(numbers), max(1, int(ray.cluster_resources().get("CPU", 1))))),
+        )
+        try:
+            yield from done.iter_batches(batch_size=None, batch_format="numpy")
+        except ray.exceptions.RayError as error:
+            raise StateError(f"a worker failed: {_first_line(error)}", "the logs of Ray on the worker's machine") from error
+
+    def join(self) -> None:
+        """Connects to the cluster, or starts one."""
+        if not ray.is_initialized():
+            own: dict[str, Any] = {} if self.address else {
+                "num_cpus": evaluation.workers(), "object_store_memory": OBJECT_STORE, "include_dashboard": False,
+            }  # fmt: skip
+            ray.init(address=self.address, log_to_driver=False, logging_level="ERROR", **own)
+        context = ray.data.DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+
+    def train(self, workspace: Workspace, request: TrainRequest) -> dict[str, Any]:
+        """What `learn.train` gives, run by one process a CPU of the cluster (or as many as LOOKALIKE_WORKERS says)."""
+        from ray.train import RunConfig, ScalingConfig
+        from ray.train.torch import TorchConfig, TorchTrainer
+
+        self.join()
+        count = int(os.environ.get(WORKERS, 0)) or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)
+        with tempfile.TemporaryDirectory(dir=workspace.root, prefix=".tmp-") as folder:
+            told = Path(folder) / "told.json"
+            asked = {"workspace": workspace, "request": request, "told": told}
+            trainer = TorchTrainer(
+                _train,
+                train_loop_config=asked,
+                torch_config=TorchConfig(backend="gloo"),
+                scaling_config=ScalingConfig(num_workers=count, use_gpu=False),
+                run_config=RunConfig(name="lookalike", storage_path=folder),
+            )
+            trainer.fit()
+            found: dict[str, Any] = json.loads(told.read_text())
+        return found
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """Where a task is, and on how many threads it runs at home: sums may differ in their last digits with that."""
+
+    task: Any
+    threads: int
+
+
+class _Worker:
+    """One process of the cluster. It fetches the task once."""
+
+    def __init__(self, shared: _Shared) -> None:
+        self.task: Task = ray.get(shared.task)
+        torch.set_num_threads(shared.threads)
+
+    def __call__(self, batch: dict[str, Any]) -> Columns:
+        with threadpool_limits(1, "blas"):
+            parts = [self.task(int(number)) for number in batch["number"]]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _train(asked: dict[str, Any]) -> None:
+    """What each process of a training does; the first one writes down what it gives."""
+    result = learn.train(asked["workspace"], asked["request"], Silent())
+    if result:
+        asked["told"].write_text(json.dumps(result))
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:300] if lines else type(error).__name__
