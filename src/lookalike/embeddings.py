@@ -7,6 +7,7 @@
 A version is written beside the others and becomes live whole; a reader that began on the old one keeps it.
 """
 
+import mmap
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -170,9 +171,12 @@ class Representation:
         Steps are counted from each shard's start, so that a row's place in a step never depends on its reader.
         """
         for start, shard in zip(self.starts, self._shards, strict=False):
+            files = [shard[block] for block in (*blocks, "tie")]
+            _advise(files, "MADV_WILLNEED")
             for first in range(0, len(shard["tie"]), rows):
                 part = slice(first, first + rows)
                 yield int(start) + first, [shard[block][part] for block in blocks], shard["tie"][part]
+            _advise(files, "MADV_DONTNEED")  # else what was read counts as ours until another wants the memory
 
     def raw(self, rows: NDArray[np.int64], blocks: tuple[str, ...] = BLOCKS) -> dict[str, NDArray[np.float16]]:
         """Each of the blocks of some users exactly as it is stored, [n, width]. `rows` ascend."""
@@ -194,6 +198,14 @@ class Representation:
                 out[low:high, first:last] = shard[block][rows[low:high] - start]
         check_finite(out, self.folder)
         return out
+
+
+def _advise(files: list[NDArray[Any]], advice: str) -> None:
+    """Tells the system what will be read, or was; where it cannot be told, only time and memory suffer."""
+    for file in files:
+        mapped = getattr(file, "_mmap", None)
+        if mapped is not None and hasattr(mmap, advice):
+            mapped.madvise(getattr(mmap, advice))
 
 
 def check_finite(values: NDArray[Any], folder: Path) -> None:
