@@ -26,12 +26,12 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "definitions": ("events", "settings", "audience"),
     "data": ("store", "numbering", "ingest", "sequences", "features", "embeddings", "fitted", "runs", "lists"),
     "kernels": (
-        "encoders", "losses", "metrics", "linear", "scoring", "ranking", "batches", "objectives",
+        "encoders", "losses", "metrics", "linear", "sieve", "scoring", "ranking", "batches", "objectives",
         "processes",
     ),
     "method": (
         "next_items", "pseudo_audiences", "fusion", "training", "transfer", "embedder", "priors", "judging", "checkpoints",
-        "evaluation", "leakage", "portrait", "verdicts", "diagnosis", "expansion", "moments", "insights", "records",
+        "evaluation", "leakage", "portrait", "verdicts", "diagnosis", "listing", "expansion", "moments", "insights", "records",
     ),
     "outputs": ("report", "tables"),
     "verbs": ("pipeline", "learn", "refresh", "prospecting"),

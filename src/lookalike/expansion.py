@@ -1,21 +1,19 @@
 """From a seed to a ranked list: draw a background, hold out, choose, fit on the whole seed, rank everybody once."""
 
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike import evaluation, leakage, verdicts
+from lookalike import evaluation, leakage, listing, verdicts
 from lookalike.audience import Size
-from lookalike.embeddings import Representation, check_finite
+from lookalike.embeddings import Representation
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.evaluation import Examples, Floats, Quantiles
 from lookalike.linear import Prior
-from lookalike.ranking import Ranked, TopN
+from lookalike.listing import Wanted, within
+from lookalike.ranking import Ranked
 from lookalike.scoring import NAMES, SCORERS, Score, Space, fit_all
 from lookalike.settings import ExpandSettings
 from lookalike.verdicts import Against, Asked, Verdict
@@ -23,7 +21,6 @@ from lookalike.verdicts import Against, Asked, Verdict
 Rows = NDArray[np.int64]
 AUTO = "auto"
 USUAL_SHARE = 0.05
-TILE = 4_096  # users scored at once; part of the result's definition only in so far as it never changes it
 
 
 @dataclass(frozen=True)
@@ -94,7 +91,7 @@ def draw_background(users: int, suppressed: Rows, most: int, seed: int) -> Rows:
     drawn = np.zeros(0, np.int64)
     while len(drawn) < most:  # rejection: memory follows the sample, not the users
         more = rng.integers(0, users, most)
-        drawn = np.concatenate([drawn, more[~_within(more, suppressed)]])
+        drawn = np.concatenate([drawn, more[~within(more, suppressed)]])
         _, first = np.unique(drawn, return_index=True)
         drawn = drawn[np.sort(first)]
     return np.sort(drawn[:most])
@@ -131,7 +128,7 @@ def examples(
     background = draw_background(representation.users, suppressed, settings.background, settings.random_seed)
     taught = draw(seed, settings.background, settings.random_seed)
     # seeds that the sample passed over are no candidates either
-    background = background[_within(background, taught) | ~_within(background, seed)]
+    background = background[within(background, taught) | ~within(background, seed)]
     listed = np.union1d(seed, suppressed)
     value = people.value if people.value is not None else np.ones(len(seed))
     return Examples(
@@ -139,7 +136,7 @@ def examples(
         weight=weights(value[np.searchsorted(seed, taught)]),
         against=representation.gather(draw(people.against, settings.background, settings.random_seed)),
         background=representation.gather(background),
-        seed_of=np.where(_within(background, taught), np.searchsorted(taught, background), -1),
+        seed_of=np.where(within(background, taught), np.searchsorted(taught, background), -1),
         candidates=representation.users - len(listed),
         taken=len(np.setdiff1d(people.taken, listed)),
         space=_space(representation, people.dropped, prior),
@@ -201,59 +198,9 @@ def rank(
     representation: Representation, score: Score, size: int, left_out: Rows, on_users: Callable[[int], None]
 ) -> Ranked:
     """The exact first `size` of all users but those left out (ascending rows)."""
-    top = TopN(size)
-    for first, scores, ties in _scored(representation, score):
-        rows = np.arange(first, first + len(scores))
-        if (there := _within(rows, left_out)).any():
-            rows, scores, ties = rows[~there], scores[~there], ties[~there]
-        top.add(scores, ties, rows)
-        on_users(first + len(rows))
-    return top.result()
-
-
-def _scored(
-    representation: Representation, score: Score
-) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.uint64]]]:
-    """Scores of all users in order. Tiles are fixed and each is one thread's, so threads cannot change a sum."""
-
-    kept = threading.local()  # a thread's tile is used again: fresh memory costs as much as the sums
-
-    def one(blocks: list[NDArray[np.float16]]) -> NDArray[np.float64]:
-        if not hasattr(kept, "tile"):
-            kept.tile = np.zeros((TILE, representation.width))
-        tile: NDArray[np.float64] = (
-            kept.tile
-        )  # scored whole, also when its end is stale: the same sums for the same user
-        rows, at = len(blocks[0]), 0
-        for block in blocks:
-            tile[:rows, at : at + block.shape[1]] = block
-            at += block.shape[1]
-        scores = score(tile)[:rows]
-        check_finite(scores, representation.folder)
-        return scores
-
-    threads = evaluation.workers()  # BLAS itself stays on one thread, as the caller has set it
-    waiting: deque[tuple[int, Future[NDArray[np.float64]], NDArray[np.uint64]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        for first, blocks, ties in representation.stream(TILE):
-            waiting.append((first, pool.submit(one, blocks), ties))
-            if len(waiting) > 2 * threads:
-                at, future, tied = waiting.popleft()
-                yield at, future.result(), tied
-        while waiting:
-            at, future, tied = waiting.popleft()
-            yield at, future.result(), tied
+    return listing.rank(representation, [Wanted(score, size, left_out)], on_users)[0]
 
 
 def tiers(count: int, tiers: int) -> Rows:
     """The tier of each rank, 1 for the first; tiers are of equal size as far as that goes."""
     return np.arange(count) * min(tiers, max(1, count)) // max(1, count) + 1
-
-
-def _within(rows: Rows, ascending: Rows) -> NDArray[np.bool_]:
-    """Which rows stand in an ascending list."""
-    if not len(ascending):
-        return np.zeros(len(rows), bool)
-    at = np.minimum(np.searchsorted(ascending, rows), len(ascending) - 1)
-    found: NDArray[np.bool_] = ascending[at] == rows
-    return found
