@@ -178,11 +178,13 @@ def test_several_lists_are_made_in_one_reading(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("column", [0, 15, 29])
 @pytest.mark.parametrize("size", [1, USERS])
+@pytest.mark.parametrize("row", [3, 1_111])  # the first stands in the sample
 def test_a_figure_that_is_no_number_is_found_wherever_it_is_read(
-    tmp_path: Path, bad: float, column: int, size: int
+    tmp_path: Path, bad: float, column: int, size: int, row: int
 ) -> None:
     values = ordinary()
-    values[1_111, column] = bad
+    values[row, column] = bad
+    values[row, 2] = -np.inf  # their sum is no number either
     live = made(tmp_path / "live", values)
     for score in (Selected(READ, Linear(weights_of("ordinary"))), Selected(READ, SoftMaximum(np.ones((1, 27))))):
         with pytest.raises(StateError, match="no numbers"), np.errstate(invalid="ignore"):

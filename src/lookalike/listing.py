@@ -115,7 +115,8 @@ def _guess(representation: Representation, reader: _Reader) -> float:
     if place > 2 * len(rows) // 3:  # to sift nearly everybody in costs more than to score all
         return -np.inf
     raw = representation.raw(rows, tuple(reader.spans))
-    scores = _exact(reader, raw, np.arange(len(rows)), np.empty(WIDENED * len(reader.columns)))
+    with np.errstate(invalid="ignore", over="ignore"):
+        scores = _exact(reader, raw, np.arange(len(rows)), np.empty(WIDENED * len(reader.columns)))
     return float(np.partition(scores, len(scores) - place)[len(scores) - place])
 
 
@@ -141,7 +142,8 @@ def _found(
     spare = _Spare(representation, readers)
 
     def one(first: int, read: dict[str, Halves], ties: NDArray[np.uint64]) -> tuple[int, list[_Found]]:
-        places = _scored(representation, readers, [top.threshold for top in tops], read, spare)
+        with np.errstate(invalid="ignore", over="ignore"):  # what is no number is refused, not warned of
+            places = _scored(representation, readers, [top.threshold for top in tops], read, spare)
         found = []
         for reader, (at, scores) in zip(readers, places, strict=True):
             rows = first + at
