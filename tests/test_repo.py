@@ -31,7 +31,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     ),
     "method": (
         "next_items", "pseudo_audiences", "fusion", "training", "transfer", "embedder", "priors", "judging", "checkpoints",
-        "evaluation", "leakage", "portrait", "verdicts", "diagnosis", "listing", "expansion", "moments", "insights", "records",
+        "evaluation", "leakage", "portrait", "verdicts", "diagnosis", "scan", "expansion", "moments", "insights", "records",
     ),
     "outputs": ("report", "tables"),
     "verbs": ("pipeline", "learn", "refresh", "prospecting"),

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike import evaluation, leakage, listing, verdicts
+from lookalike import evaluation, leakage, scan, verdicts
 from lookalike.audience import Size
 from lookalike.embeddings import Representation
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.evaluation import Examples, Floats, Quantiles
 from lookalike.linear import Prior
-from lookalike.listing import Wanted, within
+from lookalike.scan import Wanted, within
 from lookalike.ranking import Ranked
 from lookalike.scoring import NAMES, SCORERS, Score, Space, fit_all
 from lookalike.settings import ExpandSettings
@@ -198,7 +198,7 @@ def rank(
     representation: Representation, score: Score, size: int, left_out: Rows, on_users: Callable[[int], None]
 ) -> Ranked:
     """The exact first `size` of all users but those left out (ascending rows)."""
-    return listing.rank(representation, [Wanted(score, size, left_out)], on_users)[0]
+    return scan.rank(representation, [Wanted(score, size, left_out)], on_users)[0]
 
 
 def tiers(count: int, tiers: int) -> Rows:

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lookalike import embeddings, listing, sieve
+from lookalike import embeddings, scan, sieve
 from lookalike.embeddings import Representation
 from lookalike.errors import StateError
 from lookalike.linear import Linear
-from lookalike.listing import Wanted
+from lookalike.scan import Wanted
 from lookalike.ranking import Ranked
 from lookalike.scoring import RankAverage, Score, Selected, SoftMaximum
 from lookalike.workspace import Workspace
@@ -30,11 +30,11 @@ READ = np.concatenate([np.arange(16), np.arange(19, 30)])  # the sequence and th
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many shards, steps and tiles, and a sample that is a part of the users."""
     monkeypatch.setattr(embeddings, "USERS_PER_SHARD", 700)
-    monkeypatch.setattr(listing, "STEP", 128)
-    monkeypatch.setattr(listing, "TILE", 64)
-    monkeypatch.setattr(listing, "SAMPLE", 256)
-    monkeypatch.setattr(listing, "RUN", 8)
-    monkeypatch.setattr(listing, "WIDENED", 32)
+    monkeypatch.setattr(scan, "STEP", 128)
+    monkeypatch.setattr(scan, "TILE", 64)
+    monkeypatch.setattr(scan, "SAMPLE", 256)
+    monkeypatch.setattr(scan, "RUN", 8)
+    monkeypatch.setattr(scan, "WIDENED", 32)
     monkeypatch.setattr(sieve, "STEP", 48)
 
 
@@ -64,7 +64,7 @@ def same(found: Ranked, expected: Ranked) -> bool:
 
 
 def rank(live: Representation, score: Score, size: int, left_out: NDArray[np.int64] = LEFT_OUT) -> Ranked:
-    return listing.rank(live, [Wanted(score, size, left_out)], lambda done: None)[0]
+    return scan.rank(live, [Wanted(score, size, left_out)], lambda done: None)[0]
 
 
 def near_ties(seed: int) -> NDArray[np.float32]:
@@ -112,7 +112,7 @@ def test_neither_steps_nor_threads_nor_shards_change_a_bit(tmp_path: Path, monke
     lists = []
     for at, (shard, step, small, threads) in enumerate([(700, 128, 48, 1), (2_000, 2_000, 2_000, 5), (33, 7, 3, 2)]):
         monkeypatch.setattr(embeddings, "USERS_PER_SHARD", shard)
-        monkeypatch.setattr(listing, "STEP", step)
+        monkeypatch.setattr(scan, "STEP", step)
         monkeypatch.setattr(sieve, "STEP", small)
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid, threads=threads: set(range(threads)), raising=False)
         live = made(tmp_path / str(at), ordinary(), np.arange(USERS, dtype=np.uint64))
@@ -150,7 +150,7 @@ def test_a_guess_that_was_too_high_is_taken_back(tmp_path: Path) -> None:
     values[looked_at, 0] = 500
     live, score = made(tmp_path / "live", values), Selected(READ, Linear(np.eye(len(READ))[0]))
     seen: list[int] = []
-    found = listing.rank(live, [Wanted(score, 600, NOBODY), Wanted(score, 20, NOBODY)], seen.append)
+    found = scan.rank(live, [Wanted(score, 600, NOBODY), Wanted(score, 20, NOBODY)], seen.append)
     assert seen.count(USERS) == 2
     assert same(found[0], brute(live, score, 600, NOBODY))
     assert same(found[1], brute(live, score, 20, NOBODY))
@@ -168,7 +168,7 @@ def scorers() -> Iterator[Score]:
 def test_several_lists_are_made_in_one_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     live, seen = made(tmp_path / "live", ordinary()), list[int]()
     wanted = [Wanted(score, 30 + 100 * at, LEFT_OUT[at:]) for at, score in enumerate(scorers())]
-    together = listing.rank(live, wanted, seen.append)
+    together = scan.rank(live, wanted, seen.append)
     assert seen.count(USERS) == 1
     for one, found in zip(wanted, together, strict=True):
         assert same(found, rank(live, one.score, one.size, one.left_out))
