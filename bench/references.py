@@ -10,14 +10,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 THREADS = 2
 ROWS = 1_000_000
-WIDTH = 128
-REPEATS = 5
 
 
 def ingest(log: Path) -> dict[str, Any]:
@@ -55,72 +52,22 @@ def sequences(log: Path, workspace: Path) -> dict[str, Any]:
 
 def scoring() -> dict[str, Any]:
     """NumPy's float32 `X @ w` over the rows; ours: float16 rows as stored, streamed, the first half exactly ranked."""
-    return _ranking(_rows(), keep=ROWS // 2)
+    return _ranking("product", keep=ROWS // 2)
 
 
 def faiss() -> dict[str, Any]:
     """FAISS's flat inner-product index, one query, k = 100,000; ours: the same rows and k as in `scoring`."""
-    import faiss as library
-    import numpy as np
-
-    library.omp_set_num_threads(THREADS)
-    rows, weights = _rows()
-    index = library.IndexFlatIP(WIDTH)
-    index.add(rows)
-    seconds = best(lambda: index.search(weights[np.newaxis], 100_000))
-    return _ranking((rows, weights), keep=100_000) | {"seconds": seconds}
+    return _ranking("faiss", keep=100_000)
 
 
-def _rows() -> tuple[Any, Any]:
-    import numpy as np
-
-    rng = np.random.default_rng(0)
-    rows = rng.standard_normal((ROWS, WIDTH), dtype=np.float32)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows, rows[:100].mean(axis=0)
-
-
-def _ranking(data: tuple[Any, Any], keep: int) -> dict[str, Any]:
-    """Seconds of `X @ w` and of the program's own ranking, from shards that it wrote itself."""
-    import numpy as np
-
-    from lookalike import expansion, linear
-    from lookalike.embeddings import Representation
-
-    rows, weights = data
-    score = linear.Linear(weights.astype(np.float64))
-    none_left_out = np.zeros(0, np.int64)
-
-    def ours(representation: Representation) -> None:
-        expansion.rank(representation, score, keep, none_left_out, lambda done: None)
+def _ranking(reference: str, keep: int) -> dict[str, Any]:
+    """Seconds of a reference and of the program's own ranking, from shards that it wrote itself."""
+    import ranking  # beside this script
 
     with tempfile.TemporaryDirectory() as folder:
-        stored = _stored(rows, Path(folder))
-        return {"seconds": best(lambda: rows @ weights), "ours": best(lambda: ours(stored))}
-
-
-def _stored(rows: Any, folder: Path) -> Any:
-    """The rows as a representation on disk whose blocks share the columns; just written, so read from memory."""
-    import numpy as np
-    import polars as pl
-
-    from lookalike import embeddings
-    from lookalike.workspace import Workspace
-
-    ties = np.random.default_rng(1).integers(0, 2**63, len(rows), dtype=np.uint64)
-    users = pl.DataFrame({"row": np.arange(len(rows)), "tie": ties, "events": np.ones(len(rows), np.int64)})
-    users.with_columns(pl.format("u{}", "row").alias("user_id")).write_parquet(folder / "users.parquet")
-    edges = np.linspace(0, rows.shape[1], len(embeddings.BLOCKS) + 1).astype(int)
-    spans = dict(zip(embeddings.BLOCKS, pairwise(edges), strict=False))
-    made = {"run": "none", "created": "now", "as_of": "now"}
-    facts = made | {"blocks": {block: int(last - first) for block, (first, last) in spans.items()}, "columns": {}}
-
-    def compute(first: int, last: int) -> dict[str, Any]:
-        return {block: rows[first:last, low:high] for block, (low, high) in spans.items()}
-
-    workspace = Workspace(folder)
-    embeddings.write(workspace, folder / "users.parquet", compute, facts, lambda done: None)
-    return embeddings.current(workspace)
+        ranking.make(Path(folder), ROWS)
+        ours, theirs = (ranking.measured(name, Path(folder), keep) for name in ("ours", reference))
+    return {"seconds": theirs["seconds"], "ours": ours["seconds"], "ours_peak_mib": ours["peak_mib"]}
 
 
 def lift(log: Path, workspace: Path, name: str) -> dict[str, Any]:
@@ -138,11 +85,6 @@ def timed(work: Callable[[], Any]) -> float:
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
-
-
-def best(work: Callable[[], Any]) -> float:
-    """The shortest of a few runs: what the machine can do when nothing else disturbs it."""
-    return min(timed(work) for _ in range(REPEATS))
 
 
 REFERENCES: dict[str, Callable[..., dict[str, Any]]] = {

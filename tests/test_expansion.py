@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from lookalike import embeddings, expansion, records, scan
+from lookalike import embeddings, expansion, records, scan, sieve
 from lookalike.audience import Audience, Size, parse_size
 from lookalike.embeddings import Representation
 from lookalike.errors import ExpansionError, SettingsError, StateError
@@ -60,7 +60,8 @@ def test_the_list_is_that_of_one_plain_sort(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spread: int, ties: int, tile: int
 ) -> None:
     monkeypatch.setattr(embeddings, "USERS_PER_SHARD", 300)
-    monkeypatch.setattr(scan, "TILE", tile)
+    monkeypatch.setattr(scan, "STEP", tile)
+    monkeypatch.setattr(sieve, "STEP", max(1, tile // 3))
     live, tied = stored(tmp_path, tile, spread, ties)
     left_out = np.sort(np.random.default_rng(1).permutation(USERS)[:150])
     for size in (1, 10, 400, USERS - 150):
@@ -93,7 +94,7 @@ def test_users_who_are_the_same_stand_in_the_order_of_their_hashes_wherever_they
     with threadpool_limits(1, "blas"):
         lists = []
         for tile in (64, 512, 4_096):
-            monkeypatch.setattr(scan, "TILE", tile)
+            monkeypatch.setattr(scan, "STEP", tile)
             lists.append(expansion.rank(live, Linear(weights), USERS, NOBODY, lambda done: None).rows)
     order = np.lexsort((tied, -(np.hstack([kinds[b] for b in embeddings.BLOCKS]).astype(np.float16) @ weights)[kind]))
     for found in lists:

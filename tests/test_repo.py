@@ -26,7 +26,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
     "definitions": ("events", "settings", "audience"),
     "data": ("store", "deeds", "numbering", "ingest", "sequences", "features", "embeddings", "fitted", "runs", "lists"),
     "kernels": (
-        "encoders", "losses", "metrics", "linear", "orders", "scoring", "ranking", "batches", "objectives",
+        "encoders", "losses", "metrics", "linear", "orders", "sieve", "scoring", "ranking", "batches", "objectives",
         "processes",
     ),
     "method": (

@@ -54,7 +54,9 @@ class Ray:
         try:
             yield from done.iter_batches(batch_size=None, batch_format="numpy")
         except ray.exceptions.RayError as error:
-            raise StateError(f"a worker failed: {_first_line(error)}", "the logs of Ray on the worker's machine") from error
+            raise StateError(
+                f"a worker failed: {_first_line(error)}", "the logs of Ray on the worker's machine"
+            ) from error
 
     def join(self) -> None:
         """Connects to the cluster, or starts one."""

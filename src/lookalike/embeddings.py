@@ -7,6 +7,7 @@
 A version is written beside the others and becomes live whole; a reader that began on the old one keeps it.
 """
 
+import mmap
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -153,26 +154,34 @@ class Representation:
             width = () if block == "tie" else (self.manifest["blocks"][block],)
             if shard[block].shape != (users, *width):
                 raise StateError(f"{path}: holds {shard[block].shape}, expected {(users, *width)}", "lookalike train")
+            kind = np.uint64 if block == "tie" else np.float16
+            if shard[block].dtype != kind or not shard[block].flags.c_contiguous:
+                raise StateError(f"{path}: holds no rows of {kind.__name__}", "lookalike train")
         return shard
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
         return np.concatenate([[0], np.cumsum(self.manifest["shards"], dtype=np.int64)])
 
-    def stream(self, rows: int) -> Iterator[tuple[int, list[NDArray[np.float16]], NDArray[np.uint64]]]:
-        """All users in order, `rows` at a time: the first row, each block [n, width], and the ties [n].
+    def stream(
+        self, rows: int, blocks: tuple[str, ...] = BLOCKS
+    ) -> Iterator[tuple[int, list[NDArray[np.float16]], NDArray[np.uint64]]]:
+        """All users in order, `rows` at a time: the first row, each of the blocks [n, width], and the ties [n].
 
         Steps are counted from each shard's start, so that a row's place in a step never depends on its reader.
         """
         for start, shard in zip(self.starts, self._shards, strict=False):
+            files = [shard[block] for block in (*blocks, "tie")]
+            _advise(files, "MADV_WILLNEED")
             for first in range(0, len(shard["tie"]), rows):
                 part = slice(first, first + rows)
-                yield int(start) + first, [shard[block][part] for block in BLOCKS], shard["tie"][part]
+                yield int(start) + first, [shard[block][part] for block in blocks], shard["tie"][part]
+            _advise(files, "MADV_DONTNEED")  # else what was read counts as ours until another wants the memory
 
-    def raw(self, rows: NDArray[np.int64]) -> dict[str, NDArray[np.float16]]:
-        """Each block of some users exactly as it is stored, [n, width]. `rows` ascend."""
+    def raw(self, rows: NDArray[np.int64], blocks: tuple[str, ...] = BLOCKS) -> dict[str, NDArray[np.float16]]:
+        """Each of the blocks of some users exactly as it is stored, [n, width]. `rows` ascend."""
         found = {}
-        for block in BLOCKS:
+        for block in blocks:
             parts = [
                 shard[block][rows[slice(*np.searchsorted(rows, [start, end]))] - start]
                 for start, end, shard in zip(self.starts, self.starts[1:], self._shards, strict=False)
@@ -189,6 +198,14 @@ class Representation:
                 out[low:high, first:last] = shard[block][rows[low:high] - start]
         check_finite(out, self.folder)
         return out
+
+
+def _advise(files: list[NDArray[Any]], advice: str) -> None:
+    """Tells the system what will be read, or was; where it cannot be told, only time and memory suffer."""
+    for file in files:
+        mapped = getattr(file, "_mmap", None)
+        if mapped is not None and hasattr(mmap, advice):
+            mapped.madvise(getattr(mmap, advice))
 
 
 def check_finite(values: NDArray[Any], folder: Path) -> None:

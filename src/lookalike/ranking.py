@@ -20,16 +20,20 @@ class Ranked:
 
 @dataclass
 class TopN:
-    """Keeps the first n. A running threshold turns most rows away with one comparison."""
+    """Keeps the first n. A running threshold turns most rows away with one comparison.
+
+    `threshold` may be set from the start, to what at least n rows are known or guessed to reach: rows below are turned
+    away, so where a guess was too high fewer than n come out, and all of them are right.
+    """
 
     n: int
+    threshold: float = -np.inf
     _kept: list[tuple[NDArray[np.float64], NDArray[np.uint64], NDArray[np.int64]]] = field(default_factory=list)
     _waiting: int = 0
-    _threshold: float = -np.inf
 
     def add(self, scores: NDArray[np.float64], ties: NDArray[np.uint64], rows: NDArray[np.int64]) -> None:
         """Offers a block [m]. Scores are numbers; NaN is for the caller to refuse."""
-        good = scores >= self._threshold
+        good = scores >= self.threshold
         if not good.all():
             scores, ties, rows = scores[good], ties[good], rows[good]
         self._kept.append((scores, ties, rows))
@@ -46,13 +50,21 @@ class TopN:
             order = np.lexsort((rows[equal], ties[equal]))
             keep = np.concatenate([above, equal[order[: self.n - len(above)]]])
             scores, ties, rows = scores[keep], ties[keep], rows[keep]
-            self._threshold = float(border)
+            self.threshold = float(border)
         self._kept, self._waiting = [(scores, ties, rows)], len(scores)
 
     def result(self) -> Ranked:
         if not self._kept:
             return Ranked(np.zeros(0), np.zeros(0, np.int64))
-        self._settle()
-        scores, ties, rows = self._kept[0]
-        order = np.lexsort((rows, ties, -scores))
-        return Ranked(scores[order], rows[order])
+        scores, ties, rows = (np.concatenate(part) for part in zip(*self._kept, strict=True))
+        if len(scores) > self.n:
+            keep = np.flatnonzero(scores >= np.partition(scores, len(scores) - self.n)[len(scores) - self.n])
+            scores, ties, rows = scores[keep], ties[keep], rows[keep]
+        order = np.argsort(-scores)  # equals in any order: three keys take ten times as long as one
+        scores = scores[order]
+        equal = scores[1:] == scores[:-1]
+        if equal.any():
+            at = np.flatnonzero(np.append(equal, False) | np.append(False, equal))
+            some = order[at]
+            order[at] = some[np.lexsort((rows[some], ties[some], -scores[at]))]
+        return Ranked(scores[: self.n], rows[order[: self.n]])

@@ -1,21 +1,36 @@
-"""Everybody past the scorers, once, and the exact first of them for each."""
+"""Everybody past the scorers, once, and the exact first of them for each.
+
+A linear scorer looks at nearly everybody in single precision only: who surely stays below the list's end is not scored
+exactly (`sieve`). Where that end is, a sample guesses before, a little too low; if it was too high after all, fewer come
+out than were asked for, and the list is made again without a guess. So neither the sample nor threads nor steps decide
+who is listed or in which order. Any other scorer scores everybody, in tiles of one size, for its sums may hang on that.
+"""
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike import evaluation
-from lookalike.embeddings import Representation, check_finite
+from lookalike import evaluation, sieve
+from lookalike.embeddings import BLOCKS, Representation, check_finite
+from lookalike.linear import Linear
 from lookalike.orders import Score
 from lookalike.ranking import Ranked, TopN
+from lookalike.scoring import Selected, columns_read
+from lookalike.sieve import Halves, Products, Sieve, Sifted
 
 Rows = NDArray[np.int64]
-TILE = 4_096  # users scored at once; part of the result's definition only in so far as it never changes it
+Floats = NDArray[np.float64]
+Sifting = tuple[Sieve, float, dict[str, Products]]  # with the threshold, and the thread's own products
+STEP = 16_384  # users that a thread takes at once
+TILE = 4_096  # users that a scorer which is not linear is given at once
+WIDENED = 1_024  # users made doubles at once: more would not stay in the cache of one core
+SAMPLE, RUN = 16_384, 128  # users by whom the end of a list is guessed, and how many of them stand together
 
 
 @dataclass(frozen=True)
@@ -27,53 +42,201 @@ class Wanted:
     left_out: Rows
 
 
-def rank(representation: Representation, wanted: list[Wanted], on_users: Callable[[int], None]) -> list[Ranked]:
-    """For each list the exact first `size` of all users but those left out."""
-    found = []
-    for one in wanted:
-        top = TopN(one.size)
-        for first, scores, ties in _scored(representation, one.score):
-            rows = np.arange(first, first + len(scores))
-            if (there := within(rows, one.left_out)).any():
-                rows, scores, ties = rows[~there], scores[~there], ties[~there]
-            top.add(scores, ties, rows)
-            on_users(first + len(rows))
-        found.append(top.result())
+@dataclass(frozen=True)
+class _Reader:
+    """What a scorer reads. `linear` is a linear one's own sum over `columns`, counted among those of its blocks."""
+
+    wanted: Wanted
+    spans: dict[str, tuple[int, int]]  # of the blocks that are read, among all columns
+    columns: NDArray[np.int64]
+    linear: Linear | None
+    sieve: Sieve | None
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether a linear scorer reads all columns of its blocks, in their order."""
+        width = sum(last - first for first, last in self.spans.values())
+        return np.array_equal(self.columns, np.arange(width))
+
+
+@dataclass
+class _Found:
+    """Users who may be listed, ascending."""
+
+    rows: Rows
+    scores: Floats
+    ties: NDArray[np.uint64]
+
+
+def rank(representation: Representation, wanted: Sequence[Wanted], on_users: Callable[[int], None]) -> list[Ranked]:
+    """For each list the exact first `size` of all users but those left out, all in one reading.
+
+    Raises StateError where a block that is read holds figures that are no numbers.
+    """
+    readers = [_reader(representation, one) for one in wanted]
+    starts = [_guess(representation, one) for one in readers]
+    found = _rank(representation, readers, starts, on_users)
+    short = [
+        at
+        for at, (one, start) in enumerate(zip(wanted, starts, strict=True))
+        if start > -np.inf and len(found[at].rows) < one.size
+    ]
+    if short:
+        whole = _rank(representation, [readers[at] for at in short], [-np.inf] * len(short), on_users)
+        for at, ranked in zip(short, whole, strict=True):
+            found[at] = ranked
     return found
 
 
-def _scored(
-    representation: Representation, score: Score
-) -> Iterator[tuple[int, NDArray[np.float64], NDArray[np.uint64]]]:
-    """Scores of all users in order. Tiles are fixed and each is one thread's, so threads cannot change a sum."""
+def _reader(representation: Representation, wanted: Wanted) -> _Reader:
+    score = wanted.score
+    read = columns_read(score, representation.width)
+    spans = {
+        block: (first, last)
+        for block, (first, last) in representation.spans.items()
+        if ((first <= read) & (read < last)).any()
+    }
+    inner = score.score if isinstance(score, Selected) else score
+    if not isinstance(inner, Linear):
+        return _Reader(wanted, spans, read, None, None)
+    columns = score.columns if isinstance(score, Selected) else read
+    there = np.concatenate([np.arange(first, last) for first, last in spans.values()])
+    return _Reader(wanted, spans, np.searchsorted(there, columns), inner, Sieve.of(inner, columns, spans))
 
-    kept = threading.local()  # a thread's tile is used again: fresh memory costs as much as the sums
 
-    def one(blocks: list[NDArray[np.float16]]) -> NDArray[np.float64]:
-        if not hasattr(kept, "tile"):
-            kept.tile = np.zeros((TILE, representation.width))
-        tile: NDArray[np.float64] = (
-            kept.tile
-        )  # scored whole, also when its end is stale: the same sums for the same user
-        rows, at = len(blocks[0]), 0
-        for block in blocks:
-            tile[:rows, at : at + block.shape[1]] = block
-            at += block.shape[1]
-        scores = score(tile)[:rows]
-        check_finite(scores, representation.folder)
-        return scores
+def _guess(representation: Representation, reader: _Reader) -> float:
+    """A score that surely more users reach than are asked for, unless the sample is an odd one; -inf for no guess."""
+    wanted, users = reader.wanted, representation.users
+    if reader.sieve is None or users < 4 * SAMPLE:
+        return -np.inf
+    rows = (np.linspace(0, users - RUN, SAMPLE // RUN).astype(np.int64)[:, None] + np.arange(RUN)).ravel()
+    rows = rows[~within(rows, wanted.left_out)]
+    expected = len(rows) * wanted.size / max(1, users - len(wanted.left_out))
+    place = int(1.05 * expected + 5 * expected**0.5) + 10
+    if place > 2 * len(rows) // 3:  # to sift nearly everybody in costs more than to score all
+        return -np.inf
+    raw = representation.raw(rows, tuple(reader.spans))
+    with np.errstate(invalid="ignore", over="ignore"):
+        scores = _exact(reader, raw, np.arange(len(rows)), np.empty(WIDENED * len(reader.columns)))
+    return float(np.partition(scores, len(scores) - place)[len(scores) - place])
+
+
+def _rank(
+    representation: Representation,
+    readers: Sequence[_Reader],
+    starts: Sequence[float],
+    on_users: Callable[[int], None],
+) -> list[Ranked]:
+    tops = [TopN(one.wanted.size, start) for one, start in zip(readers, starts, strict=True)]
+    for last, found in _found(representation, readers, tops):
+        for top, one in zip(tops, found, strict=True):
+            top.add(one.scores, one.ties, one.rows)
+        on_users(last)
+    return [top.result() for top in tops]
+
+
+def _found(
+    representation: Representation, readers: Sequence[_Reader], tops: Sequence[TopN]
+) -> Iterator[tuple[int, list[_Found]]]:
+    """How many users were seen, and who of the last of them may be on each list; in order, read ahead by threads."""
+    blocks = tuple(block for block in BLOCKS if any(block in one.spans for one in readers))
+    spare = _Spare(representation, readers)
+
+    def one(first: int, read: dict[str, Halves], ties: NDArray[np.uint64]) -> tuple[int, list[_Found]]:
+        with np.errstate(invalid="ignore", over="ignore"):  # what is no number is refused, not warned of
+            places = _scored(representation, readers, [top.threshold for top in tops], read, spare)
+        found = []
+        for reader, (at, scores) in zip(readers, places, strict=True):
+            rows = first + at
+            if (there := within(rows, reader.wanted.left_out)).any():
+                at, rows, scores = at[~there], rows[~there], scores[~there]
+            found.append(_Found(rows, scores, ties[at]))
+        return first + len(ties), found
 
     threads = evaluation.workers()  # BLAS itself stays on one thread, as the caller has set it
-    waiting: deque[tuple[int, Future[NDArray[np.float64]], NDArray[np.uint64]]] = deque()
+    waiting: deque[Future[tuple[int, list[_Found]]]] = deque()
     with ThreadPoolExecutor(threads) as pool:
-        for first, blocks, ties in representation.stream(TILE):
-            waiting.append((first, pool.submit(one, blocks), ties))
+        for first, read, ties in representation.stream(STEP, blocks):
+            waiting.append(pool.submit(one, first, dict(zip(blocks, read, strict=True)), ties))
             if len(waiting) > 2 * threads:
-                at, future, tied = waiting.popleft()
-                yield at, future.result(), tied
+                yield waiting.popleft().result()
         while waiting:
-            at, future, tied = waiting.popleft()
-            yield at, future.result(), tied
+            yield waiting.popleft().result()
+
+
+class _Spare(threading.local):
+    """What a thread uses again: fresh memory costs as much as the sums."""
+
+    def __init__(self, representation: Representation, readers: Sequence[_Reader]) -> None:
+        self.tile = np.zeros((TILE, representation.width))
+        self.products = [one.sieve.products() if one.sieve else {} for one in readers]
+
+
+def _scored(
+    representation: Representation,
+    readers: Sequence[_Reader],
+    thresholds: Sequence[float],
+    blocks: dict[str, Halves],
+    spare: _Spare,
+) -> list[tuple[Rows, Floats]]:
+    """For each reader the places and the exact scores of all who may reach its threshold."""
+    # without a threshold everybody is scored exactly, and looked at by that
+    sieves = [
+        (one.sieve, above, products) if one.sieve and above > -np.inf else None
+        for one, above, products in zip(readers, thresholds, spare.products, strict=True)
+    ]
+    sifted = iter(_sifted(representation, [one for one in sieves if one], blocks))
+    found = []
+    for reader, one in zip(readers, sieves, strict=True):
+        if one:
+            may = next(sifted)
+            at, scores = may.places, _exact(reader, blocks, may.places, spare.tile)
+            one[0].check(scores, may)
+        else:
+            at = np.arange(len(next(iter(blocks.values()))))
+            scores = (_exact if reader.linear else _any)(reader, blocks, at, spare.tile)
+        check_finite(scores, representation.folder)
+        found.append((at, scores))
+    return found
+
+
+def _sifted(representation: Representation, sieves: list[Sifting], blocks: dict[str, Halves]) -> list[Sifted]:
+    """Who of the users may reach each sieve's threshold. Raises StateError where a figure that is read is no number."""
+    read = {block: halves for block, halves in blocks.items() if any(block in one.weights for one, _, _ in sieves)}
+    try:
+        return sieve.sift(sieves, read) if sieves else []
+    except FloatingPointError:
+        check_finite(np.array([np.nan]), representation.folder)
+        raise
+
+
+def _exact(reader: _Reader, blocks: dict[str, Halves], at: Rows, tile: Floats) -> Floats:
+    """A linear scorer's scores of some users."""
+    assert reader.linear
+    scores, width = np.empty(len(at)), len(reader.columns)
+    doubles = tile.reshape(-1)[: WIDENED * width].reshape(WIDENED, width)
+    for first in range(0, len(at), WIDENED):
+        some = at[first : first + WIDENED]
+        rows = [blocks[block].take(some, axis=0) for block in reader.spans]
+        row = doubles[: len(some)]
+        if reader.whole:
+            np.concatenate(rows, axis=1, out=row)
+        else:
+            row[:] = np.concatenate(rows, axis=1).take(reader.columns, axis=1)
+        scores[first : first + len(some)] = reader.linear(row)
+    return scores
+
+
+def _any(reader: _Reader, blocks: dict[str, Halves], at: Rows, tile: Floats) -> Floats:
+    """Any scorer's scores of all users of the blocks, by whole tiles, also where a tile's end is stale or not read."""
+    users = len(next(iter(blocks.values())))
+    scores = []
+    for first in range(0, users, len(tile)):
+        for block, (low, high) in reader.spans.items():
+            part = blocks[block][first : first + len(tile)]
+            tile[: len(part), low:high] = part
+        scores.append(reader.wanted.score(tile)[: users - first])
+    return np.concatenate(scores)
 
 
 def within(rows: Rows, ascending: Rows) -> NDArray[np.bool_]:

@@ -351,3 +351,14 @@ class Selected:
 
     def __call__(self, block: Matrix) -> Scores:
         return self.score(block[:, self.columns])
+
+
+def columns_read(score: Score, width: int) -> NDArray[np.int64]:
+    """The columns, of all `width`, that a scorer reads, ascending: all of them where it does not say."""
+    if isinstance(score, Selected):
+        return np.unique(score.columns)
+    if isinstance(score, Balanced):
+        return np.union1d(columns_read(score.score, width), score.columns)
+    if isinstance(score, RankAverage):
+        return np.unique(np.concatenate([columns_read(member, width) for member in score.members]))
+    return np.arange(width)

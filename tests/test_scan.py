@@ -1,0 +1,207 @@
+"""Everybody past several scorers: the list of brute force to the last bit, whatever is guessed, read ahead or shut out."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from lookalike import embeddings, scan, sieve
+from lookalike.embeddings import Representation
+from lookalike.errors import StateError
+from lookalike.linear import Linear
+from lookalike.ranking import Ranked
+from lookalike.scan import Wanted
+from lookalike.scoring import RankAverage, Score, Selected, SoftMaximum
+from lookalike.workspace import Workspace
+from test_embeddings import write
+
+Floats = NDArray[np.float64]
+USERS = 2_000
+WIDTHS = {"sequence": 16, "content": 3, "aggregates": 11}
+NOBODY = np.zeros(0, np.int64)
+LEFT_OUT = np.arange(0, USERS, 9)
+READ = np.concatenate([np.arange(16), np.arange(19, 30)])  # the sequence and the aggregates
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many shards, steps and tiles, and a sample that is a part of the users."""
+    monkeypatch.setattr(embeddings, "USERS_PER_SHARD", 700)
+    monkeypatch.setattr(scan, "STEP", 128)
+    monkeypatch.setattr(scan, "TILE", 64)
+    monkeypatch.setattr(scan, "SAMPLE", 256)
+    monkeypatch.setattr(scan, "RUN", 8)
+    monkeypatch.setattr(scan, "WIDENED", 32)
+    monkeypatch.setattr(sieve, "STEP", 48)
+
+
+def made(folder: Path, values: NDArray[np.float32], ties: NDArray[np.uint64] | None = None) -> Representation:
+    edges = np.cumsum(list(WIDTHS.values()))[:-1]
+    folder.mkdir(exist_ok=True)
+    write(Workspace(folder), dict(zip(WIDTHS, np.split(values, edges, axis=1), strict=True)), ties)
+    return embeddings.current(Workspace(folder))
+
+
+def ordinary(seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).standard_normal((USERS, sum(WIDTHS.values()))).astype(np.float32)
+
+
+def brute(live: Representation, score: Score, size: int, left_out: NDArray[np.int64]) -> Ranked:
+    """Everybody scored in doubles at once, and one plain sort."""
+    whole = live.gather(np.arange(live.users)).astype(np.float64)
+    ties = np.concatenate([of for _, _, of in live.stream(10**9)])
+    scores = np.concatenate([score(part) for part in np.split(whole, range(64, len(whole), 64))])
+    order = np.lexsort((np.arange(len(scores)), ties, -scores))
+    order = order[~np.isin(order, left_out)][:size]
+    return Ranked(scores[order], order)
+
+
+def same(found: Ranked, expected: Ranked) -> bool:
+    return np.array_equal(found.rows, expected.rows) and np.array_equal(found.scores, expected.scores)
+
+
+def rank(live: Representation, score: Score, size: int, left_out: NDArray[np.int64] = LEFT_OUT) -> Ranked:
+    return scan.rank(live, [Wanted(score, size, left_out)], lambda done: None)[0]
+
+
+def near_ties(seed: int) -> NDArray[np.float32]:
+    """Few kinds of users, and among the equals a difference that no single-precision sum could show."""
+    rng = np.random.default_rng(seed)
+    values = ordinary(seed)[rng.integers(0, 5, USERS)]
+    values[:, 0], values[:, 1] = 1_000, rng.integers(0, 3, USERS)
+    return values
+
+
+def weights_of(kind: str) -> Floats:
+    weights = np.random.default_rng(7).standard_normal(len(READ))
+    if kind == "near ties":
+        weights[0], weights[1] = 1e3, 1e-9
+    return weights * {"tiny": 1e-310, "small": 1e-200, "large": 1e6, "huge": 1e250}.get(kind, 1.0)
+
+
+@pytest.mark.parametrize("kind", ["ordinary", "near ties", "tiny", "small", "large", "huge"])
+@pytest.mark.parametrize("offset", [0.0, -1e7])
+@pytest.mark.parametrize("size", [1, 40, 900, USERS])
+def test_the_list_and_its_scores_are_those_of_brute_force(tmp_path: Path, kind: str, offset: float, size: int) -> None:
+    live = made(tmp_path / "live", near_ties(1) if kind == "near ties" else ordinary())
+    score = Selected(READ, Linear(weights_of(kind), offset))
+    assert same(rank(live, score, size), brute(live, score, size, LEFT_OUT))
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1e-4, 60_000.0])
+def test_figures_at_the_ends_of_half_precision_are_ranked_as_exactly(tmp_path: Path, scale: float) -> None:
+    live = made(tmp_path / "live", np.clip(ordinary() * scale, -65_504, 65_504).astype(np.float32))
+    score = Selected(READ, Linear(weights_of("ordinary")))
+    assert same(rank(live, score, 60), brute(live, score, 60, LEFT_OUT))
+
+
+@pytest.mark.parametrize(
+    "columns", [np.arange(16), READ, np.delete(READ, [3, 20]), READ[::-1], np.arange(16, 30), np.array([18])]
+)
+def test_whatever_columns_are_read(tmp_path: Path, columns: NDArray[np.int64]) -> None:
+    live = made(tmp_path / "live", ordinary())
+    score = Selected(columns, Linear(np.random.default_rng(3).standard_normal(len(columns)), 0.25))
+    assert same(rank(live, score, 50), brute(live, score, 50, LEFT_OUT))
+
+
+def test_neither_steps_nor_threads_nor_shards_change_a_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    score = Selected(READ, Linear(weights_of("ordinary")))
+    lists = []
+    for at, (shard, step, small, threads) in enumerate([(700, 128, 48, 1), (2_000, 2_000, 2_000, 5), (33, 7, 3, 2)]):
+        monkeypatch.setattr(embeddings, "USERS_PER_SHARD", shard)
+        monkeypatch.setattr(scan, "STEP", step)
+        monkeypatch.setattr(sieve, "STEP", small)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid, threads=threads: set(range(threads)), raising=False)
+        live = made(tmp_path / str(at), ordinary(), np.arange(USERS, dtype=np.uint64))
+        lists.append(rank(live, score, 300))
+    assert same(lists[0], lists[1])
+    assert same(lists[0], lists[2])
+
+
+def test_a_score_is_the_same_beside_whomever_it_is_made(tmp_path: Path) -> None:
+    values = ordinary()
+    linear = Linear(np.random.default_rng(1).standard_normal(values.shape[1]), 0.1)
+    alone = np.concatenate([linear(values[at : at + 1]) for at in range(USERS)])
+    assert np.array_equal(linear(values), alone)
+    assert np.array_equal(linear(np.asfortranarray(values)), alone)
+    assert np.array_equal(linear(values[3:70:2]), alone[3:70:2])
+
+
+def test_most_are_never_scored_exactly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    live, scored = made(tmp_path / "live", ordinary()), []
+    original = Linear.__call__
+
+    def counted(self: Linear, block: NDArray[np.float64]) -> Floats:
+        scored.append(len(block))
+        return original(self, block)
+
+    monkeypatch.setattr(Linear, "__call__", counted)
+    rank(live, Selected(READ, Linear(weights_of("ordinary"))), 20)
+    assert 20 <= sum(scored) < 256 + 300
+
+
+def test_a_guess_that_was_too_high_is_taken_back(tmp_path: Path) -> None:
+    """Whoever stands where the sample looks is far above everybody else."""
+    values = ordinary()
+    looked_at = (np.linspace(0, USERS - 8, 32).astype(np.int64)[:, None] + np.arange(8)).ravel()
+    values[looked_at, 0] = 500
+    live, score = made(tmp_path / "live", values), Selected(READ, Linear(np.eye(len(READ))[0]))
+    seen: list[int] = []
+    found = scan.rank(live, [Wanted(score, 600, NOBODY), Wanted(score, 20, NOBODY)], seen.append)
+    assert seen.count(USERS) == 2
+    assert same(found[0], brute(live, score, 600, NOBODY))
+    assert same(found[1], brute(live, score, 20, NOBODY))
+
+
+def scorers() -> Iterator[Score]:
+    rng = np.random.default_rng(5)
+    linear = Selected(READ, Linear(rng.standard_normal(len(READ))))
+    soft = Selected(np.arange(16), SoftMaximum(rng.standard_normal((3, 16))))
+    yield from (linear, soft, Selected(np.arange(16), Linear(rng.standard_normal(16))))
+    yield RankAverage.of((linear, soft), ordinary(9))
+    yield lambda block: np.asarray(block, np.float64).max(axis=1)
+
+
+def test_several_lists_are_made_in_one_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    live, seen = made(tmp_path / "live", ordinary()), list[int]()
+    wanted = [Wanted(score, 30 + 100 * at, LEFT_OUT[at:]) for at, score in enumerate(scorers())]
+    together = scan.rank(live, wanted, seen.append)
+    assert seen.count(USERS) == 1
+    for one, found in zip(wanted, together, strict=True):
+        assert same(found, rank(live, one.score, one.size, one.left_out))
+        assert same(found, brute(live, one.score, one.size, one.left_out))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("column", [0, 15, 29])
+@pytest.mark.parametrize("size", [1, USERS])
+@pytest.mark.parametrize("row", [3, 1_111])  # the first stands in the sample
+def test_a_figure_that_is_no_number_is_found_wherever_it_is_read(
+    tmp_path: Path, bad: float, column: int, size: int, row: int
+) -> None:
+    values = ordinary()
+    values[row, column] = bad
+    values[row, 2] = -np.inf  # their sum is no number either
+    live = made(tmp_path / "live", values)
+    for score in (Selected(READ, Linear(weights_of("ordinary"))), Selected(READ, SoftMaximum(np.ones((1, 27))))):
+        with pytest.raises(StateError, match="no numbers"), np.errstate(invalid="ignore"):
+            rank(live, score, size)
+
+
+def test_a_block_that_is_not_read_is_not_looked_at(tmp_path: Path) -> None:
+    values = ordinary()
+    values[5, 17] = np.nan
+    live = made(tmp_path / "live", values)
+    for score in list(scorers())[:-1]:
+        assert len(rank(live, score, 10).rows) == 10
+
+
+def test_a_file_of_other_numbers_is_refused(tmp_path: Path) -> None:
+    live = made(tmp_path / "live", ordinary())
+    path = live.folder / "sequence-00001.npy"
+    np.save(path, np.load(path).astype(np.float32))
+    with pytest.raises(StateError, match="float16"):
+        rank(live, Selected(READ, Linear(weights_of("ordinary"))), 10)
