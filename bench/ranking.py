@@ -49,7 +49,7 @@ def make(folder: Path, users: int) -> None:
         made["sequence"] /= np.linalg.norm(made["sequence"], axis=1, keepdims=True)
         return made
 
-    embeddings.write(Workspace(folder), folder / "users.parquet", compute, facts, lambda done: None)
+    embeddings.write(Workspace(folder), folder / "users.parquet", embeddings.Work(compute), facts, lambda done: None)
 
 
 def opened(folder: Path) -> tuple[Any, Any]:

@@ -65,7 +65,7 @@ def enlarged(small: Workspace, folder: Path, users: int) -> tuple[Workspace, np.
 
     listed = folder / "users.parquet"
     write_ids(listed, users)
-    embeddings.write(big, listed, compute, dict(live.manifest), lambda done: None)
+    embeddings.write(big, listed, embeddings.Work(compute), dict(live.manifest), lambda done: None)
     listed.unlink()
     return big, origin
 

@@ -50,7 +50,7 @@ def write(
         "columns": {"aggregates": columns},
     }
     compute = changes.get("compute") or (lambda first, last: {block: values[block][first:last] for block in BLOCKS})
-    return embeddings.write(workspace, path, compute, facts, lambda done: None)
+    return embeddings.write(workspace, path, embeddings.Work(compute), facts, lambda done: None)
 
 
 @pytest.fixture(autouse=True)

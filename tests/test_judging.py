@@ -151,7 +151,7 @@ def version(folder: Path, of: Representation, order: np.ndarray, change: float =
     embeddings.write(
         workspace,
         folder / "people.parquet",
-        lambda first, last: {block: blocks[block][first:last] for block in BLOCKS},
+        embeddings.Work(lambda first, last: {block: blocks[block][first:last] for block in BLOCKS}),
         facts,
         lambda done: None,
     )

@@ -75,7 +75,7 @@ IN_TRAIN = [
     ("lookalike.checkpoints.save_file", 2),
     ("lookalike.workspace._swap", 2),  # the second checkpoint takes the first one's place
     ("lookalike.runs.save_file", 1),
-    ("lookalike.embeddings._write_shard", 1),
+    ("lookalike.embeddings.pl.scan_parquet", 2),
     ("lookalike.embeddings.write_text", 1),  # the version is whole, the pointer is the old one
     ("lookalike.checkpoints.drop", 1),
 ]

@@ -22,7 +22,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 
 # From the ground up: a module may import those of its own layer and of the layers before it.
 LAYERS: dict[str, tuple[str, ...]] = {
-    "ground": ("errors", "workspace", "talk", "provenance"),
+    "ground": ("errors", "workspace", "talk", "provenance", "engine"),
     "definitions": ("events", "settings", "audience"),
     "data": ("store", "deeds", "numbering", "ingest", "sequences", "features", "embeddings", "fitted", "runs", "lists"),
     "kernels": (
@@ -35,8 +35,8 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "reasons", "insights", "records",
     ),
     "outputs": ("report", "tables"),
-    "verbs": ("pipeline", "learn", "refresh", "seeding", "listing", "prospecting"),
-    "edge": ("console", "cli", "__main__"),
+    "verbs": ("pipeline", "learn", "refresh", "seeding", "listing", "prospecting", "cluster"),
+    "edge": ("console", "edge", "cli", "__main__"),
 }  # fmt: skip
 LEVEL = {module: level for level, modules in enumerate(LAYERS.values()) for module in modules}
 ONLY_IN = {

@@ -161,7 +161,7 @@ def scorers() -> Iterator[Score]:
     linear = Selected(READ, Linear(rng.standard_normal(len(READ))))
     soft = Selected(np.arange(16), SoftMaximum(rng.standard_normal((3, 16))))
     yield from (linear, soft, Selected(np.arange(16), Linear(rng.standard_normal(16))))
-    yield RankAverage.of((linear, soft), ordinary(9))
+    yield RankAverage.of((linear, soft), ordinary(9), np.array([0.4, 0.6]))
     yield lambda block: np.asarray(block, np.float64).max(axis=1)
 
 

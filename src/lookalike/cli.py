@@ -4,20 +4,18 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lookalike import __version__
+from lookalike.edge import Edge, begin, begun, days, edge, moment
 from lookalike.errors import INTERRUPTED, LookalikeError, SettingsError, unforeseen
 from lookalike.workspace import Workspace
 
 if TYPE_CHECKING:
-    from lookalike.console import Console
-    from lookalike.settings import Settings
+    pass
 
 app = typer.Typer(
     name="lookalike",
@@ -27,28 +25,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-
-@dataclass(frozen=True)
-class Edge:
-    """What the flags before the command decided."""
-
-    workspace: Workspace
-    console: "Console"
-    debug: bool
-
-    def settings(self) -> "Settings":
-        from lookalike import settings
-
-        return settings.load(self.workspace.settings)
-
-
-_edge: Edge | None = None
-
-
-def edge() -> Edge:
-    assert _edge is not None, "the callback runs before every command"
-    return _edge
 
 
 def _version(wanted: bool) -> None:
@@ -65,14 +41,17 @@ def callback(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    engine: Annotated[str, typer.Option(help="Who does the work: local, or ray for a cluster.")] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(envvar="RAY_ADDRESS", help="Ray cluster to join; one is started if not given.")
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    global _edge
     from lookalike.console import Console
 
-    _edge = Edge(Workspace(workspace), Console(as_json, quiet), debug)
+    begin(Edge(Workspace(workspace), Console(as_json, quiet), debug, engine, ray_address))
 
 
 @app.command()
@@ -149,11 +128,11 @@ def train(
     from lookalike import learn, tables
     from lookalike.settings import changed
 
-    flags = {"encoder": encoder, "objective": objective, "dim": dim, "window_days": _days(window), "epochs": epochs}
+    flags = {"encoder": encoder, "objective": objective, "dim": dim, "window_days": days(window), "epochs": epochs}
     settings = changed(edge().settings().train, **flags, random_seed=random_seed)
-    request = learn.TrainRequest(settings, _moment(as_of), resume, device, start_from)
+    request = learn.TrainRequest(settings, moment(as_of), resume, device, start_from)
     console = edge().console
-    done = learn.train(edge().workspace, request, console)
+    done = (edge().engine() or learn).train(edge().workspace, request, console)
     if not done:  # one of several processes: the first one speaks
         return
     console.result(done, *tables.of_train(done))
@@ -196,7 +175,9 @@ def embed(
         return
     if mapping:
         raise SettingsError("--map is only for --sessions", "lookalike ingest FILES --map FIELD=COLUMN")
-    done = refresh.embed(edge().workspace, refresh.EmbedRequest(run, _moment(as_of), full, device), console)
+    done = refresh.embed(
+        edge().workspace, refresh.EmbedRequest(run, moment(as_of), full, device, edge().engine()), console
+    )
     console.result(done, *tables.of_embed(done))
     console.note("next: lookalike expand --seed seed.csv --size 5%")
 
@@ -268,7 +249,7 @@ def expand(
     wanted = audiences.asked(definitions or [], flags, more)
     console = edge().console
     settings = changed(edge().settings().expand, min_lift=min_lift)
-    how = prospecting.How(force, split, backtest)
+    how = prospecting.How(force, split, backtest, edge().engine())
     done = prospecting.expand(edge().workspace, wanted, settings, how, console)
     several = split or len(wanted) > 1
     console.result({"audiences": done} if several else done[0], *(row for one in done for row in tables.of_expand(one)))
@@ -318,38 +299,13 @@ def status() -> None:
     edge().console.result(done, *tables.of_status(done))
 
 
-def _days(text: str | None) -> int | None:
-    if text is None:
-        return None
-    number = text.strip().lower().removesuffix("d")
-    if not number.isdecimal() or int(number) < 1:
-        raise SettingsError(f"window {text[:40]!r} is no number of days", "--window 90d")
-    return int(number)
-
-
-def _moment(text: str | None) -> datetime | None:
-    """A UTC time without a zone, as the store has them."""
-    if text is None:
-        return None
-    from datetime import UTC
-
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise SettingsError(
-            f"--as-of {text[:40]!r} is no ISO time", "--as-of 2026-03-01 or 2026-03-01T12:00"
-        ) from error
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
-
-
 # Typer keeps click's usage error in a private module; this is its public child's parent.
 _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the program; gives the exit code. The only place that catches to print."""
-    global _edge
-    _edge = None
+    begin(None)
     # Threads that spin while they wait lose nine tenths of their speed when another program uses a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = list(sys.argv[1:] if argv is None else argv)
@@ -368,7 +324,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _failed(unforeseen(error))
     if code == INTERRUPTED:  # Typer may turn the interrupt into its exit code by itself
         sys.stderr.write("interrupted: nothing is half-written\n")
-        if _edge and "train" in words and (_edge.workspace.runs / "unfinished" / "state.json").exists():
+        if (at := begun()) and "train" in words and (at.workspace.runs / "unfinished" / "state.json").exists():
             sys.stderr.write("hint: lookalike train --resume goes on after the last whole epoch\n")
     return code
 
@@ -377,7 +333,7 @@ def _failed(error: LookalikeError) -> int:
     from lookalike.console import Console
 
     Console().error(error)
-    if _edge and _edge.debug:
+    if (at := begun()) and at.debug:
         traceback.print_exception(error)
     return error.exit_code
 

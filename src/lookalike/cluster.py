@@ -6,6 +6,7 @@ The only module that knows Ray.
 """
 
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from lookalike import evaluation, learn
 from lookalike.engine import Columns, Task
 from lookalike.errors import SettingsError, StateError
 from lookalike.learn import TrainRequest
-from lookalike.talk import Silent
+from lookalike.talk import Silent, Talk
 from lookalike.workspace import Workspace
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before the import, which reads it
@@ -31,7 +32,6 @@ except ImportError as error:
     raise SettingsError("Ray is not installed", "pip install 'lookalike[ray]', or leave --engine out") from error
 
 OBJECT_STORE = 256 * 2**20  # of a cluster of our own: tasks go out once, and only heads of lists come back
-WORKERS = "LOOKALIKE_WORKERS"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Ray:
             _Worker,
             fn_constructor_args=(_Shared(shared, torch.get_num_threads()),),
             batch_size=1,
-            concurrency=(1, min(len(numbers), max(1, int(ray.cluster_resources().get("CPU", 1))))),
+            concurrency=(1, min(len(numbers), max(1, int(_cpus())))),
         )
         try:
             yield from done.iter_batches(batch_size=None, batch_format="numpy")
@@ -64,18 +64,19 @@ class Ray:
             own: dict[str, Any] = {} if self.address else {
                 "num_cpus": evaluation.workers(), "object_store_memory": OBJECT_STORE, "include_dashboard": False,
             }  # fmt: skip
-            ray.init(address=self.address, log_to_driver=False, logging_level="ERROR", **own)
+            ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **own)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
 
-    def train(self, workspace: Workspace, request: TrainRequest) -> dict[str, Any]:
-        """What `learn.train` gives, run by one process a CPU of the cluster (or as many as LOOKALIKE_WORKERS says)."""
+    def train(self, workspace: Workspace, request: TrainRequest, talk: Talk) -> dict[str, Any]:
+        """What `learn.train` gives, run by one process a CPU of the cluster."""
         from ray.train import RunConfig, ScalingConfig
         from ray.train.torch import TorchConfig, TorchTrainer
 
         self.join()
-        count = int(os.environ.get(WORKERS, 0)) or max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)
+        count = max(1, int(_cpus()))
+        talk.note(f"training in {count} processes of the cluster")
         with tempfile.TemporaryDirectory(dir=workspace.root, prefix=".tmp-") as folder:
             told = Path(folder) / "told.json"
             asked = {"workspace": workspace, "request": request, "told": told}
@@ -117,6 +118,11 @@ def _train(asked: dict[str, Any]) -> None:
     result = learn.train(asked["workspace"], asked["request"], Silent())
     if result:
         asked["told"].write_text(json.dumps(result))
+
+
+def _cpus() -> float:
+    found: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return found.get("CPU", 1.0)
 
 
 def _first_line(error: Exception) -> str:

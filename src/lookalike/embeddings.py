@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lookalike.engine import Columns, Engine
 from lookalike.errors import StateError
 from lookalike.workspace import Workspace, new_folder, read_json, reserve, sha256, write_json, write_text
 
@@ -30,52 +31,78 @@ KEPT_VERSIONS = 2
 Compute = Callable[[int, int], dict[str, NDArray[np.floating[Any]]]]  # user rows first, last -> each block [n, width]
 
 
-def write(
-    workspace: Workspace, users: Path, compute: Compute, facts: dict[str, Any], on_users: Callable[[int], None]
-) -> str:
+@dataclass(frozen=True)
+class Work:
+    """What is to be computed, and by what: an engine, or this process."""
+
+    compute: Compute
+    engine: Engine | None = None
+
+
+def write(workspace: Workspace, users: Path, work: Work, facts: dict[str, Any], on_users: Callable[[int], None]) -> str:
     """Writes a version, makes it live, and gives its name. `users` is the Parquet of rows; `facts` goes into the manifest."""
     name = _next_name(workspace)
     count = pl.scan_parquet(users).select(pl.len()).collect().item()
     with new_folder(workspace.embeddings / name) as folder:
-        shards = [
-            _write_shard(folder, number, (first, min(first + USERS_PER_SHARD, count)), users, compute, on_users)
-            for number, first in enumerate(range(0, count, USERS_PER_SHARD))
-        ]
+        shards = _Shards(folder.resolve(), users.resolve(), (count, USERS_PER_SHARD), work.compute)
+        if work.engine is None:
+            for number in shards.numbers:
+                shards.write(number, on_users)
+        else:
+            done = 0
+            for written in work.engine.each(shards.write, shards.numbers):
+                on_users(done := done + int(written["users"].sum()))
         pl.scan_parquet(users).drop("tie").sink_parquet(folder / "users.parquet")
         hashes = {file.name: sha256(file) for file in sorted(folder.iterdir())}
-        write_json(folder / "manifest.json", facts | {"users": count, "shards": shards, "sha256": hashes})
+        write_json(folder / "manifest.json", facts | {"users": count, "shards": shards.sizes, "sha256": hashes})
     write_text(workspace.embeddings / "CURRENT", name + "\n")
     _prune(workspace)
     return name
 
 
-def _write_shard(
-    folder: Path,
-    number: int,
-    rows: tuple[int, int],
-    users: Path,
-    compute: Compute,
-    on_users: Callable[[int], None],
-) -> int:
-    """One shard of every block; gives how many users it holds."""
-    first, last = rows
-    open_files: dict[str, NDArray[np.float16]] = {}
-    for begin in range(first, last, USERS_PER_STEP):
-        end = min(begin + USERS_PER_STEP, last)
-        for block, values in compute(begin, end).items():
-            if block not in open_files:
-                path = folder / f"{block}-{number:05d}.npy"
-                shape = (last - first, values.shape[1])
-                open_files[block] = np.lib.format.open_memmap(path, "w+", np.float16, shape)
-                reserve(path)
-            open_files[block][begin - first : end - first] = values
-        on_users(end)
-    for file in open_files.values():
-        assert isinstance(file, np.memmap)
-        file.flush()
-    ties = pl.scan_parquet(users).slice(first, last - first).select("tie").collect()["tie"].to_numpy()
-    np.save(folder / f"tie-{number:05d}.npy", ties.astype(np.uint64))
-    return last - first
+@dataclass(frozen=True)
+class _Shards:
+    """The shards of a version that is being written. Any process that sees the folder can write one of them."""
+
+    folder: Path
+    users: Path
+    counts: tuple[int, int]  # of all users, and of those in one shard
+    compute: Compute
+
+    @property
+    def numbers(self) -> range:
+        count, size = self.counts
+        return range(-(-count // size))
+
+    def span(self, number: int) -> tuple[int, int]:
+        """The user rows of a shard, first and last."""
+        count, size = self.counts
+        return number * size, min((number + 1) * size, count)
+
+    @property
+    def sizes(self) -> list[int]:
+        return [last - first for first, last in map(self.span, self.numbers)]
+
+    def write(self, number: int, on_users: Callable[[int], None] = lambda done: None) -> Columns:
+        """Writes one shard of every block, over what a lost worker may have left of it; gives how many users it holds."""
+        first, last = self.span(number)
+        open_files: dict[str, NDArray[np.float16]] = {}
+        for begin in range(first, last, USERS_PER_STEP):
+            end = min(begin + USERS_PER_STEP, last)
+            for block, values in self.compute(begin, end).items():
+                if block not in open_files:
+                    path = self.folder / f"{block}-{number:05d}.npy"
+                    shape = (last - first, values.shape[1])
+                    open_files[block] = np.lib.format.open_memmap(path, "w+", np.float16, shape)
+                    reserve(path)
+                open_files[block][begin - first : end - first] = values
+            on_users(end)
+        for file in open_files.values():
+            assert isinstance(file, np.memmap)
+            file.flush()
+        ties = pl.scan_parquet(self.users).slice(first, last - first).select("tie").collect()["tie"].to_numpy()
+        np.save(self.folder / f"tie-{number:05d}.npy", ties.astype(np.uint64))
+        return {"users": np.array([last - first])}
 
 
 def _next_name(workspace: Workspace) -> str:
@@ -97,6 +124,11 @@ class Representation:
 
     folder: Path
     manifest: dict[str, Any]
+    only: int | None = None  # the one shard that is streamed; all of them if not given
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent to another process of a cluster, the files are opened there again, not sent."""
+        return Representation, (self.folder.resolve(), self.manifest, self.only)
 
     @property
     def users(self) -> int:
@@ -139,8 +171,17 @@ class Representation:
         return self.spans["aggregates"][0] + int(self.manifest["columns"]["aggregates"].index(name))
 
     @cached_property
+    def _open_shards(self) -> dict[int, dict[str, NDArray[Any]]]:
+        return {}
+
+    def _shard(self, number: int) -> dict[str, NDArray[Any]]:
+        if number not in self._open_shards:
+            self._open_shards[number] = self._open(number, self.manifest["shards"][number])
+        return self._open_shards[number]
+
+    @property
     def _shards(self) -> list[dict[str, NDArray[Any]]]:
-        return [self._open(number, users) for number, users in enumerate(self.manifest["shards"])]
+        return [self._shard(number) for number in range(len(self.manifest["shards"]))]
 
     def _open(self, number: int, users: int) -> dict[str, NDArray[Any]]:
         shard = {}
@@ -170,7 +211,8 @@ class Representation:
 
         Steps are counted from each shard's start, so that a row's place in a step never depends on its reader.
         """
-        for start, shard in zip(self.starts, self._shards, strict=False):
+        for number in range(len(self.manifest["shards"])) if self.only is None else (self.only,):
+            start, shard = self.starts[number], self._shard(number)
             files = [shard[block] for block in (*blocks, "tie")]
             _advise(files, "MADV_WILLNEED")
             for first in range(0, len(shard["tie"]), rows):
@@ -188,6 +230,14 @@ class Representation:
             ]
             found[block] = np.concatenate(parts)
         return found
+
+    def ties(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """The hashes that order equal scores, of some users, [n]. `rows` ascend."""
+        parts = [
+            shard["tie"][rows[slice(*np.searchsorted(rows, [start, end]))] - start]
+            for start, end, shard in zip(self.starts, self.starts[1:], self._shards, strict=False)
+        ]
+        return np.concatenate(parts)
 
     def gather(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The whole representation of some users, [n, W]. `rows` ascend. Raises StateError on a figure that is none."""

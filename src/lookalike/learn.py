@@ -26,7 +26,7 @@ from lookalike import (
 )
 from lookalike import ingest as ingesting
 from lookalike.embedder import Embedder
-from lookalike.embeddings import Representation
+from lookalike.embeddings import Representation, Work
 from lookalike.encoders import ENCODERS
 from lookalike.errors import SettingsError, StateError
 from lookalike.fusion import Fusion, Place, Weights
@@ -299,6 +299,5 @@ def _represent(workspace: Workspace, made: Embedder, log: Log, run: Run, results
     }
     arrays = log.sequences
     with talk.progress("embedding users", total=arrays.users) as step:
-        return embeddings.write(
-            workspace, log.users, lambda first, last: made.blocks(arrays.block(first, last)), facts, step
-        )
+        work = Work(lambda first, last: made.blocks(arrays.block(first, last)))
+        return embeddings.write(workspace, log.users, work, facts, step)

@@ -12,6 +12,7 @@ from lookalike import audience as audiences
 from lookalike import deeds, embeddings, expansion, insights, lists, portrait, reasons, records, scan, store
 from lookalike.audience import Audience
 from lookalike.embeddings import Representation
+from lookalike.engine import Engine
 from lookalike.evaluation import Examples
 from lookalike.expansion import People, Rows
 from lookalike.portrait import Portrait
@@ -34,6 +35,7 @@ class Place:
     representation: Representation
     settings: ExpandSettings
     talk: Talk
+    engine: Engine | None = None  # what ranks the shards; this process if not given
 
     @property
     def cut(self) -> Cut:
@@ -54,7 +56,10 @@ def ranked(place: Place, wanted: list[Wanted]) -> list[Listed]:
     if not wanted:
         return []
     with place.talk.progress("ranking everybody", total=place.representation.users) as step:
-        found = scan.rank(place.representation, wanted, step)
+        if place.engine is None:
+            found = scan.rank(place.representation, wanted, step)
+        else:
+            found = scan.rank_by(place.engine, place.representation, wanted, step)
     return [_listed(place, one) for one in found]
 
 

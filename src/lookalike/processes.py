@@ -11,8 +11,8 @@ from torch import distributed, nn
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """Joins the processes `torchrun` has started, where it has."""
-    if "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    """Joins the processes `torchrun` has started, where it has; whoever has joined them already stays so."""
+    if distributed.is_initialized() or "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield
         return
     # the others wait while the first one judges

@@ -25,6 +25,7 @@ from lookalike import (
 )
 from lookalike.audience import Audience
 from lookalike.embeddings import Representation
+from lookalike.engine import Engine
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.evaluation import Examples
 from lookalike.expansion import Choice
@@ -54,6 +55,7 @@ class How:
     force: bool = False  # write the list against the verdict
     split: bool = False  # a list for each sub-audience of the seed
     backtest: bool = False  # refuse where none can be made
+    engine: Engine | None = None  # what ranks the shards; this process if not given
 
 
 def expand(workspace: Workspace, asked: list[Audience], settings: ExpandSettings, how: How, talk: Talk) -> list[Result]:
@@ -66,7 +68,9 @@ def expand(workspace: Workspace, asked: list[Audience], settings: ExpandSettings
     with workspace.locked(), threadpool_limits(1, "blas"):
         representation = embeddings.current(workspace)
         learnt = fitted.some(workspace, representation.manifest["run"], IN_RUN)
-        space = _Space(Place(workspace, representation, settings, talk), Prior(**learnt) if learnt else None, how)
+        space = _Space(
+            Place(workspace, representation, settings, talk, how.engine), Prior(**learnt) if learnt else None, how
+        )
         parts = [part for audience in asked for part in _read(space, audience)]
         _check_names(workspace, [audience for audience, _ in parts])
         measured = [_measured(space, audience, read) for audience, read in parts]

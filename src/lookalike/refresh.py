@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_limits
 from lookalike import embedder, embeddings, runs, sequences, store, training
 from lookalike import ingest as ingesting
 from lookalike.embedder import Embedder
-from lookalike.embeddings import Representation
+from lookalike.embeddings import Representation, Work
+from lookalike.engine import Engine
 from lookalike.errors import StateError
 from lookalike.ingest import IngestOptions
 from lookalike.numbering import Seen
@@ -36,6 +37,7 @@ class EmbedRequest:
     as_of: datetime | None = None
     full: bool = False
     device: str = "auto"
+    engine: Engine | None = None  # what does the work on the shards; this process if not given
 
 
 def embed(workspace: Workspace, request: EmbedRequest, talk: Talk) -> Result:
@@ -79,7 +81,9 @@ def embed(workspace: Workspace, request: EmbedRequest, talk: Talk) -> Result:
             "versions": versions(),
         }
         with talk.progress("embedding users", total=len(people.old)) as step:
-            version = embeddings.write(workspace, people.file, _blocks(made, arrays, people, live), facts, step)
+            version = embeddings.write(
+                workspace, people.file, Work(_blocks(made, arrays, people, live), request.engine), facts, step
+            )
     if people.unchanged:
         talk.note(
             f"{people.unchanged:,} users without new events keep their vectors, recency as of then too; "

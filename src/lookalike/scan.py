@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from lookalike import evaluation, sieve
 from lookalike.embeddings import BLOCKS, Representation, check_finite
+from lookalike.engine import Columns, Engine
 from lookalike.linear import Linear
 from lookalike.orders import Score
 from lookalike.ranking import Ranked, TopN
@@ -86,6 +87,61 @@ def rank(representation: Representation, wanted: Sequence[Wanted], on_users: Cal
         for at, ranked in zip(short, whole, strict=True):
             found[at] = ranked
     return found
+
+
+def rank_by(
+    engine: Engine, representation: Representation, wanted: Sequence[Wanted], on_users: Callable[[int], None]
+) -> list[Ranked]:
+    """The same lists as `rank`, each shard ranked by an engine and their heads merged here."""
+    starts = [_guess(representation, _reader(representation, one)) for one in wanted]
+    found = _merged(engine, _Pass(representation, wanted, starts), on_users)
+    short = [
+        at
+        for at, (one, start) in enumerate(zip(wanted, starts, strict=True))
+        if start > -np.inf and len(found[at].rows) < one.size
+    ]
+    if short:
+        again = _Pass(representation, [wanted[at] for at in short], [-np.inf] * len(short))
+        for at, ranked in zip(short, _merged(engine, again, on_users), strict=True):
+            found[at] = ranked
+    return found
+
+
+DONE = -1  # stands for a list in the row that says a shard was done
+
+
+@dataclass(frozen=True)
+class _Pass:
+    """What a process needs to rank the users of one shard."""
+
+    representation: Representation
+    wanted: Sequence[Wanted]
+    starts: Sequence[float]
+
+    def shard(self, number: int) -> Columns:
+        """`list`, `row` and `score` of the shard's first users for each list; one more row tells that the shard was done."""
+        live = replace(self.representation, only=number)
+        ranked = _rank(live, [_reader(live, one) for one in self.wanted], self.starts, lambda done: None)
+        lists = [np.full(len(one.rows), at) for at, one in enumerate(ranked)]
+        return {
+            "list": np.concatenate([*lists, [DONE]]).astype(np.int64),
+            "row": np.concatenate([*(one.rows for one in ranked), [number]]).astype(np.int64),
+            "score": np.concatenate([*(one.scores for one in ranked), [0.0]]),
+        }
+
+
+def _merged(engine: Engine, work: _Pass, on_users: Callable[[int], None]) -> list[Ranked]:
+    tops = [TopN(one.size) for one in work.wanted]
+    sizes, seen = work.representation.manifest["shards"], 0
+    for part in engine.each(work.shard, range(len(sizes))):
+        for at, top in enumerate(tops):
+            mine = np.flatnonzero(part["list"] == at)
+            mine = mine[np.argsort(part["row"][mine])]
+            rows = part["row"][mine]
+            top.add(part["score"][mine], work.representation.ties(rows), rows)
+        done = part["row"][part["list"] == DONE]
+        on_users(seen := seen + sum(sizes[number] for number in done))
+    return [top.result() for top in tops]
 
 
 def _reader(representation: Representation, wanted: Wanted) -> _Reader:

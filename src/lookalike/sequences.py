@@ -61,6 +61,11 @@ class Sequences:
     columns: dict[str, NDArray[Any]]
     profile: tuple[NDArray[np.int64], NDArray[np.int32]]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Sent to another process of a cluster, the columns are opened there again, not sent."""
+        columns = {name: Column.of(array) for name, array in self.columns.items()}
+        return _opened, (self.as_of, self.offsets, columns, self.profile)
+
     @property
     def users(self) -> int:
         return len(self.offsets) - 1
@@ -119,6 +124,38 @@ class Sequences:
         kept = np.flatnonzero(keep)
         columns = {name: array[kept] for name, array in self.columns.items()}
         return Sequences(as_of, counts[self.offsets], columns, self.profile)
+
+
+@dataclass(frozen=True)
+class Column:
+    """Where a column of the arrays is: a file, or here."""
+
+    kind: np.dtype[Any]
+    length: int
+    file: str | None = None
+    array: NDArray[Any] | None = None
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> "Column":
+        if isinstance(array, np.memmap) and array.filename and array.offset == 0:
+            return cls(array.dtype, len(array), file=str(array.filename))
+        return cls(array.dtype, len(array), array=np.asarray(array))
+
+    def opened(self) -> NDArray[Any]:
+        if self.file is None:
+            assert self.array is not None
+            return self.array
+        whole = np.memmap(self.file, self.kind, "r")
+        return whole[: self.length]
+
+
+def _opened(
+    as_of: int,
+    offsets: NDArray[np.int64],
+    columns: dict[str, Column],
+    profile: tuple[NDArray[np.int64], NDArray[np.int32]],
+) -> Sequences:
+    return Sequences(as_of, offsets, {name: column.opened() for name, column in columns.items()}, profile)
 
 
 def build(
