@@ -81,6 +81,8 @@ JSON: dict[str, dict[str, str]] = {
         "advice": "the verdict in full: `expand`, `expand up to N`, `split` or `do not expand`",
         "up_to": "the largest list worth taking, where more was asked for; else null",
         "reasons": "the figures behind the verdict, as sentences",
+        "against": "those of the reasons that speak against a list",
+        "careful": "what may make the figures promise too much: single features that nearly define the seed",
         "size": "prospects asked for, as a count",
         "candidates": "people who could have been listed",
         "matched": "seed ids found in the log",
@@ -91,6 +93,7 @@ JSON: dict[str, dict[str, str]] = {
         "lift_low": "lower end of its band",
         "lift_high": "upper end of its band",
         "activity_lift": "the same when people are ranked by activity alone",
+        "backtest": "where the seed has moments: `cut`, `lift`, `low`, `high` on the seeds who came later, and `plain_lift`, that of figures that nothing of later has touched; else null",
         "prospects": "path of the list; null when none was written",
         "reasons_of_each": "path of why each is listed; null without `--reasons`",
         "evaluation": "path of all the figures",
@@ -121,7 +124,6 @@ CODES = [
         "the workspace is not ready: nothing ingested, nothing trained, damaged, in use, disk full",
     ),
     (errors.ExpansionError.exit_code, "the seed cannot, or by the verdict should not, be expanded"),
-    (errors.ExportError.exit_code, "a platform's file cannot be written"),
     (errors.INTERRUPTED, "interrupted (Ctrl-C)"),
 ]
 

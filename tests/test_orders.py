@@ -60,6 +60,21 @@ def test_somebody_better_than_the_whole_background_stays_in_front() -> None:
     assert found[1] > found[0] > order(columns).max()
 
 
+def test_leaders_who_tie_do_not_take_the_whole_head() -> None:
+    rng = np.random.default_rng(6)
+    people, kind = population(rng, 6_000)
+    scores = np.where(
+        kind == 0, np.minimum(rng.random(6_000), 0.7), rng.random(6_000)
+    )  # 30 % of the first kind are equal
+    columns = np.hstack([people, scores[:, None]])
+    groups = [people[kind == one][:60] for one in (0, 1)]
+    order = Balanced.of(lambda block: block[:, 6].astype(float), scores, (people, groups), np.arange(6))
+    rank = np.lexsort((rng.random(6_000), -order(columns)))
+    near = nearest(people, order.centres)
+    assert (near[rank[:300]] == 1).mean() > 0.9  # the tied stand where their middle does
+    assert 0.35 < (near[rank[:2_400]] == 1).mean() < 0.5  # all of the tied are in by now, a little early for some
+
+
 def test_centres_have_unit_length_and_the_nearest_is_the_most_alike() -> None:
     rng = np.random.default_rng(4)
     groups = [rng.normal(0, 1, (30, 5)) for _ in range(3)]

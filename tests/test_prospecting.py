@@ -152,7 +152,9 @@ def test_a_list_says_what_share_of_each_part_it_has_and_balance_keeps_the_seeds(
     assert farthest(kept) < farthest(plain)
     assert plain["diagnosis"]["gain_of_splitting"] is not None  # type: ignore[index]
     page = ready("report", "both")
-    assert "--balance keeps the seed's shares" in " ".join(page.out.split())
+    said = " ".join(page.out.split())
+    assert "Of the list" in said
+    assert "--balance" not in said  # it is balanced already
     message, _ = ready.refused(2, *words, "--balance", "--drop-features", "log_events")
     assert "--balance reads the user embedding" in message
 

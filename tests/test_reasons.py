@@ -36,8 +36,9 @@ def test_a_mark_is_what_the_seed_has_more_often_and_the_heaviest_comes_first() -
 
 
 def test_what_few_people_have_met_is_no_mark() -> None:
-    assert marks([20], [4], size=50, base=1_000).is_empty()
-    assert marks([20], [5], size=50, base=1_000).height == 1
+    assert marks([20], [24], size=50, base=5_000).is_empty()
+    assert marks([20], [25], size=50, base=5_000).height == 1
+    assert marks([25], [3], size=50, base=5_000).height == 1
     assert marks([4], [90], size=5, base=10_000).is_empty()
 
 

@@ -250,7 +250,7 @@ def full(evaluation: dict[str, Any]) -> dict[str, Any]:
     """An evaluation with all that a seed with moments and two sub-audiences has."""
     lifts = {
         "logistic": {"lift": 3.1, "low": 2.0, "high": 4.4},
-        "blind": {"lift": 2.2, "low": 1.3, "high": 3.4},
+        "plain": {"lift": 2.2, "low": 1.3, "high": 3.4},
         "activity": {"lift": 1.4, "low": 0.7, "high": 2.4},
     }
     evaluation["backtest"] = {"cut": "2011-09-01T00:00:00", "seeds": 120, "later": 64, "newcomers": 9, "share": 0.05}
@@ -286,14 +286,19 @@ def test_what_is_said_of_the_seed_and_its_parts(full: dict[str, Any]) -> None:
     for text in (visible(page(full)), printed(full)):
         said = " ".join(text.split())  # a fixed space is a space
         assert "95 % like part 1 (60 % of the seed), 5 % like part 2 (40 % of the seed)" in said
-        assert "Lists of their own find 12 % more of the hidden seed people than one of the same size." in said
+        assert (
+            "Lists of their own find 12 % more of the hidden seed people than one list of the same size; make one"
+            in said
+        )
         assert "7 ids of the seed match nobody: 4 would but for capitals" in said
         assert "3 seeds are ranked behind 95 % of the candidates when hidden: by chance it would be 8." in said
         assert "1,234" in said
         assert "word=tea" in said
         assert "The hold-out of today says 3.8 ×." in said
     full["diagnosis"] |= {"gain_of_splitting": -0.03, "splitting_is_sure": False}
-    assert f"find 3{NBSP}% fewer of the hidden seed people than one of the same size, which may be chance" in page(full)
+    assert f"find 3{NBSP}% fewer of the hidden seed people than one list of the same size; which may be chance" in page(
+        full
+    )
 
 
 def test_a_seed_that_is_better_split_says_so_first(full: dict[str, Any]) -> None:

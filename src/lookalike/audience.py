@@ -34,6 +34,12 @@ class Size:
         assert self.count is not None
         return self.count
 
+    def part(self, share: float) -> "Size":
+        """So much of it; `auto` stays what it is."""
+        if self.share is not None:
+            return Size(share=self.share * share)
+        return self if self.count is None else Size(count=max(1, round(self.count * share)))
+
     def __str__(self) -> str:
         if self.share is not None:
             return f"{self.share * 100:g}%"
@@ -52,7 +58,8 @@ def parse_size(text: str | int) -> Size:
     if digits.isdecimal() and int(digits) > 0:
         return Size(count=int(digits))
     raise SettingsError(
-        f"size {str(text)[:40]!r} is neither a count above 0, a share such as 5%, nor auto", "--size 500000"
+        f"size {str(text)[:40]!r} is neither a count above 0, a share such as 5%, nor auto",
+        "--size 500000, or --size 5%",
     )
 
 

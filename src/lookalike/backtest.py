@@ -4,8 +4,9 @@ The first of the seeds, by the moment each became one, are taken as the seed; ev
 last of them had become one; and the seeds that came later are what the list of that day has to find. A hold-out hides
 people of the same time; this asks what an advertiser asks, whether the list finds those who come next.
 
-The encoder and the prior were trained on the whole log, the time after the cut included. `blind`, a logistic scorer on
-the plain aggregates, was not: what it finds, nothing of later can have helped to find.
+The encoder and the prior were trained on the whole log, the time after the cut included; which scorer is tried was
+chosen on the whole seed; and what a table of users says of them is of today. `plain`, a logistic scorer on the figures
+of the events alone, reads none of that: what it finds, nothing of later can have helped to find.
 """
 
 from dataclasses import dataclass, replace
@@ -15,11 +16,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lookalike import embeddings, evaluation, expansion, leakage, moments
+from lookalike import embeddings, evaluation, expansion, leakage, moments, portrait
 from lookalike.diagnosis import FEWEST
 from lookalike.errors import ExpansionError
 from lookalike.evaluation import ACTIVITY, Doubt, Examples, Floats, Quantiles
 from lookalike.expansion import People
+from lookalike.features import ACTIVITY as ACTIVITY_COLUMNS
+from lookalike.features import CLOCK, MONEY
 from lookalike.moments import Past
 from lookalike.orders import Score
 from lookalike.scoring import fit_all
@@ -28,7 +31,7 @@ from lookalike.settings import ExpandSettings
 Rows = NDArray[np.int64]
 EARLIER = 0.7  # share of the seeds, in the order in which they became seeds, that are the backtest's seed
 FEWEST_LATER = 10
-BLIND = "blind"
+PLAIN = "plain"
 
 
 @dataclass(frozen=True)
@@ -48,26 +51,39 @@ def run(past: Past, people: People, known: Examples, scorer: str, settings: Expa
     """
     assert people.moment is not None
     dated = people.moment <= moments.seconds(past.cut.as_of)  # who never did what makes a seed has no moment
-    if not dated.any():
-        raise ExpansionError(
-            "all seeds became seeds after the log ends", "ingest what came since, or leave --backtest out"
-        )
-    cut = int(np.quantile(people.moment[dated], EARLIER, method="higher"))
+    cut = cut_of(people.moment[dated])
     before, after = dated & (people.moment < cut), dated & (people.moment >= cut)
     _check(int(before.sum()), int(after.sum()), cut)
     then = past.until(datetime.fromtimestamp(cut, UTC).replace(tzinfo=None))
-    taught, _ = moments.examples(then, _those(people, before), known, settings)
-    crowd, later, there = _universe(then, people, (people.seed[before], people.seed[after]), settings)
-    _check(taught.seeds, len(later), cut)
     rng = np.random.default_rng([settings.random_seed, 31])
-    candidates = max(len(crowd), round(there * (past.representation.users - len(people.suppressed) - taught.seeds)))
+    users = past.representation.users
+    everybody = expansion.draw_background(users, people.suppressed, settings.background, settings.random_seed)
+    fitted = rng.random(len(everybody)) < 0.5  # who was fitted on does not stand for the candidates
+    taught, _ = moments.examples(then, _those(people, before), known, settings, everybody[fitted])
+    if known.group is not None:
+        taught = replace(taught, group=_grouped(taught, int(known.group.max()) + 1))
+    after_cut = expansion.draw(people.seed[after], settings.background, settings.random_seed)
+    strangers = np.setdiff1d(everybody[~fitted], people.seed[before | after])
+    crowd, later, there = _universe(then, strangers, after_cut)
+    _check(taught.seeds, len(later), cut)
+    candidates = max(len(crowd), round(there * (users - len(people.suppressed) - taught.seeds)))
     chance = rng.random(len(later))
     quantiles = {
         name: evaluation.places(score(later), score(crowd), candidates, chance)[None]
-        for name, score in _scores(taught, scorer, rng).items()
+        for name, score in _scores(past, taught, scorer, rng).items()
     }
-    newcomers = int(after.sum()) - len(later) if int(after.sum()) <= settings.background else 0
-    return Backtest(then.cut.as_of, taught.seeds, newcomers, candidates, quantiles, _doubt(len(crowd), candidates))
+    return Backtest(
+        then.cut.as_of, taught.seeds, len(after_cut) - len(later), candidates, quantiles, _doubt(len(crowd), candidates)
+    )
+
+
+def cut_of(moment: Rows) -> int:
+    """The moment before which the earlier seeds became seeds. Raises ExpansionError where there is no moment."""
+    if not len(moment):
+        raise ExpansionError(
+            "all seeds became seeds after the log ends", "ingest what came since, or leave --backtest out"
+        )
+    return int(np.quantile(moment, EARLIER, method="higher"))
 
 
 def _those(people: People, kept: NDArray[np.bool_]) -> People:
@@ -85,32 +101,39 @@ def _check(before: int, after: int, cut: int) -> None:
         )
 
 
-def _universe(
-    then: Past, people: People, seeds: tuple[Rows, Rows], settings: ExpandSettings
-) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
-    """A crowd and the later seeds as they were at the cut, each [n, W], and the share of everybody who was there."""
-    earlier, later = seeds
-    drawn = expansion.draw_background(
-        then.representation.users, people.suppressed, settings.background, settings.random_seed
-    )
-    others = np.setdiff1d(drawn, np.union1d(earlier, later))
-    later = expansion.draw(later, settings.background, settings.random_seed)
-    rows = np.concatenate([others, later])
-    ids = embeddings.user_ids(then.representation, rows)
-    moment = np.full(len(rows), moments.seconds(then.cut.as_of))
+def _grouped(taught: Examples, count: int) -> Rows:
+    """The seeds in as many clusters as the whole seed has parts."""
+    vectors = np.ascontiguousarray(taught.seed[:, taught.space.columns(("sequence",))], np.float32)
+    return portrait.clustered(vectors, vectors, count, 1)
+
+
+def _universe(then: Past, strangers: Rows, later: Rows) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
+    """Strangers and the later seeds as they were at the cut, each [n, W], and the share of strangers who were there."""
+    ids = embeddings.user_ids(then.representation, np.concatenate([strangers, later]))
+    moment = np.full(len(ids), moments.seconds(then.cut.as_of))
     vectors, had = then.vectors(pl.DataFrame({"user_id": ids, "moment": moment}))
-    first, rest = slice(0, len(others)), slice(len(others), None)
-    return vectors[first][had[first]], vectors[rest][had[rest]], float(had[first].mean()) if len(others) else 0.0
+    first, rest = slice(0, len(strangers)), slice(len(strangers), None)
+    there = float(had[first].mean()) if len(strangers) else 0.0
+    return vectors[first][had[first]], vectors[rest][had[rest]], there
 
 
-def _scores(taught: Examples, scorer: str, rng: np.random.Generator) -> dict[str, Score]:
-    """The scorer, the centroid where there is one, activity alone, and what has not seen what came later."""
+def _scores(past: Past, taught: Examples, scorer: str, rng: np.random.Generator) -> dict[str, Score]:
+    """The scorer, the centroid where there is one, activity alone, and what reads nothing that came later."""
     names = tuple(name for name in taught.space.names if name in ("centroid", scorer))
     scores = fit_all(names, taught.space, taught.taught, rng)
-    blind = leakage.without(taught.space, np.zeros(0, np.int64))
-    scores[BLIND] = fit_all(("logistic",), blind, taught.taught, rng)["logistic"]
+    of_events = leakage.without(taught.space, _profile(past))
+    alone = replace(taught, group=None).taught
+    scores[PLAIN] = fit_all(("logistic",), of_events, alone, rng)["logistic"]
     scores[ACTIVITY] = lambda block: block[:, taught.activity].astype(np.float64)
     return scores
+
+
+def _profile(past: Past) -> Rows:
+    """The columns of what the table of users says: it has no time, and may say who became a seed."""
+    aggregates = past.run.config["aggregates"]
+    codes = sum(aggregates["codes"].values())
+    first = past.representation.spans["aggregates"][0] + len((*ACTIVITY_COLUMNS, *MONEY, *CLOCK)) + codes
+    return np.arange(first, first + aggregates["profile"])
 
 
 def _doubt(crowd: int, candidates: int) -> Doubt:

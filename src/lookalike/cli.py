@@ -216,7 +216,8 @@ def expand(
         list[str] | None, typer.Option(metavar="NAME", help="Audience whose people are not to be listed again; repeat.")
     ] = None,
     split: Annotated[
-        bool, typer.Option("--split", help="A list for each sub-audience of the seed: NAME-1, NAME-2, …")
+        bool,
+        typer.Option("--split", help="A list for each sub-audience of the seed, NAME-1, NAME-2, …; --size is of all."),
     ] = False,
     balance: Annotated[
         bool, typer.Option("--balance", help="Keep the shares that the seed's sub-audiences have in the list.")
@@ -231,7 +232,9 @@ def expand(
     min_lift: Annotated[
         float | None, typer.Option(help="Lift that the last half of an auto size must surely have; 1 if not given.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write the list against the verdict.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write the list against the verdict; measure fewer than 25 seeds.")
+    ] = False,
 ) -> None:
     """Rank everybody by likeness to a seed and write the list, with how good it is on held-out people.
 
@@ -253,9 +256,13 @@ def expand(
     done = prospecting.expand(edge().workspace, wanted, settings, how, console)
     several = split or len(wanted) > 1
     console.result({"audiences": done} if several else done[0], *(row for one in done for row in tables.of_expand(one)))
-    if all(one["prospects"] is None for one in done):
+    written = [one["name"] for one in done if one["prospects"]]
+    if not written:
         raise prospecting.refused(done[0])
-    console.note(f"next: lookalike report {done[0]['name']}")
+    for one in done:
+        if one["prospects"] is None:
+            console.note(f"warning: {prospecting.refused(one).message} ({one['name']}: no list was written)")
+    console.note(f"next: {', '.join(f'lookalike report {name}' for name in written)}")
 
 
 @app.command()

@@ -52,22 +52,23 @@ FROM deeds {join} WHERE {label} IS NOT NULL GROUP BY ALL ORDER BY title, audienc
 
 # the items somebody met, with the attributes of each; `attribute` is empty for the item itself
 _MET = """
-SELECT DISTINCT w.*, '' AS attribute, e.item_id AS value FROM events e JOIN wanted w USING (user_id)
-WHERE e.ts < ? AND e.item_id IS NOT NULL
+SELECT DISTINCT w.* EXCLUDE (until), '' AS attribute, e.item_id AS value FROM events e JOIN wanted w USING (user_id)
+WHERE e.ts < w.until AND e.item_id IS NOT NULL
 UNION
-SELECT DISTINCT w.*, a.attribute, a.value FROM events e JOIN wanted w USING (user_id) JOIN item_attributes a USING (item_id)
-WHERE e.ts < ?"""
+SELECT DISTINCT w.* EXCLUDE (until), a.attribute, a.value FROM events e JOIN wanted w USING (user_id)
+    JOIN item_attributes a USING (item_id)
+WHERE e.ts < w.until"""
 
 
 def met_by_cluster(store: Store, seed: pl.DataFrame, base: pl.DataFrame, cut: Cut) -> pl.DataFrame:
     """How many people of each part of a seed, and of everybody, have met each item and attribute before the cut.
 
-    `seed` holds `user_id` and `cluster`, `base` a sample of everybody's `user_id`. Gives `cluster`, `attribute` (empty for
+    `seed` holds `user_id`, `cluster` and `until`, the moment up to which they are looked at, `base` a sample of everybody's
+    `user_id`. Gives `cluster`, `attribute` (empty for
     items), `value`, `label`, `inside`, `everybody`.
     """
-    wanted = pl.concat(
-        [seed.select("user_id", pl.col("cluster").cast(pl.Int64)), base.select("user_id", cluster=pl.lit(-1, pl.Int64))]
-    )
+    everybody = base.select("user_id", cluster=pl.lit(-1, pl.Int64), until=pl.lit(cut.as_of, pl.Datetime("us")))
+    wanted = pl.concat([seed.select("user_id", "cluster", pl.col("until").cast(pl.Datetime("us"))), everybody])
     with store.registered(wanted=wanted):
         return store.frame(
             f"""WITH met AS ({_MET}),
@@ -76,24 +77,24 @@ def met_by_cluster(store: Store, seed: pl.DataFrame, base: pl.DataFrame, cut: Cu
                    CASE WHEN c.attribute = '' THEN 'item ' || coalesce(i.title, c.value)
                         ELSE c.attribute || ' ' || c.value END AS label
             FROM counted c LEFT JOIN counted b ON b.cluster = -1 AND b.attribute = c.attribute AND b.value = c.value
-            LEFT JOIN items i ON c.attribute = '' AND i.item_id = c.value WHERE c.cluster >= 0""",
-            cut.as_of,
-            cut.as_of,
+            LEFT JOIN items i ON c.attribute = '' AND i.item_id = c.value WHERE c.cluster >= 0"""
         )
 
 
 def shared_marks(store: Store, prospects: pl.DataFrame, marks: pl.DataFrame, cut: Cut, most: int) -> pl.DataFrame:
     """`user_id` and `shared`: the labels of the heaviest marks of a prospect's own part that they have met, most first.
 
+    Attributes are named only where they share no item: most are words of the items.
+
     `prospects` holds `user_id` and `cluster`; `marks` `cluster`, `attribute`, `value`, `label` and `weight`.
     """
-    with store.registered(wanted=prospects.select("user_id", "cluster"), marks=marks):
+    wanted = prospects.select("user_id", "cluster", until=pl.lit(cut.as_of, pl.Datetime("us")))
+    with store.registered(wanted=wanted, marks=marks):
         return store.frame(
             f"""WITH met AS ({_MET}),
             heaviest AS (SELECT user_id, label, weight FROM met JOIN marks USING (cluster, attribute, value)
-                QUALIFY row_number() OVER (PARTITION BY user_id ORDER BY weight DESC, label) <= ?)
+                QUALIFY row_number() OVER (PARTITION BY user_id ORDER BY attribute <> '', weight DESC, label) <= ?
+                    AND (attribute <> '') = min(attribute <> '') OVER (PARTITION BY user_id))
             SELECT user_id, string_agg(label, '; ' ORDER BY weight DESC, label) AS shared FROM heaviest GROUP BY user_id""",
-            cut.as_of,
-            cut.as_of,
             most,
         )

@@ -38,15 +38,12 @@ class SeedFacts:
 
 
 def match_seed(
-    representation: Representation, ids: pl.DataFrame, suppressed: NDArray[np.int64], file: Path, force: bool = False
+    representation: Representation, ids: pl.DataFrame, suppressed: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], SeedFacts]:
-    """The seed's rows, ascending, and its figures. Raises ExpansionError when they are too few, or everybody.
-
-    With `force` a few people are let through, to be measured.
-    """
+    """The seed's rows, ascending, and its figures."""
     distinct = ids.unique()
     rows = embeddings.match(representation, distinct)
-    facts = SeedFacts(
+    return rows, SeedFacts(
         given=len(ids),
         distinct=len(distinct),
         duplicates=len(ids) - len(distinct),
@@ -55,19 +52,24 @@ def match_seed(
         suppressed=int(np.isin(rows, suppressed, assume_unique=True).sum()),
         match_rate=len(rows) / max(1, len(distinct)),
     )
+
+
+def check_seed(facts: SeedFacts, users: int, file: Path, force: bool = False) -> None:
+    """Raises ExpansionError when the seed is too few, or everybody. With `force` a few are let through, to be measured."""
     said = f"{file}: {facts.matched:,} of {facts.distinct:,} ids match a known user ({facts.match_rate:.2%})"
+    why = "; ".join(_unmatched(facts))
     if not facts.matched:
-        raise ExpansionError(said, "ids are compared exactly; check that the seed uses the log's user ids")
+        raise ExpansionError(said, why or "ids are compared exactly; check that the seed uses the log's user ids")
     if facts.matched < MIN_SEED or (facts.matched < FEWEST and not force):
         able = facts.matched >= MIN_SEED
         raise ExpansionError(
             f"{said}; fewer than {FEWEST} are no ground for a list" + ("" if able else ", nor can they be measured"),
-            ("--force measures them all the same, without a list; " if able else "")
+            why
+            or ("--force measures them all the same, without a list; " if able else "")
             + "give a larger seed; from 100 users on the figures say much",
         )
-    if facts.matched == representation.users:
+    if facts.matched == users:
         raise ExpansionError(f"{said}: every user is a seed, nobody is left to rank", "give the users you want more of")
-    return rows, facts
 
 
 def with_reasons(
@@ -102,6 +104,13 @@ def warnings_of(facts: SeedFacts, given: int, suppressed: int) -> list[str]:
             f"{facts.unmatched:,} of {facts.distinct:,} seed ids are no known users: "
             f"the list is made from the other {facts.matched:,}"
         )
+    found += _unmatched(facts)
+    return found
+
+
+def _unmatched(facts: SeedFacts) -> list[str]:
+    """Why ids match nobody, as far as that can be told."""
+    found = []
     if facts.spelled_otherwise:
         found.append(
             f"{facts.spelled_otherwise:,} of the seed ids that match nobody would but for capitals, blanks or zeros in "
@@ -140,24 +149,30 @@ def droppable(representation: Representation, names: tuple[str, ...]) -> tuple[s
 def findings(found: dict[str, Any], seeds: int) -> list[str]:
     """What of a diagnosis an analyst must not miss, one sentence each."""
     said = []
-    if leaks := found["leaks"]:
-        named = ", ".join(
-            f"{leak['column']} ({leak['seed']:.0%} of the seed, {leak['others']:.1%} of others)" for leak in leaks[:3]
-        )
-        flags = " ".join(f"--drop-features '{leak['column']}'" for leak in leaks[:3])
-        count = "1 feature nearly defines" if len(leaks) == 1 else f"{len(leaks):,} features nearly define"
-        said.append(
-            f"{count} the seed: {named}; if they are what made people seeds, the list finds "
-            f"who is one already; lift without them and the user embedding is {found['lift_without']:.2f}: {flags}"
-        )
-    if groups := found["groups"]:
+    if (groups := found["groups"]) and found["splitting_is_sure"]:
         shares = ", ".join(f"{group['share']:.0%}" for group in groups)
-        said.append(f"the seed is {len(groups)} audiences ({shares}): --split makes a list of each")
+        said.append(
+            f"the seed is {len(groups)} audiences ({shares}), and lists of their own find more: --split makes them"
+        )
     if found["often"] > max(2, MOST_OFTEN * seeds):
         said.append(
             f"{found['often']:,} of {seeds:,} seeds do more a day than 99.9 % of everybody: bots or staff, most likely"
         )
     return said
+
+
+def careful(found: dict[str, Any]) -> str:
+    """What to think of a lift where single features nearly define the seed."""
+    leaks = found["leaks"]
+    named = ", ".join(
+        f"{leak['column']} ({leak['seed']:.0%} of it, {leak['others']:.1%} of others)" for leak in leaks[:3]
+    )
+    flags = " ".join(f"--drop-features '{leak['column']}'" for leak in leaks[:3])
+    one = "one feature alone nearly picks out" if len(leaks) == 1 else f"{len(leaks):,} features each nearly pick out"
+    return (
+        f"careful: {one} the seed: {named}. If that is how these people became seeds, expect the lift of "
+        f"{found['lift_without']:.2f} that is left without it and the user embedding, and expand with {flags}"
+    )
 
 
 LEFT_BEHIND = 0.5

@@ -4,8 +4,7 @@
     ├── SettingsError       2   a flag, a settings file or an audience definition is wrong (as Typer's usage errors)
     ├── DataError           3   a file that was given cannot be used
     ├── StateError          4   the workspace is not ready: nothing ingested, nothing trained, damaged, in use
-    ├── ExpansionError      5   the seed cannot, or by the verdict should not, be expanded
-    └── ExportError         6   a platform's file cannot be written
+    └── ExpansionError      5   the seed cannot, or by the verdict should not, be expanded
 
 An interrupt ends with 130. Anything else is a bug and ends with 1.
 """
@@ -36,10 +35,6 @@ class StateError(LookalikeError):
 
 class ExpansionError(LookalikeError):
     exit_code = 5
-
-
-class ExportError(LookalikeError):
-    exit_code = 6
 
 
 INTERRUPTED = 130

@@ -8,7 +8,7 @@ the share of the candidates ranked before it, and every figure follows from thos
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -48,10 +48,11 @@ class Examples:
     activity: int  # the column that holds the log count of events
     taken: int = 0  # candidates who are not to be listed, because they are on another list
     group: NDArray[np.int64] | None = None  # [M]: the sub-audience of each seed, where the list is to keep their shares
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # [M]: who the seeds are
 
     @property
     def taught(self) -> Taught:
-        return Taught(self.seed, self.background, self.weight, self.against, self.group, self.seed_of < 0)
+        return Taught(self.seed, self.background, self.weight, self.against, self.group, self.seed_of)
 
     @property
     def seeds(self) -> int:
@@ -64,7 +65,8 @@ class Examples:
         stays = (self.seed_of < 0) | (place[self.seed_of] >= 0)
         seed_of = np.where(self.seed_of < 0, -1, place[self.seed_of])[stays]
         group = None if self.group is None else self.group[kept]
-        some = replace(self, seed=self.seed[kept], weight=self.weight[kept], group=group)
+        rows = self.rows[kept] if len(self.rows) else self.rows
+        some = replace(self, seed=self.seed[kept], weight=self.weight[kept], group=group, rows=rows)
         return replace(some, background=self.background[stays], seed_of=seed_of)
 
     def doubt(self, folds: int) -> "Doubt":
@@ -163,8 +165,7 @@ def _held_out(
 ) -> dict[str, Floats]:
     """Fits without one fold and gives each method's places of that fold's seeds."""
     held, apart = split.seed == fold, split.background == fold
-    crowd = {"background": examples.background[~apart], "others": examples.seed_of[~apart] < 0}
-    taught = replace(examples.taught.part(~held), **crowd)
+    taught = examples.taught.part(~held, ~apart)
     fitted = fit_all(names, examples.space, taught, rng)
     fitted[ACTIVITY] = lambda block: block[:, examples.activity].astype(np.float64)
     pool = examples.background[apart & (examples.seed_of < 0)]
@@ -226,8 +227,12 @@ def _binomial(hits: float, trials: float, confidence: float) -> Band:
 
 
 def shares(candidates: int, asked: float | None) -> list[float]:
-    """The sizes of a curve as shares of the candidates: the usual ones of at least one user, and the one asked for."""
-    usual = {share for share in GRID if share * candidates >= 1}
+    """The sizes of a curve as shares of the candidates: the usual ones of at least one user, and the one asked for.
+
+    Of shares that are the same number of users only the first is one.
+    """
+    counts = {round(share * candidates): share for share in reversed(GRID) if share * candidates >= 1}
+    usual = set(counts.values())
     if asked is None:
         return sorted(usual)
     return sorted({share for share in usual if abs(share / asked - 1) > 0.02} | {asked})

@@ -148,6 +148,7 @@ def examples(
         taken=len(np.setdiff1d(people.taken, listed)),
         space=_space(representation, people.dropped, prior),
         activity=representation.column("log_events"),
+        rows=taught,
     )
 
 

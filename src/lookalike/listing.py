@@ -124,26 +124,31 @@ def shares(place: Place, made: Listed, known: Examples, seen: Portrait) -> list[
 # --- why each of them is on it ---------------------------------------------------------------------------------------
 
 
-def with_reasons(place: Place, made: Listed, people: People) -> tuple[Listed, list[Result]]:
-    """The list with a line of reasons for each, and the parts of the seed that the lines speak of."""
+def with_reasons(place: Place, made: Listed, known: Examples, people: People) -> tuple[Listed, list[Result]]:
+    """The list with a line of reasons for each, and the parts of the seed that the lines speak of.
+
+    Of a seed with moments only what was before them is looked at.
+    """
     representation, settings = place.representation, place.settings
-    seed = expansion.draw(people.seed, settings.background, settings.random_seed)
-    vectors = representation.gather(seed)
-    parts = reasons.clusters(vectors[:, representation.columns("sequence")])
+    parts = reasons.clusters(known.seed[:, representation.columns("sequence")].astype(np.float32))
     near = reasons.nearest_of(representation, made.rows, parts.centres)
     base = expansion.draw_background(representation.users, people.suppressed, settings.background, settings.random_seed)
+    until = np.full(len(known.rows), np.datetime64(place.cut.as_of, "us"))
+    if people.moment is not None:
+        moment = people.moment[np.searchsorted(people.seed, known.rows)]
+        until = np.minimum(until, moment.astype("datetime64[s]").astype("datetime64[us]"))
     groups = (
-        pl.DataFrame({"user_id": embeddings.user_ids(representation, seed), "cluster": parts.of}),
+        pl.DataFrame({"user_id": embeddings.user_ids(representation, known.rows), "cluster": parts.of, "until": until}),
         made.frame.select("user_id", cluster=pl.Series(near)),
         pl.DataFrame({"user_id": embeddings.user_ids(representation, base)}),
     )
     with place.talk.progress("looking for reasons"), store.opened_in(place.workspace, read_only=True) as opened:
-        shared = reasons.shared(opened, groups, place.cut, settings.min_cell)
+        shared = reasons.shared(opened, groups, place.cut, settings.min_cell, people.dropped)
     lines = made.frame.select("rank", "user_id", cluster=pl.Series(near + 1)).join(
         shared, on="user_id", how="left", maintain_order="left"
     )
     names, first = representation.manifest["columns"]["aggregates"], representation.spans["aggregates"][0]
-    had = vectors[:, first : first + len(names)]
+    had = known.seed[:, first : first + len(names)]
     described = [
         {
             "cluster": one + 1,

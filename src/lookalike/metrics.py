@@ -39,6 +39,19 @@ def lift(quantiles: Floats, share: float, weight: Floats | None = None) -> float
     return recall(quantiles, share, weight) / share
 
 
+ABOUT = (0.5, 0.71, 1, 1.41, 2)
+
+
+def lifts(quantiles: Floats, share: float, part: float = 1.0) -> Floats:
+    """What each seed adds to lift, [M], over sizes from half to twice this one: at one size there is only a handful of hits.
+
+    Found within `part` of each size, it counts as found.
+    """
+    about = [min(1.0, share * factor) for factor in ABOUT]
+    found: Floats = np.mean([(quantiles < part * size) / size for size in about], axis=(0, 1))
+    return found
+
+
 def auc(quantiles: Floats) -> float:
     """Chance that a held-out seed is ranked before a random candidate. 0.5 is chance."""
     return float(1 - np.mean(quantiles))

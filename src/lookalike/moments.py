@@ -22,7 +22,7 @@ from lookalike.diagnosis import MIN_SEED
 from lookalike.embeddings import BLOCKS, Representation
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.evaluation import Examples
-from lookalike.expansion import People
+from lookalike.expansion import People, Rows
 from lookalike.runs import Run
 from lookalike.sequences import SECONDS_PER_DAY, Sequences
 from lookalike.settings import ExpandSettings
@@ -90,19 +90,23 @@ class Past:
         return vectors, had
 
 
-def examples(past: Past, people: People, known: Examples, settings: ExpandSettings) -> tuple[Examples, int]:
+def examples(
+    past: Past, people: People, known: Examples, settings: ExpandSettings, crowd_of: Rows | None = None
+) -> tuple[Examples, int]:
     """What `expansion.examples` gave, with everybody as they were; and how many seeds had done nothing before.
 
-    Raises ExpansionError when hardly any seed is left.
+    `crowd_of` are the rows that the background is taken from, a sample of everybody eligible if not given. Raises
+    ExpansionError when hardly any seed is left.
     """
     representation = past.representation
     assert people.moment is not None
     taught = expansion.draw(people.seed, settings.background, settings.random_seed)
     moment = people.moment[np.searchsorted(people.seed, taught)]
-    drawn = expansion.draw_background(
-        representation.users, people.suppressed, settings.background, settings.random_seed
-    )
-    others = np.setdiff1d(drawn, people.seed)
+    if crowd_of is None:
+        crowd_of = expansion.draw_background(
+            representation.users, people.suppressed, settings.background, settings.random_seed
+        )
+    others = np.setdiff1d(crowd_of, people.seed)
     against = expansion.draw(people.against, settings.background, settings.random_seed)
     rng = np.random.default_rng([settings.random_seed, 23])
     rows = np.concatenate([taught, others, against])
@@ -119,7 +123,10 @@ def examples(past: Past, people: People, known: Examples, settings: ExpandSettin
     (seeds, crowd, away), (seed, background, rest) = np.split(had, ends), np.split(vectors, ends)
     if seeds.sum() < MIN_SEED or crowd.sum() < LEAST_CROWD:
         who = f"{int(seeds.sum())} seeds and {int(crowd.sum()):,} others"
-        raise ExpansionError(f"only {who} had done anything before their moment", "later moments, or a seed without ts")
+        raise ExpansionError(
+            f"only {who} had done anything before their moment",
+            f"{MIN_SEED} seeds and {LEAST_CROWD} others are the least: later moments, or none",
+        )
     value = people.value if people.value is not None else np.ones(len(people.seed))
     then = replace(
         known,
@@ -129,6 +136,7 @@ def examples(past: Past, people: People, known: Examples, settings: ExpandSettin
         background=background[crowd],
         seed_of=np.full(int(crowd.sum()), -1),
         group=None,
+        rows=taught[seeds],
     )
     return then, int((~seeds).sum())
 

@@ -33,14 +33,24 @@ class RankAverage:
         return cls(members, tuple(np.quantile(member(background), places) for member in members), weights)
 
     def __call__(self, block: Matrix) -> Scores:
-        places = [_place(member(block), knots) for member, knots in zip(self.members, self.knots, strict=True)]
+        places = [
+            _place(member(block), knots, np.linspace(0, 1, len(knots)))
+            for member, knots in zip(self.members, self.knots, strict=True)
+        ]
         return cast(Scores, np.average(places, axis=0, weights=self.weights))
 
 
-def _place(scores: Scores, knots: Scores) -> Scores:
+def _place(scores: Scores, knots: Scores, places: Scores) -> Scores:
+    """Where scores stand among the knots, whose places are known; beyond the ends the place goes on growing."""
     spread = max(float(knots[-1] - knots[0]), 1e-12)
     beyond = np.maximum(scores - knots[-1], 0) + np.minimum(scores - knots[0], 0)
-    return cast(Scores, np.interp(scores, knots, np.linspace(0, 1, len(knots))) + beyond / spread)
+    return cast(Scores, np.interp(scores, knots, places) + beyond / spread)
+
+
+def _middles(scores: Scores) -> tuple[Scores, Scores]:
+    """The different scores, ascending, and the middle place, from 0 to 1, of those who have each."""
+    knots, counts = np.unique(scores, return_counts=True)
+    return knots, (np.cumsum(counts) - counts / 2) / len(scores)
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,7 @@ class Balanced:
     score: Score
     columns: NDArray[np.int64]  # of the vectors
     centres: Scores  # [G, D]
-    knots: tuple[Scores, ...]  # of each sub-audience, the scores of its people in the background, ascending
+    knots: tuple[tuple[Scores, Scores], ...]  # of each sub-audience, its crowd's scores, ascending, and their places
     factor: Scores  # [G]
 
     @classmethod
@@ -66,7 +76,7 @@ class Balanced:
         centres = centres_of(groups)
         near = nearest(background, centres)
         crowd = np.bincount(near, minlength=len(groups)) + 1
-        knots = tuple(np.sort(scores[near == one] if crowd[one] > 2 else scores) for one in range(len(groups)))
+        knots = tuple(_middles(scores[near == one] if crowd[one] > 2 else scores) for one in range(len(groups)))
         sizes = np.array([len(group) for group in groups])
         return cls(score, columns, centres, knots, crowd / crowd.sum() / (sizes / sizes.sum()))
 
@@ -74,7 +84,7 @@ class Balanced:
         near, scores = nearest(block[:, self.columns], self.centres), self.score(block)
         found = np.empty(len(block))
         for one, knots in enumerate(self.knots):
-            found[near == one] = self.factor[one] * (_place(scores[near == one], knots) - 1)
+            found[near == one] = self.factor[one] * (_place(scores[near == one], *knots) - 1)
         return found
 
 

@@ -8,7 +8,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike import evaluation
+from lookalike import evaluation, metrics
 from lookalike.evaluation import Examples
 from lookalike.orders import centres_of
 from lookalike.settings import ExpandSettings
@@ -20,7 +20,6 @@ STABLE = 0.8  # adjusted Rand index of two clusterings made from different halve
 APART = 1.15  # how much farther apart two of the whole seed are than two of a cluster; 1.09 in random seeds
 DRAWS = 8
 OFTEN = 0.999  # events a day above this share of everybody's
-ABOUT = (0.5, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -172,8 +171,7 @@ def gain_of_splitting(
 
     def lifts(kept: Rows, part: float) -> NDArray[np.float64]:
         found = evaluation.hold_out(examples.only(kept), (scorer,), once, lambda done: None)[scorer]
-        at = [min(1.0, share * by) for by in ABOUT]
-        return np.mean([(found < part * one) / one for one in at], axis=(0, 1))  # type: ignore[no-any-return]
+        return metrics.lifts(found, share, part)
 
     apart = np.empty(examples.seeds)
     for group, part in enumerate(part_of):
@@ -199,9 +197,7 @@ def gain_of_doubling(
     every = np.random.default_rng([settings.random_seed, 22]).permutation(examples.seeds)
 
     def lifts(kept: Rows) -> NDArray[np.float64]:
-        found = evaluation.hold_out(examples.only(kept), (scorer,), once, on_fold)[scorer]
-        at = [min(1.0, share * by) for by in ABOUT]
-        return np.mean([(found < one) / one for one in at], axis=(0, 1))  # type: ignore[no-any-return]
+        return metrics.lifts(evaluation.hold_out(examples.only(kept), (scorer,), once, on_fold)[scorer], share)
 
     half = np.empty(examples.seeds)
     for part in np.array_split(every, 2):

@@ -28,7 +28,7 @@ from lookalike.embeddings import Representation
 from lookalike.engine import Engine
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.evaluation import Examples
-from lookalike.expansion import Choice
+from lookalike.expansion import Choice, Rows
 from lookalike.linear import IN_RUN, Prior
 from lookalike.listing import Listed, Place
 from lookalike.portrait import Portrait
@@ -38,6 +38,7 @@ from lookalike.seeding import Read
 from lookalike.settings import ExpandSettings
 from lookalike.store import Cut
 from lookalike.talk import Talk
+from lookalike.verdicts import Verdict
 from lookalike.workspace import Workspace, read_json, sha256
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class How:
     """What was asked for besides the audience itself."""
 
     force: bool = False  # write the list against the verdict
-    split: bool = False  # a list for each sub-audience of the seed
+    split: bool = False  # a list for each sub-audience of the seed, together as long as was asked for
     backtest: bool = False  # refuse where none can be made
     engine: Engine | None = None  # what ranks the shards; this process if not given
 
@@ -96,26 +97,32 @@ def _read(space: _Space, audience: Audience) -> list[tuple[Audience, Read]]:
 
 def _parts(space: _Space, audience: Audience, read: Read) -> list[tuple[Audience, Read]]:
     """The seed's sub-audiences as audiences of their own; nobody of the whole seed is listed in any."""
-    seed, settings = read.people.seed, space.place.settings
-    known = expansion.examples(space.place.representation, read.people, settings, space.prior)
-    taught = expansion.draw(seed, settings.background, settings.random_seed)
+    with _past(space, read) as past:
+        known = _examples(space, past, replace(read, warnings=[]))
     groups = _portrait(space.place, known).group_of
     if not groups.any():
-        raise ExpansionError("the seed is one audience: no part of it stands apart", "leave --split out")
-    parts = []
-    for group in range(int(groups.max()) + 1):
-        kept = taught[groups == group]
-        at = np.searchsorted(seed, kept)
-        value = None if read.people.value is None else read.people.value[at]
-        moment = None if read.people.moment is None else read.people.moment[at]
-        others = np.setdiff1d(seed, kept)
-        people = replace(
-            read.people, seed=kept, value=value, moment=moment, taken=np.union1d(read.people.taken, others)
+        raise ExpansionError(
+            "the seed is one audience: cut in two, it does not come apart in the same way twice",
+            "leave --split out; groups that you know yourself are seeds of their own",
         )
-        facts = read.seed_facts | {"group": group + 1, "groups": int(groups.max()) + 1}
-        one = replace(audience, name=f"{audience.name}-{group + 1}")
-        parts.append((one, replace(read, people=people, seed_facts=facts, warnings=list(read.warnings))))
-    return parts
+    count = int(groups.max()) + 1
+    return [_part(audience, read, known.rows[groups == group], (group + 1, count)) for group in range(count)]
+
+
+def _part(audience: Audience, read: Read, kept: Rows, which: tuple[int, int]) -> tuple[Audience, Read]:
+    """One part of a seed as an audience of its own, with its share of the list."""
+    people = read.people
+    at = np.searchsorted(people.seed, kept)
+    value = None if people.value is None else people.value[at]
+    moment = None if people.moment is None else people.moment[at]
+    # the others are left out of the background too: they are no strangers to this part, and nobody it may find
+    apart = np.union1d(people.suppressed, np.setdiff1d(people.seed, kept))
+    some = replace(people, seed=kept, value=value, moment=moment, suppressed=apart)
+    facts = read.seed_facts | {"group": which[0], "groups": which[1]}
+    size = audience.size.part(len(kept) / len(people.seed))
+    # a name that was typed was not that of a part: it replaces no other seed's list
+    one = replace(audience, name=f"{audience.name}-{which[0]}", size=size, named=False)
+    return one, replace(read, people=some, seed_facts=facts, warnings=list(read.warnings))
 
 
 def _check_names(workspace: Workspace, asked: list[Audience]) -> None:
@@ -169,18 +176,27 @@ def _measured(space: _Space, audience: Audience, read: Read) -> _Measured:
             choice = expansion.decide(known, audience.scorer, asked, settings, step)
         tested = _backtest(past, read, known, choice, space)
     looked = _diagnosed(place, known, seen, choice)
-    if choice.verdict.expand and looked["splitting_is_sure"]:
-        choice = replace(choice, verdict=replace(choice.verdict, parts=len(seen.groups)))
+    choice = replace(choice, verdict=_amended(choice.verdict, looked, seen))
     found = records.evaluation_record(audience, settings, place.representation, known, choice)
     found |= {"diagnosis": looked, "backtest": tested, "created": now(), "suppression": read.suppression}
     found |= {"seed": read.seed_facts | {"used": known.seeds, "effective": expansion.effective(known.weight)}}
     read.warn(diagnosis.findings(looked, known.seeds) + _of_taken(known), place.talk)
-    found["verdict"]["forced"] = space.how.force and not choice.verdict.expand
     wanted = None
     if (choice.verdict.expand or space.how.force) and known.seeds >= diagnosis.FEWEST:
         score = expansion.fit(known, choice.scorer, settings)
         wanted = Wanted(score, choice.size, read.people.left_out)
+    found["verdict"]["forced"] = wanted is not None and not choice.verdict.expand
+    found["balanced"] = known.group is not None
     return _Measured(audience, read, replace(known, background=known.background[:0]), choice, seen, found, wanted)
+
+
+def _amended(verdict: Verdict, looked: Result, seen: Portrait) -> Verdict:
+    """The verdict with what the look at the seed adds to it."""
+    if looked["leaks"]:
+        verdict = replace(verdict, careful=(*verdict.careful, diagnosis.careful(looked)))
+    if verdict.expand and looked["splitting_is_sure"]:
+        verdict = replace(verdict, parts=len(seen.groups))
+    return verdict
 
 
 def _written(place: Place, measured: _Measured, made: Listed | None) -> Result:
@@ -192,7 +208,7 @@ def _written(place: Place, measured: _Measured, made: Listed | None) -> Result:
         found["shares"] = listing.shares(place, made, measured.known, measured.seen)
         read.warn(diagnosis.of_shares(found["shares"]), place.talk)
         if audience.reasons:
-            made, found["reasons"] = listing.with_reasons(place, made, read.people)
+            made, found["reasons"] = listing.with_reasons(place, made, measured.known, read.people)
     found |= {"warnings": read.warnings}
     folder = listing.write(place, audience, found, read.inputs, made)
     return records.expand_summary(found, folder, audience.format)
@@ -205,7 +221,7 @@ def refused(done: Result) -> ExpansionError:
         f"no list is made of fewer than {diagnosis.FEWEST} seeds" if small else "no list was written; --force writes it"
     )
     return ExpansionError(
-        f"do not expand: {'; '.join(done['reasons'])}", f"{written}; lookalike report {done['name']} shows the figures"
+        f"do not expand: {'; '.join(done['against'])}", f"{written}; lookalike report {done['name']} shows the figures"
     )
 
 
@@ -309,7 +325,7 @@ def _of_taken(known: Examples) -> list[str]:
     if not known.taken:
         return []
     return [
-        f"{known.taken:,} people of other lists or parts of the seed are left out: the figures are of the ranks behind "
+        f"{known.taken:,} people of other lists are left out: the figures are of the ranks behind "
         "as many, as if they were the first; the curves are of the whole ranking"
     ]
 

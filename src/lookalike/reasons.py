@@ -19,6 +19,7 @@ USERS_PER_STEP = 65_536
 MOST_MARKS = 100  # of a cluster
 NAMED = 3  # marks of a prospect
 FEWEST_SEEDS = 5  # of a cluster who have a mark
+TENTH = r"^q\d\d$"  # of a column of numbers: says nothing to a reader
 DOUBT = 10.0  # users' worth by which rates are drawn together
 
 
@@ -52,16 +53,23 @@ def nearest_of(representation: Representation, rows: Rows, centres: NDArray[np.f
 
 
 def shared(
-    opened: Store, people: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame], cut: Cut, fewest: int
+    opened: Store,
+    people: tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame],
+    cut: Cut,
+    fewest: int,
+    unread: tuple[str, ...] = (),
 ) -> pl.DataFrame:
-    """`user_id` and `shared`: the items and attributes that a prospect has in common with their part of the seed.
+    """`user_id` and `shared`: the items, or else attributes, that a prospect has in common with their part of the seed.
 
-    `people` are the seed and the prospects (`user_id`, `cluster`) and a sample of everybody (`user_id`). A mark of a part
-    is what its people have met more often than everybody, by log odds; fewer than `fewest` people make none.
+    `people` are the seed (`user_id`, `cluster`, `until`: what they met later is not looked at), the prospects (`user_id`,
+    `cluster`) and a sample of everybody (`user_id`). A mark of a part is what its people have met more often than
+    everybody, by log odds; fewer than `fewest` people make none, nor do columns that no scorer may read (`unread`).
     """
     seed, prospects, base = people
-    counts = deeds.met_by_cluster(opened, seed, base, cut)
-    return deeds.shared_marks(opened, prospects, marks(counts, seed, len(base), fewest), cut, NAMED)
+    found = marks(deeds.met_by_cluster(opened, seed, base, cut), seed, len(base), fewest)
+    named = found["attribute"] + "=" + found["value"]
+    found = found.filter(~named.is_in(list(unread)) & ~pl.col("value").str.contains(TENTH))
+    return deeds.shared_marks(opened, prospects, found, cut, NAMED)
 
 
 def marks(counts: pl.DataFrame, seed: pl.DataFrame, base: int, fewest: int) -> pl.DataFrame:
@@ -72,7 +80,8 @@ def marks(counts: pl.DataFrame, seed: pl.DataFrame, base: int, fewest: int) -> p
     size = seed.group_by("cluster").len("size")
     usual = (pl.col("everybody") + 0.5) / (base + 1)
     rate = (pl.col("inside") + DOUBT * usual) / (pl.col("size") + DOUBT)
-    enough = (pl.col("inside") >= FEWEST_SEEDS) & (pl.col("inside") + pl.col("everybody") >= fewest)
+    # a seed may be in the sample of everybody too: the larger count is surely of so many people
+    enough = (pl.col("inside") >= FEWEST_SEEDS) & (pl.max_horizontal("inside", "everybody") >= fewest)
     weight = (rate / usual).log() - ((1 - rate) / (1 - usual)).log()
     told = counts.join(size, on="cluster").filter(enough).with_columns(weight=weight).filter(pl.col("weight") > 0)
     ordered = told.sort(["cluster", "weight", "label"], descending=[False, True, False])

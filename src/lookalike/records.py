@@ -40,6 +40,7 @@ def evaluation_record(
         "requested_scorer": audience.scorer,
         "verdict": {"decision": choice.verdict.decision, "reasons": list(choice.verdict.reasons), "forced": False}
         | {"up_to": choice.verdict.up_to, "parts": choice.verdict.parts, "advice": choice.verdict.advice}
+        | {"against": list(choice.verdict.against), "careful": list(choice.verdict.careful)}
         | {"against_random": asdict(choice.against)},
         "size": choice.size,
         "requested_size": str(audience.size),
@@ -130,6 +131,8 @@ def expand_summary(found: Result, folder: Path, form: str) -> Result:
         "advice": found["verdict"]["advice"],
         "up_to": found["verdict"]["up_to"],
         "reasons": found["verdict"]["reasons"],
+        "against": found["verdict"]["against"],
+        "careful": found["verdict"]["careful"],
         "size": found["size"],
         "candidates": found["candidates"],
         "matched": found["seed"]["matched"],
@@ -140,7 +143,16 @@ def expand_summary(found: Result, folder: Path, form: str) -> Result:
         "lift_low": held["low"],
         "lift_high": held["high"],
         "activity_lift": held["activity_lift"],
+        "backtest": _backtested(found),
         "prospects": str(folder / f"prospects.{form}") if found["prospects"] else None,
         "reasons_of_each": str(folder / f"reasons.{form}") if found["reasons"] else None,
         "evaluation": str(folder / "evaluation.json"),
     }
+
+
+def _backtested(found: Result) -> Result | None:
+    """The lift of the list of an earlier day, and of the plain figures alone, which nothing of later has touched."""
+    if not found["backtest"]:
+        return None
+    lifts = found["backtest"]["lifts"]
+    return {"cut": found["backtest"]["cut"], **lifts[found["scorer"]], "plain_lift": lifts["plain"]["lift"]}

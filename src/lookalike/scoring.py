@@ -32,7 +32,7 @@ class Taught:
     weight: Scores  # [M]: how much each seed counts, 1 on average
     against: Matrix  # [K, W]: people of whom fewer are wanted; often none
     group: NDArray[np.int64] | None = None  # [M]: the sub-audience of each seed, where their shares are to be kept
-    others: NDArray[np.bool_] | None = None  # [P]: who of the background is no seed; only asked for beside `group`
+    seed_of: NDArray[np.int64] | None = None  # [P]: the place in `seed` of a background row that is one, else -1
 
     @property
     def mean(self) -> Scores:
@@ -40,14 +40,26 @@ class Taught:
         middle: Scores = self.weight @ self.seed.astype(np.float64) / self.weight.sum()
         return middle
 
-    def part(self, seeds: NDArray[np.bool_]) -> "Taught":
-        """With some of the seeds alone."""
+    @property
+    def others(self) -> NDArray[np.bool_]:
+        """Who of the background is no seed, [P]; everybody where that is not known."""
+        return np.ones(len(self.background), bool) if self.seed_of is None else self.seed_of < 0
+
+    def part(self, seeds: NDArray[np.bool_], rows: NDArray[np.bool_] | None = None) -> "Taught":
+        """With some of the seeds alone, who leave the background too, and of that with some rows alone."""
+        stays = np.ones(len(self.background), bool) if rows is None else rows.copy()
+        seed_of = None
+        if self.seed_of is not None:
+            stays &= self.others | seeds[self.seed_of]
+            place = np.append(np.where(seeds, np.cumsum(seeds) - 1, -1), -1)  # the last is of those who are none
+            seed_of = place[self.seed_of[stays]]
         group = None if self.group is None else self.group[seeds]
-        return replace(self, seed=self.seed[seeds], weight=self.weight[seeds], group=group)
+        background = self.background[stays]
+        return Taught(self.seed[seeds], background, self.weight[seeds], self.against, group, seed_of)
 
     def __getitem__(self, columns: NDArray[np.int64]) -> "Taught":
         parts = (self.seed[:, columns], self.background[:, columns], self.weight, self.against[:, columns])
-        return Taught(*parts, self.group, self.others)
+        return Taught(*parts, self.group, self.seed_of)
 
 
 AWAY = 0.5  # how much of the likeness to those of whom fewer are wanted is taken off (Rocchio 1971)
@@ -329,7 +341,8 @@ def _member_weights(members: tuple[str, ...], space: Space, taught: Taught, rng:
     rest = replace(taught.part(~apart), group=None)
     fitted = fit_all(members, space, rest, rng)
     border = {name: np.quantile(score(taught.background), 1 - HEAD) for name, score in fitted.items()}
-    found = np.array([float(np.mean(score(taught.seed[apart]) > border[name])) for name, score in fitted.items()])
+    hits = [score(taught.seed[apart]) > border[name] for name, score in fitted.items()]
+    found = np.array([np.average(hit, weights=taught.weight[apart]) for hit in hits])
     trust = float(apart.sum() / (apart.sum() + EQUAL)) if found.any() else 0.0
     weights: Scores = trust * found / max(found.sum(), 1e-12) + (1 - trust) * equal
     return weights
@@ -337,7 +350,7 @@ def _member_weights(members: tuple[str, ...], space: Space, taught: Taught, rng:
 
 def _balanced(score: Score, taught: Taught, vectors: NDArray[np.int64]) -> Score:
     assert taught.group is not None
-    crowd = taught.background if taught.others is None else taught.background[taught.others]
+    crowd = taught.background[taught.others]
     groups = [taught.seed[taught.group == one][:, vectors] for one in np.unique(taught.group)]
     return Balanced.of(score, score(crowd), (crowd[:, vectors], groups), vectors)
 

@@ -43,8 +43,9 @@ def people(
     suppress = _ids_of(audience.suppress)
     suppressed = embeddings.match(representation, lists.either_way(suppress))
     diagnosis.check_suppression(len(suppress), len(suppressed))
-    seed, facts = diagnosis.match_seed(representation, given.ids.select("user_id"), suppressed, audience.seed, force)
+    seed, facts = diagnosis.match_seed(representation, given.ids.select("user_id"), suppressed)
     facts = diagnosis.with_reasons(facts, workspace, representation, given.ids.select("user_id"))
+    diagnosis.check_seed(facts, representation.users, audience.seed, force)
     value = None
     if "value" in given.ids.columns:
         worth = given.ids.group_by("user_id").agg(pl.col("value").sum())

@@ -135,17 +135,27 @@ def of_sessions(done: Result) -> list[Shown]:
 
 def of_expand(done: Result) -> list[Shown]:
     """The verdict and where the list is."""
+    over = f" (you asked for {done['size']:,})" if done["up_to"] else ""
     rows = [
-        ["verdict", done["verdict"]],
-        *[["", reason] for reason in done["reasons"]],
+        ["verdict", done["advice"] + over],
+        *[["", reason] for reason in (*done["reasons"], *done["careful"])],
         ["scorer", done["scorer"]],
         ["seed users matched", f"{done['matched']:,} ({done['match_rate']:.1%}), {done['used']:,} used"],
         ["suppressed", f"{done['suppression']['matched']:,} known of {done['suppression']['given']:,} ids given"],
         ["size", f"{done['size']:,} of {done['candidates']:,} candidates"],
+        *([["backtest", _of_backtest(done["backtest"])]] if done["backtest"] else []),
         ["list", done["prospects"] or "none was written"],
+        *([["reasons", done["reasons_of_each"]]] if done["reasons_of_each"] else []),
         ["figures", done["evaluation"]],
     ]
     return [table(done["name"], ["", ""], rows)]
+
+
+def _of_backtest(found: Result) -> str:
+    return (
+        f"the list of {_day(found['cut'])} has a lift of {found['lift']:.2f} ({found['low']:.2f} to {found['high']:.2f}) on "
+        f"the seeds who came later; {found['plain_lift']:.2f} by plain figures alone, which nothing of later has touched"
+    )
 
 
 def of_overlap(done: Result) -> list[Shown]:

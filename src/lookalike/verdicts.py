@@ -15,7 +15,7 @@ from scipy import stats
 
 from lookalike import evaluation, metrics
 from lookalike.diagnosis import FEWEST
-from lookalike.evaluation import SURE, Doubt, Examples, Floats, Quantiles
+from lookalike.evaluation import SURE, Band, Doubt, Examples, Floats, Quantiles
 from lookalike.linear import Standardised
 from lookalike.scoring import LEARNT_AND_COUNTED
 from lookalike.settings import ExpandSettings
@@ -37,20 +37,13 @@ def choose(quantiles: Quantiles, names: tuple[str, ...], share: float) -> str:
 
     With few seeds the best of several is mostly the luckiest. The difference is taken seed by seed.
     """
-    found = {name: _lifts(quantiles[name], share) for name in names}
+    found = {name: metrics.lifts(quantiles[name], share) for name in names}
     chosen = next((name for name in REFERENCES if name in names), names[0])
     for name in names:
         gain = found[name] - found[chosen]
         if gain.mean() > 2 * gain.std(ddof=1) / np.sqrt(len(gain)):
             chosen = name
     return chosen
-
-
-def _lifts(quantiles: Floats, share: float) -> Floats:
-    """What each seed adds to lift, [M], over sizes from half to twice this one: at one size there is only a handful of hits."""
-    about = [min(1.0, share * factor) for factor in (0.5, 0.71, 1, 1.41, 2)]
-    found: Floats = np.mean([(quantiles < size) / size for size in about], axis=(0, 1))
-    return found
 
 
 def of_choice(quantiles: Quantiles, names: tuple[str, ...], share: float, seed: int) -> Floats:
@@ -96,6 +89,8 @@ class Verdict:
     reasons: tuple[str, ...]
     up_to: int | None = None  # the largest list worth taking, where the asked one is larger
     parts: int | None = None  # how many lists surely find more, where one for each sub-audience does
+    against: tuple[str, ...] = ()  # those of the reasons that speak against
+    careful: tuple[str, ...] = ()  # what may make the figures promise too much
 
     @property
     def advice(self) -> str:
@@ -233,34 +228,28 @@ def verdict(
     )
     enough, above_chance = examples.seeds >= FEWEST, lift.low > 1
     stands_out = against.p_value is not None and against.p_value < 1 - settings.confidence
-    gains = bool(_lifts(ours, share).mean() > _lifts(activity, share).mean())
+    gains = bool(metrics.lifts(ours, share).mean() > metrics.lifts(activity, share).mean())
     surely = gain_p_value(ours, activity, share, doubt) < (1 - settings.confidence) / 2
     beaten = gain_p_value(activity, ours, share, doubt) < 1 - settings.confidence
-    none_worth = f"no size has a last half that is surely above a lift of {settings.min_lift:g}"
-    reasons = [
-        f"held-out lift at {share:.2%} of the candidates is {lift.value:.2f} "
-        f"({settings.confidence:.0%} band {lift.low:.2f} to {lift.high:.2f}): "
-        + ("above chance" if above_chance else "not surely above chance, which is 1"),
-        _beside_random(against, stands_out),
-        f"ranking by activity alone has a lift of {by_activity.value:.2f}: "
-        + (
-            "surely less"
-            if gains and surely
-            else "less, though not surely"
-            if gains
-            else "surely more"
-            if beaten
-            else "no less over sizes about this one"
+    given = [
+        (enough, f"{examples.seeds} seeds are too few to trust a list made of them; {FEWEST} are the least"),
+        (above_chance, _above_chance(lift, share, settings.confidence, above_chance)),
+        (stands_out, _beside_random(against, stands_out)),
+        (not beaten, _beside_activity(by_activity.value, gains, surely, beaten)),
+        (
+            asked.largest is not None or not asked.auto,
+            f"no size has a last half that is surely above a lift of {settings.min_lift:g}",
         ),
     ]
+    reasons = [said for good, said in given[1:4]]
     if not enough:
-        reasons.insert(0, f"{examples.seeds} seeds are too few to trust a list made of them; {FEWEST} are the least")
+        reasons.insert(0, given[0][1])
     if asked.largest is None:
-        reasons.append(none_worth)
+        reasons.append(given[4][1])
     elif asked.auto:
         reasons.append(f"it is the largest list whose last half is surely above a lift of {settings.min_lift:g}")
-    if not (enough and above_chance and stands_out and not beaten) or (asked.auto and asked.largest is None):
-        return Verdict(DO_NOT_EXPAND, tuple(reasons))
+    if speaking := tuple(said for good, said in given if not good):
+        return Verdict(DO_NOT_EXPAND, tuple(reasons), against=speaking)
     if asked.largest is not None and share > 1.02 * asked.largest:
         most = round(asked.largest * examples.candidates)
         reasons.append(f"beyond {most:,} the last half of a list is not surely above a lift of {settings.min_lift:g}")
@@ -268,12 +257,30 @@ def verdict(
     return Verdict(EXPAND, tuple(reasons))
 
 
+def _above_chance(lift: Band, share: float, confidence: float, above: bool) -> str:
+    return (
+        f"held-out lift at {share:.2%} of the candidates is {lift.value:.2f} "
+        f"({confidence:.0%} band {lift.low:.2f} to {lift.high:.2f}): "
+        + ("above chance" if above else "not surely above chance, which is 1")
+    )
+
+
+def _beside_activity(lift: float, gains: bool, surely: bool, beaten: bool) -> str:
+    if beaten:
+        said = "surely more than the list"
+    elif not gains:
+        said = "no less than the list over sizes about this one"
+    else:
+        said = "surely less than the list" if surely else "less than the list, though not surely"
+    return f"ranking by activity alone has a lift of {lift:.2f}: {said}"
+
+
 def _beside_random(against: Against, stands_out: bool) -> str:
     if against.p_value is None or against.usual is None:
         return "there are too few others to draw random seeds from: whether it has more in common than being active is not known"
     before = round((1 - against.p_value) * (DRAWN + 1))
     return (
-        f"by a plain probe its people are found further in front than those of {before:,} of {DRAWN:,} random seeds as active "
-        f"(lift {against.lift:.2f}, theirs {against.usual:.2f} on average): "
+        f"by a plain probe its people are found further in front than those of {before:,} of {DRAWN:,} random groups as active "
+        f"(the probe's lift {against.lift:.2f}, theirs {against.usual:.2f} on average): "
         + ("it has more in common than being active" if stands_out else "no sure sign of more than being active")
     )

@@ -89,7 +89,7 @@ def _check(read: pl.DataFrame, path: Path, column: str) -> None:
         line, given = bad.row(0, named=True)["line"], bad.row(0, named=True)[f"given_{column}"]
         raise DataError(
             f"{path}: line {line}: {column} {str(given or '')[:40]!r} is {EXTRA[column]} ({len(bad):,} such lines)",
-            f"leave out who has none, or the whole column {column}",
+            f"take these people out, or the whole column {column}",
         )
 
 
@@ -111,4 +111,4 @@ def _column(reader: Reader) -> tuple[str, bool]:
 
 
 def _missing(path: Path) -> files.Source:
-    raise DataError(f"{path}: no such file", "give a CSV with a column user_id")
+    raise DataError(f"{path}: no such file", "check the path")

@@ -44,6 +44,13 @@ class Method(NamedTuple):
     role: str
 
 
+class Reason(NamedTuple):
+    """One reason for a verdict, and whether it speaks for the list."""
+
+    text: str
+    good: bool
+
+
 @dataclass(frozen=True)
 class Verdict:
     """The decision in one sentence, with the reasons given for it."""
@@ -51,7 +58,8 @@ class Verdict:
     expand: bool
     headline: str
     sentence: str
-    reasons: list[str]
+    reasons: list[Reason]
+    careful: list[str]
     note: str
 
 
@@ -98,11 +106,13 @@ def verdict(evaluation: Evaluation) -> Verdict:
     note = ""
     if not expand:
         note = "The list was written all the same, because it was forced." if forced else "No list was written."
+    against = set(given.get("against") or [])
     return Verdict(
         expand=expand,
         headline=_headline(given) if expand else "Do not expand this seed",
         sentence=sentence(evaluation),
-        reasons=[clean(reason, 600) for reason in given.get("reasons") or []],
+        reasons=[Reason(clean(one, 600), one not in against) for one in given.get("reasons") or []],
+        careful=[clean(one, 900) for one in given.get("careful") or []],
         note=note,
     )
 
@@ -118,13 +128,16 @@ def figures(evaluation: Evaluation) -> list[Figure]:
     """The key figures, in the order in which they are asked for."""
     seed, suppression, held = (part(evaluation, key) for key in ("seed", "suppression", "held_out"))
     written = number(evaluation.get("prospects")) or 0
+    floor = number(part(evaluation, "settings").get("expand.min_lift")) or 1.0
+    matched, used = number(seed.get("matched")) or 0, number(seed.get("used")) or 0
+    unused = f"; {count(matched - used)} had no earlier event" if seed.get("as_they_were") and used < matched else ""
     return [
         Figure("Audience", count(written), asked(evaluation) if written else "no list written"),
         Figure("Candidates", count(evaluation.get("candidates")), f"of {people(evaluation.get('universe'))} eligible"),
         Figure(
             "Seed match rate",
             percent(seed.get("match_rate")),
-            f"{count(seed.get('matched'))} of {count(seed.get('distinct'))} ids; {count(seed.get('used'))} used",
+            f"{count(seed.get('matched'))} of {count(seed.get('distinct'))} ids; {count(seed.get('used'))} used{unused}",
         ),
         Figure(
             "Suppressed",
@@ -144,7 +157,8 @@ def figures(evaluation: Evaluation) -> list[Figure]:
         Figure(
             "Largest list worth taking",
             count(held.get("largest")) if number(held.get("largest")) else "none",
-            "its last half is still surely above the least lift asked for",
+            f"{'its' if number(held.get('largest')) else 'at no size is the'} last half surely "
+            + ("beats chance" if floor <= 1 else f"above {times(floor)}"),
         ),
     ]
 
@@ -297,54 +311,6 @@ def tier_rows(evaluation: Evaluation) -> list[list[str]]:
             band(tier.get("lift_low"), tier.get("lift_high")),
         ]
         for tier in evaluation.get("tiers") or []
-    ]
-
-
-def backtest_sentence(evaluation: Evaluation) -> str:
-    """What the list of an earlier day would have found, beside what the hold-out promises; empty without a backtest."""
-    found = part(evaluation, "backtest")
-    ours = part(part(found, "lifts"), str(evaluation.get("scorer")))
-    if number(ours.get("lift")) is None:
-        return ""
-    now, later = part(evaluation, "held_out").get("lift"), people(found.get("later"))
-    said = [
-        f"A list of {percent(found.get('share'))} made on {moment(found.get('cut'))}, from the {people(found.get('seeds'))} who "
-        f"were seeds by then, holds {times(ours['lift'])} as many of the {later} who became seeds after it as a random pick "
-        f"({confidence(evaluation)} band {band(ours.get('low'), ours.get('high'))}).",
-        f"The hold-out of today says {times(now)}.",
-    ]
-    if number(found.get("newcomers")):
-        said.insert(1, f"{people(found['newcomers'])} more had done nothing by then: no list could have held them.")
-    return " ".join(said)
-
-
-BACKTESTED = {"blind": "plain figures alone", "activity": "activity alone"}
-
-
-def backtest_rows(evaluation: Evaluation) -> list[list[str]]:
-    """Rows of method, lift and band of the backtest; the chosen scorer first."""
-    lifts, chosen = part(part(evaluation, "backtest"), "lifts"), evaluation.get("scorer")
-    ordered = sorted(lifts, key=lambda name: (name != chosen, name))
-    return [
-        [
-            clean(BACKTESTED.get(name, name), 40),
-            times(lifts[name].get("lift")),
-            band(lifts[name].get("low"), lifts[name].get("high")),
-        ]
-        for name in ordered
-    ]
-
-
-def cluster_rows(evaluation: Evaluation) -> list[list[str]]:
-    """Rows of cluster, its share of the seed and of the list, and what it has more of; none without reasons."""
-    return [
-        [
-            clean(one.get("cluster"), 20),
-            percent(one.get("seed")),
-            percent(one.get("list")),
-            ", ".join(clean(name, 60) for name in one.get("more_of") or []) or "nothing that has a name",
-        ]
-        for one in evaluation.get("reasons") or []
     ]
 
 

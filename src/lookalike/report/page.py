@@ -7,10 +7,11 @@ import json
 import math
 from typing import Any
 
-from lookalike.report import content
+from lookalike.report import backtest, content
 from lookalike.report.charts import Spec, charts
 from lookalike.report.content import Evaluation
 from lookalike.report.overindex import groups
+from lookalike.report.seed import clusters
 from lookalike.report.seed import facts as seed_facts
 from lookalike.report.words import clean, count, label, moment, percent
 
@@ -65,9 +66,9 @@ def view(evaluation: Evaluation) -> dict[str, Any]:
         "tie": content.tie(evaluation),
         "tiers": content.tier_rows(evaluation),
         "between_tiers": groups(evaluation, "between_tiers"),
-        "clusters": content.cluster_rows(evaluation),
-        "backtest": content.backtest_sentence(evaluation),
-        "backtest_rows": content.backtest_rows(evaluation),
+        "clusters": clusters(evaluation),
+        "backtest": backtest.sentence(evaluation),
+        "backtest_rows": backtest.rows(evaluation),
         "seed_facts": seed_facts(evaluation),
         "groups": groups(evaluation),
         "audience_users": content.people(insights.get("audience_users")) if insights else "",

@@ -61,18 +61,18 @@ def _activity(found: dict[str, Any]) -> list[str]:
 def _groups(found: dict[str, Any]) -> list[str]:
     given = found.get("groups") or []
     if not given:
-        return ["No part of the seed stands apart as an audience of its own."]
+        return ["Cut in two or more, the seed does not come apart in the same way twice: it is taken as one audience."]
     parts = []
     for one in given:
         named = ", ".join(clean(name, 60) for name in one.get("more_of") or [])
         parts.append(f"{percent(one.get('share'))} with more {named or 'of nothing that has a name'}")
-    said = f"The seed is {len(given)} audiences: {'; '.join(parts)}. --split makes a list of each."
+    said = f"The seed has {len(given)} parts: {'; '.join(parts)}."
     gain = number(found.get("gain_of_splitting"))
     if gain is None:
         return [said]
-    sure = "" if found.get("splitting_is_sure") else ", which may be chance"
-    more = f"{percent(abs(gain))} {'more' if gain > 0 else 'fewer'}"
-    return [f"{said} Lists of their own find {more} of the hidden seed people than one of the same size{sure}."]
+    more = f"{percent(abs(gain))} {'more' if gain > 0 else 'fewer'} of the hidden seed people than one list of the same size"
+    advice = "make one of each with --split" if found.get("splitting_is_sure") else "which may be chance: one list does"
+    return [f"{said} Lists of their own find {more}; {advice}."]
 
 
 def _shares(evaluation: Evaluation) -> list[str]:
@@ -83,7 +83,8 @@ def _shares(evaluation: Evaluation) -> list[str]:
         f"{percent(one.get('list'))} like part {at} ({percent(one.get('seed'))} of the seed)"
         for at, one in enumerate(given, 1)
     ]
-    return [f"Of the list {', '.join(parts)}. --balance keeps the seed's shares."]
+    kept = "" if evaluation.get("balanced") else " --balance keeps the seed's shares."
+    return [f"Of the list {', '.join(parts)}.{kept}"]
 
 
 def _unmatched(seed: dict[str, Any]) -> str:
@@ -110,4 +111,17 @@ def _leaks(found: dict[str, Any]) -> list[str]:
     return [
         f"{plural(len(given), 'feature nearly defines', 'features nearly define')} the seed: {'; '.join(named)}. "
         f"Without them and without the user embedding the lift is {times(found.get('lift_without'))}."
+    ]
+
+
+def clusters(evaluation: Evaluation) -> list[list[str]]:
+    """Rows of cluster, its share of the seed and of the list, and what it has more of; none without reasons."""
+    return [
+        [
+            clean(one.get("cluster"), 20),
+            percent(one.get("seed")),
+            percent(one.get("list")),
+            ", ".join(clean(name, 60) for name in one.get("more_of") or []) or "nothing that has a name",
+        ]
+        for one in evaluation.get("reasons") or []
     ]

@@ -4,10 +4,10 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 from lookalike import talk
-from lookalike.report import content
+from lookalike.report import backtest, content
 from lookalike.report.content import Evaluation
 from lookalike.report.overindex import Group, groups
-from lookalike.report.seed import facts
+from lookalike.report.seed import clusters, facts
 from lookalike.report.words import clean, percent
 from lookalike.tables import table
 
@@ -40,15 +40,15 @@ def tables(evaluation: Evaluation) -> "list[Table | str]":
                 (1, 2, 3, 4, 5),
             ),
         ]
-    if content.backtest_sentence(evaluation):
-        rows: list[list[Any]] = content.backtest_rows(evaluation)
+    if backtest.sentence(evaluation):
+        rows: list[list[Any]] = backtest.rows(evaluation)
         made += ["", table("Later seeds, by method", ["", "Lift", "Band"], rows, (1, 2))]
-        made.append(text(content.backtest_sentence(evaluation)))
+        made.append(text(backtest.sentence(evaluation)))
     if facts(evaluation):
         made += ["", text("\n".join(facts(evaluation)))]
-    if content.cluster_rows(evaluation):
-        clusters: list[list[Any]] = content.cluster_rows(evaluation)
-        made += ["", table("Clusters of the reasons", ["", "Seed", "List", "Has more of"], clusters, (1, 2))]
+    if clusters(evaluation):
+        parts: list[list[Any]] = clusters(evaluation)
+        made += ["", table("Clusters of the reasons", ["", "Seed", "List", "Has more of"], parts, (1, 2))]
     for group in groups(evaluation):
         made += more(group)
     if content.warnings(evaluation):
@@ -68,7 +68,8 @@ def verdict(evaluation: Evaluation) -> str:
     """The decision with the name, the sentence, the reasons."""
     said = content.verdict(evaluation)
     lines = [f"{clean(evaluation.get('name'), 40)}: {said.headline.lower()}", said.sentence]
-    lines += [f"- {reason}" for reason in said.reasons]
+    lines += [f"{'+' if reason.good else '-'} {reason.text}" for reason in said.reasons]
+    lines += [f"! {one}" for one in said.careful]
     return text("\n".join([*lines, *([said.note] if said.note else []), ""]))
 
 
