@@ -10,7 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+import small_log
 from lookalike import backtest, embeddings, expansion, moments, runs, store
+from lookalike.cli import main
 from lookalike.evaluation import ACTIVITY
 from lookalike.expansion import People
 from lookalike.moments import Past
@@ -115,3 +117,20 @@ def test_the_cut_leaves_the_last_for_the_test(moments_of: list[int]) -> None:
     cut = backtest.cut_of(moment)
     assert 0 < (moment < cut).sum() <= 7
     assert (moment >= cut).sum() >= 3
+
+
+def test_what_a_table_of_users_says_is_not_read_by_the_plain_figures(
+    tmp_path: Path, inputs: Inputs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # the table is of today: it says who became a customer later
+    everybody, fans = user_ids(), set(user_ids()[:FANS])
+    table = {"user_id": everybody, "customer": ["yes" if user in fans else "no" for user in everybody]}
+    pl.DataFrame(table).write_csv(tmp_path / "users.csv")
+    space = tmp_path / "space"
+    space.mkdir()
+    (space / "lookalike.toml").write_text(small_log.SETTINGS)
+    for words in (("ingest", inputs.log, "--items", inputs.items, "--users", tmp_path / "users.csv"), small_log.TRAIN):
+        assert main(["--workspace", str(space), "--quiet", *map(str, words)]) == 0, capsys.readouterr().err
+    told = backtest.record(run_on(space, tmp_path / "scratch"), "logistic", 0.2, 0.95)["lifts"]
+    assert told["logistic"]["lift"] > 4.5  # type: ignore[index]
+    assert told["plain"]["lift"] < 4  # type: ignore[index]

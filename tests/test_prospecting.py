@@ -254,3 +254,23 @@ def test_several_definitions_are_ranked_in_one_pass_and_each_list_is_as_alone(
     files[1].write_text(f'name = "fans"\nseed = "{inputs.seed}"\nsize = 20\n')
     message, _ = ready.refused(2, "expand", *files)
     assert "two audiences are called fans" in message
+
+
+def test_a_feature_that_defines_the_seed_stands_beside_the_verdict(ready: Command, tmp_path: Path) -> None:
+    from small_log import events
+
+    purchases = events().filter(pl.col("event_type") == "purchase")["user_id"].value_counts()
+    most = purchases.sort("count", "user_id", descending=True)["user_id"].to_list()[:40]
+    ran = ready("--json", "expand", "--seed", write(tmp_path / "buyers.csv", most), "--size", "20", "--force")
+    told = ran.json
+    assert "--drop-features" in told["careful"][0]
+    assert ready("report", "buyers").out.count("! careful:") == 1
+
+
+def test_what_speaks_against_a_seed_is_what_the_error_says(ready: Command, inputs: Inputs) -> None:
+    ran = ready("--json", "expand", "--seed", inputs.others, "--size", "20")
+    assert ran.code == 5
+    told = ran.json
+    assert told["against"]
+    assert {*told["against"]} <= {*told["reasons"]}
+    assert ran.complaint[0] == f"do not expand: {'; '.join(told['against'])}"
