@@ -173,9 +173,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=1_000_000)
     parser.add_argument("--keep", type=int, nargs="+", default=[500_000, 100_000])
+    parser.add_argument("--narrow", action="store_true", help="the other blocks have one column each: for many users")
     parser.add_argument("--folder", type=Path, help="of a representation made before")
     parser.add_argument("--work", choices=WORK, help="do this alone and print its figures")
     options = parser.parse_args()
+    if options.narrow:
+        WIDTHS.update(content=1, aggregates=1)
     if options.work:
         print(json.dumps(WORK[options.work](options.folder, options.keep[0])))
         return

@@ -5,6 +5,8 @@ one machine runs as well, so the result is the same byte for byte; what a lost w
 The only module that knows Ray.
 """
 
+import contextlib
+import io
 import json
 import logging
 import os
@@ -25,7 +27,9 @@ from lookalike.learn import TrainRequest
 from lookalike.talk import Silent, Talk
 from lookalike.workspace import Workspace
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # before the import, which reads it
+# before the import, which reads them: nothing is reported to anybody, and a lost worker is our affair, not the terminal's
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 try:
     import ray
 except ImportError as error:
@@ -49,10 +53,11 @@ class Ray:
             _Worker,
             fn_constructor_args=(_Shared(shared, torch.get_num_threads()),),
             batch_size=1,
-            concurrency=(1, min(len(numbers), max(1, int(_cpus())))),
+            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(len(numbers), max(1, int(_cpus())))),
         )
         try:
-            yield from done.iter_batches(batch_size=None, batch_format="numpy")
+            with contextlib.redirect_stdout(io.StringIO()):  # Ray tells of lost workers there, which is for data only
+                yield from done.iter_batches(batch_size=None, batch_format="numpy")
         except ray.exceptions.RayError as error:
             raise StateError(
                 f"a worker failed: {_first_line(error)}", "the logs of Ray on the worker's machine"
@@ -67,7 +72,8 @@ class Ray:
             ray.init(address=self.address, log_to_driver=False, logging_level=logging.ERROR, **own)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
-        context.print_on_execution_start = False
+        for name in ("ray.data", "ray.train", "ray._common"):
+            logging.getLogger(name).setLevel(logging.ERROR)
 
     def train(self, workspace: Workspace, request: TrainRequest, talk: Talk) -> dict[str, Any]:
         """What `learn.train` gives, run by one process a CPU of the cluster."""
@@ -77,7 +83,7 @@ class Ray:
         self.join()
         count = max(1, int(_cpus()))
         talk.note(f"training in {count} processes of the cluster")
-        with tempfile.TemporaryDirectory(dir=workspace.root, prefix=".tmp-") as folder:
+        with tempfile.TemporaryDirectory(dir=workspace.root, prefix="ray-") as folder:
             told = Path(folder) / "told.json"
             asked = {"workspace": workspace, "request": request, "told": told}
             trainer = TorchTrainer(

@@ -1,0 +1,170 @@
+"""Ray: the same lists and vectors as one machine makes, also when a worker is lost; two nodes; a training."""
+
+import functools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lookalike import embeddings
+from lookalike.cli import main
+from lookalike.engine import Columns, Task
+from lookalike.workspace import Workspace
+from small_log import TRAIN, Command, Inputs
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytest_plugins = ("space_fixtures",)
+PER_SHARD = 40  # 300 users make eight shards
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[object]:
+    """One cluster of two processes for all tests: to start it takes seconds."""
+    import ray
+
+    from lookalike.cluster import Ray
+
+    # a worker cannot import what stands in a test
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    yield Ray()
+    ray.shutdown()
+
+
+@pytest.fixture
+def sharded(ready: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The trained workspace with its users in many shards."""
+    monkeypatch.setattr(embeddings, "USERS_PER_SHARD", PER_SHARD)
+    assert ready("embed", "--full").code == 0
+    assert len(embeddings.current(Workspace(ready.workspace)).manifest["shards"]) == 8
+    return ready
+
+
+def listed(ready: Command, inputs: Inputs, scorer: str, *before: str) -> bytes:
+    ran = ready("--json", *before, "expand", "--seed", inputs.seed, "--size", "60", "--scorer", scorer, "--force")
+    assert ran.code == 0, ran.err
+    return Path(ran.json["prospects"]).read_bytes()
+
+
+@pytest.mark.parametrize("scorer", ["logistic", "neighbours"])
+def test_a_list_is_the_same_byte_for_byte(sharded: Command, inputs: Inputs, cluster: object, scorer: str) -> None:
+    assert listed(sharded, inputs, scorer, "--engine", "ray") == listed(sharded, inputs, scorer)
+
+
+def test_vectors_are_the_same_byte_for_byte(sharded: Command, cluster: object) -> None:
+    here = {file.name: file.read_bytes() for file in vectors(sharded)}
+    ran = sharded("--engine", "ray", "embed", "--full")
+    assert ran.code == 0, ran.err
+    assert {file.name: file.read_bytes() for file in vectors(sharded)} == here
+
+
+def vectors(command: Command) -> list[Path]:
+    return sorted(embeddings.current(Workspace(command.workspace)).folder.glob("*.npy"))
+
+
+def fragile(task: Task, killed: Path, number: int) -> Columns:
+    """A task whose worker dies in the middle of the pass, once."""
+    if number == 3 and not killed.exists():
+        killed.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task(number)
+
+
+def test_a_killed_worker_costs_nothing_but_time(
+    sharded: Command, inputs: Inputs, cluster: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lookalike.cluster import Ray
+
+    each, killed = Ray.each, tmp_path / "killed"
+
+    def broken(self: Ray, task: Task, numbers: Sequence[int]) -> Iterator[Columns]:
+        return each(self, functools.partial(fragile, task, killed), numbers)
+
+    expected = listed(sharded, inputs, "logistic")
+    monkeypatch.setattr(Ray, "each", broken)
+    assert listed(sharded, inputs, "logistic", "--engine", "ray") == expected
+    assert killed.exists()
+
+
+def test_a_task_that_always_fails_is_an_error_that_says_so(sharded: Command, inputs: Inputs, cluster: object) -> None:
+    live = embeddings.current(Workspace(sharded.workspace))
+    damaged = live.folder / "sequence-00003.npy"
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    before = sorted((sharded.workspace / "audiences").glob("*"))
+    ran = sharded("--engine", "ray", "expand", "--seed", inputs.seed, "--size", "60", "--scorer", "centroid", "--force")
+    assert ran.code == 4
+    assert "damaged or missing" in ran.complaint[0]
+    assert sorted((sharded.workspace / "audiences").glob("*")) == before
+
+
+def test_a_training_in_two_processes_makes_one_run(ready: Command, cluster: object) -> None:
+    ran = ready("--json", "--engine", "ray", *TRAIN)
+    assert ran.code == 0, ran.err
+    assert ran.json["run"] == "r000002"
+    config = json.loads((ready.workspace / "runs" / "r000002" / "config.json").read_text())
+    assert config["processes"] == 2
+    assert not list(ready.workspace.glob("ray-*"))
+
+
+TWO_NODES = """
+import os, sys
+import ray
+from ray.cluster_utils import Cluster
+from lookalike.cli import main
+nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+nodes.add_node(num_cpus=1)
+nodes.wait_for_nodes()
+code = main(["--engine", "ray", "--ray-address", nodes.address, *sys.argv[1:]])
+alive = len([node for node in ray.nodes() if node["Alive"]])
+sys.stdout.flush()
+ray.shutdown()
+nodes.shutdown()
+os._exit(code if alive == 2 else 99)
+"""
+
+
+def test_two_nodes_on_one_machine_make_the_list_of_one(sharded: Command, inputs: Inputs) -> None:
+    expected = listed(sharded, inputs, "logistic")
+    shutil.rmtree(sharded.workspace / "audiences")
+    words = ["--workspace", str(sharded.workspace), "--json", "expand", "--seed", str(inputs.seed), "--size", "60"]
+    words += ["--scorer", "logistic", "--force"]
+    ran = subprocess.run([sys.executable, "-c", TWO_NODES, *words], capture_output=True, text=True, timeout=300)
+    assert ran.returncode == 0, ran.stderr
+    assert Path(json.loads(ran.stdout)["prospects"]).read_bytes() == expected
+
+
+def test_without_ray_one_is_told_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "lookalike.cluster", raising=False)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["--engine", "ray", "embed"]) == 2
+    said = capsys.readouterr().err
+    assert "Ray is not installed" in said
+    assert "lookalike[ray]" in said
+    assert main(["--engine", "spark", "embed"]) == 2
+    assert "local|ray" in capsys.readouterr().err
+
+
+def test_sequences_are_opened_elsewhere_and_not_sent(sharded: Command, tmp_path: Path) -> None:
+    import pickle
+
+    from lookalike import sequences, store
+    from lookalike.store import Cut
+
+    with store.opened(Workspace(sharded.workspace).database, read_only=True) as opened:
+        arrays, _ = sequences.build(opened, Cut(store.last_moment(opened)), tmp_path)
+    sent = pickle.dumps(arrays)
+    assert len(sent) < arrays.offsets.nbytes + 20_000
+    again = pickle.loads(sent)
+    for name, column in arrays.columns.items():
+        assert np.array_equal(column, again.columns[name], equal_nan=column.dtype.kind == "f")
+    live = embeddings.current(Workspace(sharded.workspace))
+    live.raw(np.arange(10))
+    assert len(pickle.dumps(live)) < 20_000
