@@ -78,7 +78,7 @@ lock: install-dev ## compile requirements/*.txt anew from pyproject.toml
 	  --no-emit-index-url --no-emit-find-links --no-emit-package torch $(LOCK_TORCH) \
 	  -c <(echo "torch==$(TORCH_VERSION)+cpu") --extra build "$$@"; }; \
 	compile --output-file requirements/lock.txt; \
-	compile --extra dev --extra lock -c requirements/lock.txt --output-file requirements/dev.txt
+	compile --extra dev --extra lock --extra ray -c requirements/lock.txt --output-file requirements/dev.txt
 
 clean: ## remove the environment, the demo and caches
 	rm -rf $(VENV) demo dist .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
