@@ -211,6 +211,7 @@ class Representation:
 
         Steps are counted from each shard's start, so that a row's place in a step never depends on its reader.
         """
+        before: list[NDArray[Any]] = []
         for number in range(len(self.manifest["shards"])) if self.only is None else (self.only,):
             start, shard = self.starts[number], self._shard(number)
             files = [shard[block] for block in (*blocks, "tie")]
@@ -218,7 +219,11 @@ class Representation:
             for first in range(0, len(shard["tie"]), rows):
                 part = slice(first, first + rows)
                 yield int(start) + first, [shard[block][part] for block in blocks], shard["tie"][part]
-            _advise(files, "MADV_DONTNEED")  # else what was read counts as ours until another wants the memory
+            # else what was read counts as ours until another wants the memory; a reader may be a few steps behind, and
+            # would fetch again what was let go of too early
+            _advise(before, "MADV_DONTNEED")
+            before = files
+        _advise(before, "MADV_DONTNEED")
 
     def raw(self, rows: NDArray[np.int64], blocks: tuple[str, ...] = BLOCKS) -> dict[str, NDArray[np.float16]]:
         """Each of the blocks of some users exactly as it is stored, [n, width]. `rows` ascend."""
