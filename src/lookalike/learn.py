@@ -214,7 +214,8 @@ def _fit(workspace: Workspace, plan: Plan, log: Log, request: TrainRequest, talk
         checkpoints.save(workspace, fit, fingerprint)
 
     talk.note(f"{len(plan.known['time']):,} events of {plan.known.users:,} users, at most {plan.epochs} epochs")
-    with talk.progress("training", total=plan.epochs * max(1, len(plan.known["time"]))) as step:
+    read = min(len(plan.known["time"]), request.settings.epoch_events)
+    with talk.progress("training", total=plan.epochs * max(1, read)) as step:
         fit.run(on_epoch, step, talk.note)
     return fit
 
@@ -229,7 +230,8 @@ def _seen_before(workspace: Workspace, request: TrainRequest, plan: Plan) -> str
 
 
 def _finish(fit: Fit, log: Log, talk: Talk) -> int:
-    epochs, events = fit.epochs_to_finish, max(1, len(log.sequences["time"]))
+    epochs = fit.epochs_to_finish
+    events = max(1, min(len(log.sequences["time"]), fit.plan.settings.epoch_events))
     begun = fit.plan.epochs * events
     with talk.progress("training on, the last days too", total=epochs * events) as step:
         done = fit.finish(log.sequences, lambda read, note: step(read - begun, note))

@@ -28,6 +28,9 @@ class TrainSettings:
     length: int = Field(default=128, ge=4, le=2048, description="most recent events kept in one sequence")
     min_events: int = Field(default=1, ge=1, description="users with fewer events before the cut are not eligible")
     epochs: int | None = Field(default=None, ge=1, description="passes over the log; from its size when not given")
+    epoch_events: int = Field(
+        default=6_000_000, ge=1_000, description="most events of one epoch; of a larger log every epoch reads others"
+    )
     finish: bool = Field(
         default=True,
         description="after the figures are taken, train on over the held-out days too; not after a single epoch",

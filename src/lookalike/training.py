@@ -238,10 +238,13 @@ class Fit:
         torch.manual_seed(settings.random_seed + (turn.number + 1) * count + rank)
         stretches = batches.cut_up(known, turn.starts, settings.length, shared)
         later = batches.later_events(known, settings.horizon, _masked(known, settings.mask_hours, shared))
+        # shuffled, so that the first of them are a sample: a second pass over a large log teaches little that is new
         parts = list(batches.by_length(stretches, self.plan.batch_events, shared))
+        parts = parts[: max(count, settings.epoch_events // self.plan.batch_events)]
         parts = parts[: len(parts) - len(parts) % count] or parts * count  # each process as many
         self.model.train()
-        began, total, seen = perf_counter(), max(1, int(stretches.length.sum())), 0
+        total = max(1, sum(int(stretches.length[part].sum()) for part in parts))
+        began, seen = perf_counter(), 0
         losses_sum = torch.zeros((), device=self.device)
         for done, first in enumerate(range(0, len(parts), count), 1):
             part = stretches[parts[first + rank]]
