@@ -40,6 +40,7 @@ LAYERS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 LEVEL = {module: level for level, modules in enumerate(LAYERS.values()) for module in modules}
 ONLY_IN = {
+    "ray": {"cluster"},
     "duckdb": {"store", "ingest"},
     "rich": {"console", "tables", "report"},
     "typer": {"cli"},
