@@ -27,21 +27,13 @@ def evaluation_record(
     curves = {
         name: evaluation.curve(values, at, known.candidates, confidence, doubt) for name, values in curves_of.items()
     }
-    begin, end = choice.asked.begin, min(1.0, choice.asked.begin + choice.share)
-    lift = evaluation.marginal_band(choice.found, begin, end, confidence, doubt)
-    recall = lift.times(end - begin)
-    activity = evaluation.marginal_band(quantiles[evaluation.ACTIVITY], begin, end, confidence, doubt)
     manifest = representation.manifest
-    hidden = known.seeds // min(settings.folds, known.seeds)
     return {
         "name": audience.name,
         "as_of": manifest["as_of"],
         "scorer": choice.scorer,
         "requested_scorer": audience.scorer,
-        "verdict": {"decision": choice.verdict.decision, "reasons": list(choice.verdict.reasons), "forced": False}
-        | {"up_to": choice.verdict.up_to, "parts": choice.verdict.parts, "advice": choice.verdict.advice}
-        | {"against": list(choice.verdict.against), "careful": list(choice.verdict.careful)}
-        | {"against_random": asdict(choice.against)},
+        "verdict": _verdict(choice),
         "size": choice.size,
         "requested_size": str(audience.size),
         "universe": representation.users,
@@ -50,26 +42,7 @@ def evaluation_record(
         "confidence": confidence,
         "folds": min(settings.folds, known.seeds),
         "repeats": settings.repeats,
-        "held_out": {
-            "size": choice.size,
-            "share": choice.share,
-            "lift": lift.value,
-            "low": lift.low,
-            "high": lift.high,
-            "activity_lift": activity.value,
-            "activity_low": activity.low,
-            "activity_high": activity.high,
-            # a fold's seeds, all in front, among the candidates and themselves
-            "max_lift": 1 / max(choice.share, hidden / (known.candidates + hidden)),
-            "precision_floor": metrics.precision_floor(recall.value, hidden, choice.size),
-            "largest": choice.largest,
-            "partial_auc": metrics.partial_auc(choice.found),
-            "gain": metrics.gain(choice.found),
-            "recall": recall.value,
-            "recall_low": recall.low,
-            "recall_high": recall.high,
-            "value_lift": metrics.lift(choice.found, choice.share, known.weight),
-        },
+        "held_out": _held_out(known, choice, settings),
         "curves": curves | {evaluation.RANDOM: evaluation.random_curve(at, known.candidates)},
         "scorers": evaluation.summary(quantiles, choice.scorer, choice.share, confidence, doubt),
         "tiers": [],
@@ -84,6 +57,51 @@ def evaluation_record(
             "trained": manifest["created"],
         },
         "settings": {f"expand.{key}": value for key, value in asdict(settings).items()},
+    }
+
+
+def _verdict(choice: Choice) -> Result:
+    verdict = choice.verdict
+    return {
+        "decision": verdict.decision,
+        "advice": verdict.advice,
+        "up_to": verdict.up_to,
+        "parts": verdict.parts,
+        "reasons": list(verdict.reasons),
+        "against": list(verdict.against),
+        "careful": list(verdict.careful),
+        "forced": False,
+        "against_random": asdict(choice.against),
+    }
+
+
+def _held_out(known: Examples, choice: Choice, settings: ExpandSettings) -> Result:
+    """The figures at the size asked for."""
+    confidence, doubt = settings.confidence, known.doubt(settings.folds)
+    begin, end = choice.asked.begin, min(1.0, choice.asked.begin + choice.share)
+    lift = evaluation.marginal_band(choice.found, begin, end, confidence, doubt)
+    recall = lift.times(end - begin)
+    activity = evaluation.marginal_band(choice.quantiles[evaluation.ACTIVITY], begin, end, confidence, doubt)
+    hidden = known.seeds // min(settings.folds, known.seeds)
+    return {
+        "size": choice.size,
+        "share": choice.share,
+        "lift": lift.value,
+        "low": lift.low,
+        "high": lift.high,
+        "activity_lift": activity.value,
+        "activity_low": activity.low,
+        "activity_high": activity.high,
+        # a fold's seeds, all in front, among the candidates and themselves
+        "max_lift": 1 / max(choice.share, hidden / (known.candidates + hidden)),
+        "recall": recall.value,
+        "recall_low": recall.low,
+        "recall_high": recall.high,
+        "precision_floor": metrics.precision_floor(recall.value, hidden, choice.size),
+        "partial_auc": metrics.partial_auc(choice.found),
+        "gain": metrics.gain(choice.found),
+        "value_lift": metrics.lift(choice.found, choice.share, known.weight),
+        "largest": choice.largest,
     }
 
 
