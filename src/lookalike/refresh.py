@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from lookalike import embedder, embeddings, runs, sequences, store, training
 from lookalike import ingest as ingesting
-from lookalike.embedder import Embedder
+from lookalike.embedder import USERS_PER_STEP, Embedder
 from lookalike.embeddings import Representation, Work
 from lookalike.engine import Engine
 from lookalike.errors import StateError
@@ -172,14 +172,14 @@ class _People:
 
 def _blocks(made: Embedder, arrays: Sequences, people: _People, live: Representation | None) -> embeddings.Compute:
     """Each block of a stretch of everybody: computed where events changed, else as it was stored."""
+    changed = _Changed(made, arrays)
 
     def compute(first: int, last: int) -> dict[str, NDArray[np.floating[Any]]]:
         rows = people.changed[first:last]
         fresh = np.flatnonzero(rows >= 0)
-        low, high = (int(rows[fresh[0]]), int(rows[fresh[-1]]) + 1) if len(fresh) else (0, 0)
-        computed = made.blocks(arrays.block(low, high)) if len(fresh) else {}
+        computed = changed.blocks(int(rows[fresh[0]]), int(rows[fresh[-1]]) + 1) if len(fresh) else {}
         if len(fresh) == last - first:
-            return dict(computed)
+            return computed
         assert live is not None, "only a stored vector can be kept"
         kept = np.flatnonzero(rows < 0)
         stored = live.raw(people.old[first:last][kept])
@@ -190,6 +190,30 @@ def _blocks(made: Embedder, arrays: Sequences, people: _People, live: Representa
         return dict(stored)
 
     return compute
+
+
+@dataclass
+class _Changed:
+    """The blocks of the changed users, computed so many at a time: of a hundred users only a few may have changed, and to
+    compute those by themselves would cost nearly as much as all of them."""
+
+    made: Embedder
+    arrays: Sequences
+    first: int = 0
+    computed: dict[str, Any] = field(default_factory=dict)
+
+    def blocks(self, low: int, high: int) -> dict[str, NDArray[np.floating[Any]]]:
+        """Of the changed users low : high. Stretches are asked for in order; a step is computed once."""
+        parts: list[dict[str, Any]] = []
+        while low < high:
+            step = low - low % USERS_PER_STEP
+            if not self.computed or step != self.first:
+                last = min(step + USERS_PER_STEP, self.arrays.users)
+                self.first, self.computed = step, dict(self.made.blocks(self.arrays.block(step, last)))
+            end = min(high, step + USERS_PER_STEP)
+            parts.append({name: values[low - step : end - step] for name, values in self.computed.items()})
+            low = end
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 # --- sessions --------------------------------------------------------------------------------------------------------
