@@ -93,7 +93,8 @@ JSON: dict[str, dict[str, str]] = {
         "lift_low": "lower end of its band",
         "lift_high": "upper end of its band",
         "activity_lift": "the same when people are ranked by activity alone",
-        "backtest": "where the seed has moments: `cut`, `lift`, `low`, `high` on the seeds who came later, and `plain_lift`, that of figures that nothing of later has touched; else null",
+        "backtest": "where the seed has moments: `cut`, and `lift`, `low`, `high` on the seeds who came later; "
+        "`plain_lift` is of figures that nothing of later has touched; else null",
         "prospects": "path of the list; null when none was written",
         "reasons_of_each": "path of why each is listed; null without `--reasons`",
         "evaluation": "path of all the figures",
