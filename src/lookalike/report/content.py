@@ -133,16 +133,16 @@ def figures(evaluation: Evaluation) -> list[Figure]:
     unused = f"; {count(matched - used)} had no earlier event" if seed.get("as_they_were") and used < matched else ""
     return [
         Figure("Audience", count(written), asked(evaluation) if written else "no list written"),
-        Figure("Candidates", count(evaluation.get("candidates")), f"of {people(evaluation.get('universe'))} eligible"),
+        Figure(
+            "Candidates",
+            count(evaluation.get("candidates")),
+            f"of {people(evaluation.get('universe'))} eligible; {count(suppression.get('matched'))} of "
+            f"{plural(suppression.get('given'), 'id', 'ids')} given are suppressed",
+        ),
         Figure(
             "Seed match rate",
             percent(seed.get("match_rate")),
             f"{count(seed.get('matched'))} of {count(seed.get('distinct'))} ids; {count(seed.get('used'))} used{unused}",
-        ),
-        Figure(
-            "Suppressed",
-            count(suppression.get("matched")),
-            f"of {plural(suppression.get('given'), 'id', 'ids')} given; in no list",
         ),
         Figure(
             f"Lift at {people(held.get('size'))}",
