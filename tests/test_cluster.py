@@ -53,8 +53,15 @@ def listed(ready: Command, inputs: Inputs, scorer: str, *before: str) -> bytes:
 
 
 @pytest.mark.parametrize("scorer", ["logistic", "neighbours"])
-def test_a_list_is_the_same_byte_for_byte(sharded: Command, inputs: Inputs, cluster: object, scorer: str) -> None:
+def test_a_list_is_the_same_byte_for_byte(
+    sharded: Command, inputs: Inputs, cluster: object, scorer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lookalike.cluster import Ray
+
+    each, asked = Ray.each, list[int]()
+    monkeypatch.setattr(Ray, "each", lambda self, task, numbers: asked.extend(numbers) or each(self, task, numbers))
     assert listed(sharded, inputs, scorer, "--engine", "ray") == listed(sharded, inputs, scorer)
+    assert asked == list(range(8))
 
 
 def test_vectors_are_the_same_byte_for_byte(sharded: Command, cluster: object) -> None:
@@ -101,6 +108,13 @@ def test_a_task_that_always_fails_is_an_error_that_says_so(sharded: Command, inp
     assert ran.code == 4
     assert "damaged or missing" in ran.complaint[0]
     assert sorted((sharded.workspace / "audiences").glob("*")) == before
+
+
+def test_a_training_that_cannot_be_says_why_as_one_process_does(ready: Command, cluster: object) -> None:
+    ran = ready("--engine", "ray", "train", "--as-of", "2001-01-01")
+    assert ran.code == 4, ran.err
+    assert ran.complaint == ready("train", "--as-of", "2001-01-01").complaint
+    assert ready("--engine", "ray", "train", "--resume").code == 2
 
 
 def test_a_training_in_two_processes_makes_one_run(ready: Command, cluster: object) -> None:

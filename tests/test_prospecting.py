@@ -251,6 +251,10 @@ def test_several_definitions_are_ranked_in_one_pass_and_each_list_is_as_alone(
         assert (ready.workspace / "audiences" / file.stem / "prospects.csv").read_bytes() == list_of
     message, _ = ready.refused(2, "expand", *files, "--name", "x")
     assert "--name is for one audience, not for 3" in message
+    files[1].write_text(f'seed = "{inputs.seed}"\nsize = 20\ndisjoint_from = ["fans"]\n')
+    message, hint = ready.refused(2, "expand", *files)
+    assert "stated is to be kept apart from fans, which is only being made now" in message
+    assert hint == "lookalike expand fans.toml first"
     files[1].write_text(f'name = "fans"\nseed = "{inputs.seed}"\nsize = 20\n')
     message, _ = ready.refused(2, "expand", *files)
     assert "two audiences are called fans" in message

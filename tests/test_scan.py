@@ -1,7 +1,7 @@
 """Everybody past several scorers: the list of brute force to the last bit, whatever is guessed, read ahead or shut out."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from lookalike import embeddings, scan, sieve
 from lookalike.embeddings import Representation
+from lookalike.engine import Columns, Task
 from lookalike.errors import StateError
 from lookalike.linear import Linear
 from lookalike.ranking import Ranked
@@ -205,3 +206,61 @@ def test_a_file_of_other_numbers_is_refused(tmp_path: Path) -> None:
     np.save(path, np.load(path).astype(np.float32))
     with pytest.raises(StateError, match="float16"):
         rank(live, Selected(READ, Linear(weights_of("ordinary"))), 10)
+
+
+class Shuffled:
+    """An engine that does its tasks in another order and gives several together, as a cluster may."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+
+    def each(self, task: Task, numbers: Sequence[int]) -> Iterator[Columns]:
+        done = [task(int(number)) for number in self.rng.permutation(np.asarray(numbers))]
+        for first in range(0, len(done), 3):
+            some = done[first : first + 3]
+            yield {name: np.concatenate([part[name] for part in some]) for name in some[0]}
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_the_heads_of_shards_merge_into_the_list_of_one_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(embeddings, "USERS_PER_SHARD", 170)
+    rng = np.random.default_rng(number)
+    values = rng.integers(-2, 3, (2_000, 30)) if number % 2 else rng.standard_normal((2_000, 30))
+    if number % 3 == 0:  # the sample finds more than there are: the guess is too high, and the list is made again
+        values[(np.linspace(0, 1_992, 32).astype(int)[:, None] + np.arange(8)).ravel(), 0] = 300
+    live = made(tmp_path / "space", values.astype(np.float32))
+    left_out = np.sort(rng.choice(2_000, rng.integers(0, 1_500), replace=False))
+    weights = np.eye(16)[0] if number % 3 == 0 else rng.integers(-2, 3, 16).astype(float)
+    at = np.arange(16)
+    wanted = [Wanted(Selected(at, Linear(weights)), size, left_out) for size in (5, 300, 1_900)]
+    wanted.append(Wanted(Selected(at, SoftMaximum(rng.standard_normal((3, 16)))), 400, left_out))
+    seen: list[int] = []
+    together = scan.rank_by(Shuffled(rng), live, wanted, seen.append)
+    assert max(seen) == 2_000
+    for one, other in zip(scan.rank(live, wanted, lambda done: None), together, strict=True):
+        assert np.array_equal(one.rows, other.rows)
+        assert np.array_equal(one.scores, other.scores)
+
+
+def test_more_shards_than_files_may_be_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    monkeypatch.setattr(embeddings, "USERS_PER_SHARD", 5)
+    space = Workspace(tmp_path / "space")
+    space.root.mkdir()
+    values = np.random.default_rng(0).standard_normal((1_000, 6)).astype(np.float32)
+    write(space, {"sequence": values[:, :2], "content": values[:, 2:4], "aggregates": values[:, 4:]})
+    live = embeddings.current(space)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 200, hard))
+    try:
+        found = scan.rank(live, [Wanted(Linear(np.ones(6)), 100, NOBODY)], lambda done: None)[0]
+        assert len(live.gather(np.arange(1_000))) == 1_000
+        assert len(live.ties(np.arange(0, 1_000, 7))) == 143
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    exact = values.astype(np.float16).astype(np.float64).sum(axis=1)
+    assert np.array_equal(np.sort(found.scores)[::-1], found.scores)
+    assert found.scores == pytest.approx(np.sort(exact)[::-1][:100])

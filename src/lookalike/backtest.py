@@ -6,7 +6,7 @@ people of the same time; this asks what an advertiser asks, whether the list fin
 
 The encoder and the prior were trained on the whole log, the time after the cut included; which scorer is tried was
 chosen on the whole seed; and what a table of users says of them is of today. `plain`, a logistic scorer on the figures
-of the events alone, reads none of that: what it finds, nothing of later can have helped to find.
+of the events alone, reads none of that; only which of them are counted was decided on the whole log.
 """
 
 from dataclasses import dataclass, replace
@@ -59,7 +59,9 @@ def run(past: Past, people: People, known: Examples, scorer: str, settings: Expa
     users = past.representation.users
     everybody = expansion.draw_background(users, people.suppressed, settings.background, settings.random_seed)
     fitted = rng.random(len(everybody)) < 0.5  # who was fitted on does not stand for the candidates
-    taught, _ = moments.examples(then, _those(people, before), known, settings, everybody[fitted])
+    # nor does who is looked for teach as somebody who is none
+    crowd_of = np.setdiff1d(everybody[fitted], people.seed[after])
+    taught, _ = moments.examples(then, _those(people, before), known, settings, crowd_of)
     if known.group is not None:
         taught = replace(taught, group=_grouped(taught, int(known.group.max()) + 1))
     after_cut = expansion.draw(people.seed[after], settings.background, settings.random_seed)

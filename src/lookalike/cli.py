@@ -5,7 +5,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,9 +13,6 @@ from lookalike import __version__
 from lookalike.edge import Edge, begin, begun, days, edge, moment
 from lookalike.errors import INTERRUPTED, LookalikeError, SettingsError, unforeseen
 from lookalike.workspace import Workspace
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(
     name="lookalike",

@@ -24,9 +24,7 @@ class Edge:
     ray_address: str | None = None
 
     def engine(self) -> "Ray | None":
-        """What does the work on shards; None for this process. Raises SettingsError for an engine that is not there."""
-        if self.engine_name not in ("local", "ray"):
-            raise SettingsError(f"no engine is called {self.engine_name[:40]!r}", "--engine local|ray")
+        """What does the work on shards; None for this process."""
         if self.engine_name == "local":
             return None
         from lookalike.cluster import Ray
@@ -43,8 +41,10 @@ _edge: Edge | None = None
 
 
 def begin(at: Edge | None) -> None:
-    """What the flags before the command decided is known from now on; nothing is, of None."""
+    """What the flags before the command decided is known from now on; nothing is, of None. Raises SettingsError."""
     global _edge
+    if at and at.engine_name not in ("local", "ray"):
+        raise SettingsError(f"no engine is called {at.engine_name[:40]!r}", "--engine local|ray")
     _edge = at
 
 

@@ -28,6 +28,7 @@ BLOCKS = ("sequence", "content", "aggregates")
 USERS_PER_SHARD = 262_144
 USERS_PER_STEP = 16_384
 KEPT_VERSIONS = 2
+MOST_OPEN = 32  # shards, of four files each
 Compute = Callable[[int, int], dict[str, NDArray[np.floating[Any]]]]  # user rows first, last -> each block [n, width]
 
 
@@ -175,13 +176,19 @@ class Representation:
         return {}
 
     def _shard(self, number: int) -> dict[str, NDArray[Any]]:
+        """The files of a shard, mapped. Only some shards stay open: every one of them holds file descriptors."""
         if number not in self._open_shards:
+            if len(self._open_shards) >= MOST_OPEN:
+                self._open_shards.pop(next(iter(self._open_shards)))
             self._open_shards[number] = self._open(number, self.manifest["shards"][number])
         return self._open_shards[number]
 
-    @property
-    def _shards(self) -> list[dict[str, NDArray[Any]]]:
-        return [self._shard(number) for number in range(len(self.manifest["shards"]))]
+    def _parts(self, rows: NDArray[np.int64]) -> Iterator[tuple[slice, NDArray[np.int64], dict[str, NDArray[Any]]]]:
+        """For each shard that holds some of the ascending rows: which of them, their places in it, and its files."""
+        ends = np.searchsorted(rows, self.starts)
+        for number in np.flatnonzero(np.diff(ends)):
+            part = slice(int(ends[number]), int(ends[number + 1]))
+            yield part, rows[part] - self.starts[number], self._shard(int(number))
 
     def _open(self, number: int, users: int) -> dict[str, NDArray[Any]]:
         shard = {}
@@ -227,30 +234,25 @@ class Representation:
 
     def raw(self, rows: NDArray[np.int64], blocks: tuple[str, ...] = BLOCKS) -> dict[str, NDArray[np.float16]]:
         """Each of the blocks of some users exactly as it is stored, [n, width]. `rows` ascend."""
-        found = {}
-        for block in blocks:
-            parts = [
-                shard[block][rows[slice(*np.searchsorted(rows, [start, end]))] - start]
-                for start, end, shard in zip(self.starts, self.starts[1:], self._shards, strict=False)
-            ]
-            found[block] = np.concatenate(parts)
+        found = {block: np.empty((len(rows), self.manifest["blocks"][block]), np.float16) for block in blocks}
+        for part, places, shard in self._parts(rows):
+            for block in blocks:
+                found[block][part] = shard[block][places]
         return found
 
     def ties(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
         """The hashes that order equal scores, of some users, [n]. `rows` ascend."""
-        parts = [
-            shard["tie"][rows[slice(*np.searchsorted(rows, [start, end]))] - start]
-            for start, end, shard in zip(self.starts, self.starts[1:], self._shards, strict=False)
-        ]
-        return np.concatenate(parts)
+        found = np.empty(len(rows), np.uint64)
+        for part, places, shard in self._parts(rows):
+            found[part] = shard["tie"][places]
+        return found
 
     def gather(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The whole representation of some users, [n, W]. `rows` ascend. Raises StateError on a figure that is none."""
         out = np.empty((len(rows), self.width), np.float32)
-        for start, end, shard in zip(self.starts, self.starts[1:], self._shards, strict=False):
-            low, high = np.searchsorted(rows, [start, end])
+        for part, places, shard in self._parts(rows):
             for block, (first, last) in self.spans.items():
-                out[low:high, first:last] = shard[block][rows[low:high] - start]
+                out[part, first:last] = shard[block][places]
         check_finite(out, self.folder)
         return out
 

@@ -20,6 +20,10 @@ class LookalikeError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """From a worker of a cluster it comes back with its hint."""
+        return type(self), (self.message, self.hint)
+
 
 class SettingsError(LookalikeError):
     exit_code = 2

@@ -106,11 +106,16 @@ def _parts(space: _Space, audience: Audience, read: Read) -> list[tuple[Audience
             "leave --split out; groups that you know yourself are seeds of their own",
         )
     count = int(groups.max()) + 1
-    return [_part(audience, read, known.rows[groups == group], (group + 1, count)) for group in range(count)]
+    return [
+        _part(audience, read, known.rows[groups == group], (group + 1, count, len(groups))) for group in range(count)
+    ]
 
 
-def _part(audience: Audience, read: Read, kept: Rows, which: tuple[int, int]) -> tuple[Audience, Read]:
-    """One part of a seed as an audience of its own, with its share of the list."""
+def _part(audience: Audience, read: Read, kept: Rows, which: tuple[int, int, int]) -> tuple[Audience, Read]:
+    """One part of a seed as an audience of its own, with its share of the list.
+
+    `which` are its number, how many parts there are, and how many seeds they have together.
+    """
     people = read.people
     at = np.searchsorted(people.seed, kept)
     value = None if people.value is None else people.value[at]
@@ -119,7 +124,7 @@ def _part(audience: Audience, read: Read, kept: Rows, which: tuple[int, int]) ->
     apart = np.union1d(people.suppressed, np.setdiff1d(people.seed, kept))
     some = replace(people, seed=kept, value=value, moment=moment, suppressed=apart)
     facts = read.seed_facts | {"group": which[0], "groups": which[1]}
-    size = audience.size.part(len(kept) / len(people.seed))
+    size = audience.size.part(len(kept) / which[2])
     # a name that was typed was not that of a part: it replaces no other seed's list
     one = replace(audience, name=f"{audience.name}-{which[0]}", size=size, named=False)
     return one, replace(read, people=some, seed_facts=facts, warnings=list(read.warnings))
@@ -129,6 +134,12 @@ def _check_names(workspace: Workspace, asked: list[Audience]) -> None:
     names = [audience.name for audience in asked]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise SettingsError(f"two audiences are called {twice[0]}", "give each definition a name of its own")
+    for audience in asked:
+        if now_made := sorted({*audience.disjoint_from} & {*names}):
+            raise SettingsError(
+                f"{audience.name} is to be kept apart from {now_made[0]}, which is only being made now",
+                f"lookalike expand {now_made[0]}.toml first",
+            )
     for audience in asked:
         _check_name(workspace, audience)
 

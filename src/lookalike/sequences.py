@@ -137,7 +137,7 @@ class Column:
 
     @classmethod
     def of(cls, array: NDArray[Any]) -> "Column":
-        if isinstance(array, np.memmap) and array.filename and array.offset == 0:
+        if isinstance(array, np.memmap) and array.filename and _begins(array):
             return cls(array.dtype, len(array), file=str(array.filename))
         return cls(array.dtype, len(array), array=np.asarray(array))
 
@@ -147,6 +147,12 @@ class Column:
             return self.array
         whole = np.memmap(self.file, self.kind, "r")
         return whole[: self.length]
+
+
+def _begins(array: "np.memmap[Any, Any]") -> bool:
+    """Whether the array begins where its file does; a slice still names the file."""
+    mapped = getattr(array, "_mmap", None)
+    return mapped is not None and np.frombuffer(mapped, np.uint8).ctypes.data == array.ctypes.data
 
 
 def _opened(

@@ -24,6 +24,7 @@ from lookalike.settings import TrainSettings
 
 TRAINING_EVENTS = 4_000_000  # events read in all, where the number of epochs was not given
 MOST_EPOCHS = 10
+LEAST_BATCH = 64  # events of one process in one step
 FINISH = 0.4  # of the best epoch's number: epochs over all events, once the figures are taken
 FINISH_FROM = 0.4  # where they begin on the falling curve of the rate
 STEPS = 100  # in an epoch, where the size of a batch was not given: small logs need the steps more than the speed
@@ -239,8 +240,10 @@ class Fit:
         stretches = batches.cut_up(known, turn.starts, settings.length, shared)
         later = batches.later_events(known, settings.horizon, _masked(known, settings.mask_hours, shared))
         # shuffled, so that the first of them are a sample: a second pass over a large log teaches little that is new
-        parts = list(batches.by_length(stretches, self.plan.batch_events, shared))
-        parts = parts[: max(count, settings.epoch_events // self.plan.batch_events)]
+        # several processes share a batch, so that an epoch has as many steps as with one
+        batch = max(LEAST_BATCH, self.plan.batch_events // count)
+        parts = list(batches.by_length(stretches, batch, shared))
+        parts = parts[: max(count, settings.epoch_events // batch)]
         parts = parts[: len(parts) - len(parts) % count] or parts * count  # each process as many
         self.model.train()
         total = max(1, sum(int(stretches.length[part].sum()) for part in parts))
