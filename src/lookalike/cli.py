@@ -288,6 +288,8 @@ def report(
 
     console = edge().console
     found, page = pipeline.report(edge().workspace, name)
+    if name is None:
+        console.note(f"the newest audience: {found['name']}, made {found['created'][:16].replace('T', ' ')} UTC")
     console.result(found | {"page": str(page)}, *tables(found))
     console.note(f"page: {page}")
     if open_page:
