@@ -21,6 +21,7 @@ from lookalike.workspace import TEMPORARY, Workspace
 SCHEMA_VERSION = 1
 ROWS_PER_BATCH = 262_144
 MEMORY_LIMIT = "4GiB"
+CHECKPOINT = "256MiB"  # of the log of changes: at DuckDB's 16 MB every file ingested is followed by a rewrite of tables
 CODED_FIELDS = ("event_type", *CONTEXT_FIELDS)
 LEFT_OUT = "left_out:"  # begins the key in `meta` of a column that is not coded; the value says why
 MAX_CODES = 1_000  # values of one coded field; rarer ones count as missing
@@ -106,6 +107,7 @@ def opened(path: Path, *, temporary: Path | None = None, read_only: bool = False
         "memory_limit": MEMORY_LIMIT,
         "TimeZone": "UTC",
         "autoinstall_known_extensions": "false",
+        "checkpoint_threshold": CHECKPOINT,
     }
     if temporary:
         settings["temp_directory"] = str(temporary)
