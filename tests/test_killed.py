@@ -75,7 +75,7 @@ IN_TRAIN = [
     ("lookalike.checkpoints.save_file", 2),
     ("lookalike.workspace._swap", 2),  # the second checkpoint takes the first one's place
     ("lookalike.runs.save_file", 1),
-    ("lookalike.embeddings.pl.scan_parquet", 2),
+    ("lookalike.embeddings.reserve", 2),
     ("lookalike.embeddings.write_text", 1),  # the version is whole, the pointer is the old one
     ("lookalike.checkpoints.drop", 1),
 ]
@@ -154,7 +154,7 @@ def test_resume_refuses_damage(ready: Command) -> None:
 
 IN_EXPAND = [
     pytest.param("lookalike.lists.write_text", 1, marks=pytest.mark.slow),
-    pytest.param("lookalike.prospecting.write_json", 2, marks=pytest.mark.slow),
+    pytest.param("lookalike.listing.write_json", 2, marks=pytest.mark.slow),
     pytest.param("lookalike.workspace._flush", 1, marks=pytest.mark.slow),
     pytest.param("os.rename", 1, marks=pytest.mark.slow),  # the old list steps aside
     pytest.param("os.rename", 2),  # and the new one has not come yet

@@ -74,6 +74,8 @@ def test_counts_add_up(done: Command, inputs: Inputs) -> None:
         "suppressed": len(ids(inputs.seed) & ids(inputs.suppressed)),
         "used": 40,
         "match_rate": 1.0,
+        "spelled_otherwise": 0,
+        "without_vector": 0,
         "valued": False,
         "effective": 40.0,
         "negative": 0,
@@ -185,7 +187,7 @@ def test_shorter_list_is_the_head_of_a_longer_one(ready: Command, inputs: Inputs
 @given(data=st.data())
 def test_no_seed_and_no_suppressed_user_is_ever_listed(ready: Command, tmp_path: Path, data: st.DataObject) -> None:
     everybody = sorted(user_ids())
-    seed = data.draw(st.lists(st.sampled_from(everybody), min_size=6, max_size=60, unique=True))
+    seed = data.draw(st.lists(st.sampled_from(everybody), min_size=25, max_size=60, unique=True))
     blocked = data.draw(st.lists(st.sampled_from([*everybody, "nobody"]), min_size=1, max_size=120, unique=True))
     files = id_file(tmp_path / "s.csv", seed), id_file(tmp_path / "b.csv", blocked)
     size = data.draw(st.sampled_from(["1", "30", "100%"]))
@@ -201,7 +203,7 @@ def test_no_seed_and_no_suppressed_user_is_ever_listed(ready: Command, tmp_path:
 
 def test_several_suppressions_add_up(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
     one, two = (id_file(tmp_path / f"{part}.csv", user_ids()[part::3]) for part in (0, 1))
-    seed = id_file(tmp_path / "s.csv", user_ids()[2:60:3])
+    seed = id_file(tmp_path / "s.csv", user_ids()[2:90:3])
     flags = ("--suppress", one, "--suppress", two, "--force")
     assert ready("expand", "--seed", seed, "--size", "100%", *flags).code == 0
     assert set(listed(ready.workspace, "s")["user_id"]) == set(user_ids()[2::3]) - ids(seed)
@@ -290,16 +292,16 @@ def small_shape(name: str) -> pl.DataFrame:
         "one item": frame.with_columns(item_id=pl.lit("only")),
         "one event a user": frame.unique("user_id", keep="first", maintain_order=True),
         "one moment": frame.with_columns(ts=pl.lit("2024-01-01 00:00:00").str.to_datetime()),
-        "twelve users": frame.filter(pl.col("user_id").is_in(user_ids()[:12])),
+        "forty users": frame.filter(pl.col("user_id").is_in(user_ids()[:40])),
     }[name]
 
 
 @pytest.mark.parametrize(
-    "shape", ["no items", "only user and time", "one item", "one event a user", "one moment", "twelve users"]
+    "shape", ["no items", "only user and time", "one item", "one event a user", "one moment", "forty users"]
 )
 def test_odd_log_is_trained_and_expanded_or_refused_in_words(fresh: Command, tmp_path: Path, shape: str) -> None:
     small_shape(shape).write_csv(tmp_path / "log.csv")
-    seed = id_file(tmp_path / "seed.csv", user_ids()[:8])
+    seed = id_file(tmp_path / "seed.csv", user_ids()[:26])
     assert fresh("ingest", tmp_path / "log.csv").code == 0
     ran = fresh(*TRAIN)
     assert ran.code == 0, ran.err
