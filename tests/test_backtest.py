@@ -134,3 +134,16 @@ def test_what_a_table_of_users_says_is_not_read_by_the_plain_figures(
     told = backtest.record(run_on(space, tmp_path / "scratch"), "logistic", 0.2, 0.95)["lifts"]
     assert told["logistic"]["lift"] > 4.5  # type: ignore[index]
     assert told["plain"]["lift"] < 4  # type: ignore[index]
+
+
+def test_who_is_looked_for_is_not_fitted_on_as_a_stranger(
+    trained_space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowds, examples = [], moments.examples
+    monkeypatch.setattr(moments, "examples", lambda *of: crowds.append((of[1].seed, of[4])) or examples(*of))
+    run_on(trained_space, tmp_path / "scratch")
+    live = embeddings.current(Workspace(trained_space))
+    seed = embeddings.match(live, fans_with_moments().select("user_id"))
+    [(earlier, crowd)] = crowds
+    assert len(crowd) > 50
+    assert not set(crowd) & (set(seed) - set(earlier))

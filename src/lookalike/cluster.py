@@ -177,6 +177,6 @@ def _original(error: BaseException) -> LookalikeError:
 
 
 def _told(error: BaseException) -> str:
-    """The first line that says something, of an error that Ray has wrapped."""
+    """The last line that names an error, of one that Ray has wrapped: the innermost stands last."""
     lines = [line.strip() for line in str(error).splitlines() if "Error" in line or "died" in line]
     return (lines or str(error).strip().splitlines() or [type(error).__name__])[-1][:300]

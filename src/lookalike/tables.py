@@ -154,7 +154,7 @@ def of_expand(done: Result) -> list[Shown]:
 def _of_backtest(found: Result) -> str:
     return (
         f"the list of {_day(found['cut'])} has a lift of {found['lift']:.2f} ({found['low']:.2f} to {found['high']:.2f}) on "
-        f"the seeds who came later; {found['plain_lift']:.2f} by plain figures alone, which nothing of later has touched"
+        f"the seeds who came later; {found['plain_lift']:.2f} by plain figures alone, which read nothing of later"
     )
 
 
