@@ -116,16 +116,22 @@ _FLOAT = "(sign({0}) * least(abs({0}), 3e38))::FLOAT"  # a larger double would s
 
 
 def event_stream(store: Store, cut: Cut) -> RecordBatchReader:
-    """The events of the numbered users in the order of user and time, as codes: 0 is missing, -1 no item."""
+    """The events of the numbered users in the order of user and time, as codes: 0 is missing, -1 no item.
+
+    Events of one user and moment go by item, then by a hash of the rest: any order will do that follows from the content,
+    and DuckDB sorts keys of up to 24 bytes a third faster than the six columns themselves.
+    """
     fields = list(prepared_fields(store).values())
     codes = ", ".join(f"coalesce({f}_codes.code, 0)::SMALLINT AS {f}" for f in fields)
     joins = " ".join(f"LEFT JOIN {f}_codes ON {f}_codes.value = e.{f}" for f in fields)
-    order = ", ".join(["item", "event_type", "value", "quantity", *(f for f in fields if f != "event_type")])
+    rest = ", ".join(["value", "quantity", *fields])
     return store.reader(
-        f"""SELECT epoch(e.ts)::BIGINT AS time, coalesce(i.row, -1)::INTEGER AS item, {_FLOAT.format("e.value")} AS value,
-                   {_FLOAT.format("e.quantity")} AS quantity, {codes}
-            FROM events e JOIN user_rows u USING (user_id) LEFT JOIN item_rows i USING (item_id) {joins}
-            WHERE e.ts < ? ORDER BY u.row, e.ts, {order}""",
+        f"""SELECT epoch(ts)::BIGINT AS time, item, {rest} FROM (
+                SELECT u.row AS user, e.ts AS ts, coalesce(i.row, -1)::INTEGER AS item,
+                       {_FLOAT.format("e.value")} AS value, {_FLOAT.format("e.quantity")} AS quantity, {codes}
+                FROM events e JOIN user_rows u USING (user_id) LEFT JOIN item_rows i USING (item_id) {joins}
+                WHERE e.ts < ?)
+            ORDER BY user, ts, item, (hash({rest}) >> 32)::UINTEGER""",
         cut.as_of,
     )
 

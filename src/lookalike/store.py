@@ -70,6 +70,16 @@ class Store:
             raise
         self.connection.execute("COMMIT")
 
+    @contextlib.contextmanager
+    def any_order(self) -> Iterator[None]:
+        """Rows written inside may stand in any order. In order, rows of which some were deleted are packed twice."""
+        self.connection.execute("SET preserve_insertion_order = false")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(duckdb.Error):  # of a connection that a fatal error has ended
+                self.connection.execute("SET preserve_insertion_order = true")
+
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self.connection.execute(query, list(values)).fetchall()
 

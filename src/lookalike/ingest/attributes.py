@@ -19,7 +19,7 @@ from lookalike.ingest.names import plain, synonyms, words
 from lookalike.ingest.plan import cleaned, finite, number, without_null_words
 from lookalike.ingest.readers import Reader
 from lookalike.ingest.report import Check, FileReport
-from lookalike.ingest.staging import LINE, MALFORMED, Rows
+from lookalike.ingest.staging import KEYED, KEYS, LINE, MALFORMED, Rows, drop
 from lookalike.store import Store, quoted
 
 EMAIL: Final = "^[^@\\s]+@[^@\\s]+\\.[A-Za-z]{2,}$"
@@ -64,33 +64,35 @@ def prepare(reader: Reader, key: str, given: dict[str, str]) -> TablePlan:
 
 
 def load(store: Store, plan: TablePlan, entry: Entry) -> tuple[FileReport, list[Check]]:
-    """Puts the table in place of what was known of its keys. Call within a transaction. Raises DataError."""
-    names = list(plan.reader.columns)
-    rows = plan.reader.stage(store.connection, names)
-    if not rows.count:
-        raise DataError(f"{entry.name}: the file has no rows", "leave it out, or export it again")
-    file_id = next_file_id(store)
-    usable = _collect(store, plan, rows)
-    rejected = _write_rejects(store, plan, rows, file_id)
-    if not usable:
-        raise DataError(
-            f"{entry.name}: no row has a usable {plan.key}", f"name its column with --map {plan.key}=COLUMN"
-        )
-    shapes = {name: _shape(store.connection, plan, name) for name in plan.others}
-    distinct = _replace(store, plan, shapes)
-    for table in ("ingest_keyed", "ingest_keys"):
-        store.connection.execute(f"DROP TABLE {table}")
-    report = FileReport(
-        name=entry.name,
-        kind=entry.kind,
-        rows=rows.count,
-        added=distinct,
-        duplicates=usable - distinct,
-        rejected=rejected,
-        mapping=plan.mapping,
-        unused=[name for name, shape in shapes.items() if shape in ("identifier", "personal", "nested", "empty")],
-    )
-    enter(store, file_id, report, entry)
+    """Puts the table in place of what was known of its keys, all or nothing. Raises DataError."""
+    try:
+        rows = plan.reader.stage(store.connection, list(plan.reader.columns))
+        if not rows.count:
+            raise DataError(f"{entry.name}: the file has no rows", "leave it out, or export it again")
+        usable = _collect(store, plan, rows)
+        if not usable:
+            raise DataError(
+                f"{entry.name}: no row has a usable {plan.key}", f"name its column with --map {plan.key}=COLUMN"
+            )
+        shapes = {name: _shape(store.connection, plan, name) for name in plan.others}
+        with store.transaction():
+            file_id = next_file_id(store)
+            rejected = _write_rejects(store, plan, rows, file_id)
+            distinct = _replace(store, plan, shapes)
+            unused = [name for name, shape in shapes.items() if shape in ("identifier", "personal", "nested", "empty")]
+            report = FileReport(
+                name=entry.name,
+                kind=entry.kind,
+                rows=rows.count,
+                added=distinct,
+                duplicates=usable - distinct,
+                rejected=rejected,
+                mapping=plan.mapping,
+                unused=unused,
+            )
+            enter(store, file_id, report, entry)
+    finally:
+        drop(store.connection)
     return report, _checks(entry.kind, shapes, usable)
 
 
@@ -100,14 +102,17 @@ def _key(plan: TablePlan) -> str:
 
 
 def _collect(store: Store, plan: TablePlan, rows: Rows) -> int:
-    """Rows with a usable key, the key beside the columns as __key, the order as __line."""
+    """Rows with a usable key, the key beside the columns as __key, the order as __line; and the last row of each key."""
     columns = ", ".join(quoted(name) for name in plan.others)
     store.connection.execute(
-        f"CREATE TEMP TABLE ingest_keyed AS SELECT * FROM (SELECT {_key(plan)} AS __key, {LINE}"
+        f"CREATE TEMP TABLE {KEYED} AS SELECT * FROM (SELECT {_key(plan)} AS __key, {LINE}"
         f"{', ' + columns if columns else ''} FROM {rows.numbered}) "
         f"WHERE __key IS NOT NULL AND length(__key) <= {MAX_ID_LENGTH}"
     )
-    return int(store.rows("SELECT count(*) FROM ingest_keyed")[0][0])
+    store.connection.execute(
+        f"CREATE TEMP TABLE {KEYS} AS SELECT __key, max({LINE}) AS {LINE} FROM {KEYED} GROUP BY __key"
+    )
+    return int(store.rows(f"SELECT count(*) FROM {KEYED}")[0][0])
 
 
 def _write_rejects(store: Store, plan: TablePlan, rows: Rows, file_id: int) -> dict[str, int]:
@@ -125,24 +130,23 @@ def _write_rejects(store: Store, plan: TablePlan, rows: Rows, file_id: int) -> d
 def _replace(store: Store, plan: TablePlan, shapes: dict[str, Shape]) -> int:
     """Writes keys and attributes; gives back how many keys."""
     run = store.connection.execute
-    run(f"CREATE TEMP TABLE ingest_keys AS SELECT __key, max({LINE}) AS {LINE} FROM ingest_keyed GROUP BY __key")
     table = "items" if plan.key == ITEM_KEY else "users"
     attributes = f"{table[:-1]}_attributes"
-    run(f"DELETE FROM {attributes} WHERE {plan.key} IN (SELECT __key FROM ingest_keys)")
+    run(f"DELETE FROM {attributes} WHERE {plan.key} IN (SELECT __key FROM {KEYS})")
     if table == "users":
-        run("INSERT INTO users SELECT __key FROM ingest_keys ON CONFLICT DO NOTHING")
+        run(f"INSERT INTO users SELECT __key FROM {KEYS} ON CONFLICT DO NOTHING")
     else:
         title = _text(plan, plan.title) if plan.title else "NULL"
         price = finite(number(plan.price, plan.reader.columns[plan.price], False)) if plan.price else "NULL"
         run(
-            f"INSERT INTO items SELECT __key, {title}, {price} FROM ingest_keyed "
-            f"SEMI JOIN ingest_keys USING (__key, {LINE}) "
+            f"INSERT INTO items SELECT __key, {title}, {price} FROM {KEYED} "
+            f"SEMI JOIN {KEYS} USING (__key, {LINE}) "
             "ON CONFLICT DO UPDATE SET title = excluded.title, price = excluded.price"
         )
     for column, shape in shapes.items():
         for name, values in _values(plan, column, shape):
             run(f"INSERT INTO {attributes} SELECT DISTINCT __key, {sql.literal(name)}, v FROM ({values}) WHERE v <> ''")
-    return int(store.rows("SELECT count(*) FROM ingest_keys")[0][0])
+    return int(store.rows(f"SELECT count(*) FROM {KEYS}")[0][0])
 
 
 def _values(plan: TablePlan, column: str, shape: Shape) -> list[tuple[str, str]]:
@@ -150,18 +154,18 @@ def _values(plan: TablePlan, column: str, shape: Shape) -> list[tuple[str, str]]
     name = column if column != WORD else f"{WORD}_column"
     if shape == "list":
         text = f"left(trim(unnest({quoted(column)}::{_LIST})), {_LONGEST_VALUE})"
-        return [(name, f"SELECT __key, {text} AS v FROM ingest_keyed")]
+        return [(name, f"SELECT __key, {text} AS v FROM {KEYED}")]
     if shape == "tenths":
-        amounts = f"(SELECT __key, {_amount(plan, column)} AS x FROM ingest_keyed)"
+        amounts = f"(SELECT __key, {_amount(plan, column)} AS x FROM {KEYED})"
         edges = f"(SELECT list_distinct(quantile_cont(x, {_TENTHS})) AS edges FROM {amounts})"
         tenth = "lpad((1 + len(list_filter(edges, lambda edge: edge < x)))::VARCHAR, 2, '0')"
         return [(name, f"SELECT __key, 'q' || {tenth} AS v FROM {amounts}, {edges} WHERE x IS NOT NULL")]
     if shape == "words":
         split = f"regexp_extract_all(lower({_text(plan, column)}), '\\p{{L}}[\\p{{L}}\\p{{M}}]+')"
         stop = sql.literals(words("stop_words"))
-        return [(WORD, f"SELECT * FROM (SELECT __key, unnest({split}) AS v FROM ingest_keyed) WHERE v NOT IN ({stop})")]
+        return [(WORD, f"SELECT * FROM (SELECT __key, unnest({split}) AS v FROM {KEYED}) WHERE v NOT IN ({stop})")]
     if shape == "value":
-        return [(name, f"SELECT __key, {_text(plan, column)} AS v FROM ingest_keyed")]
+        return [(name, f"SELECT __key, {_text(plan, column)} AS v FROM {KEYED}")]
     return []
 
 
@@ -173,7 +177,7 @@ def _shape(connection: duckdb.DuckDBPyConnection, plan: TablePlan, column: str) 
         return "nested" if kind.endswith("[][]") or kind.startswith("STRUCT") else "list"
     if kind.startswith(("STRUCT", "MAP", "UNION", "VARIANT")) or kind in ("BLOB", "JSON"):
         return "nested"
-    text = f"SELECT {_text(plan, column)} AS t, {_amount(plan, column)} AS x FROM ingest_keyed"
+    text = f"SELECT {_text(plan, column)} AS t, {_amount(plan, column)} AS x FROM {KEYED}"
     row = connection.execute(
         f"SELECT count(t), count(DISTINCT t), count(x), avg((t SIMILAR TO '.*\\S\\s+\\S.*')::INT), max(length(t)), "
         f"count(*) FILTER (regexp_matches(t, '{EMAIL}') OR regexp_matches(t, '{PHONE}')) / count(t), "

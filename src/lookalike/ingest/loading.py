@@ -1,4 +1,4 @@
-"""Puts one event file into the store: rows in, duplicates out, rejects written down. All within one transaction."""
+"""Puts one event file into the store: rows staged, duplicates taken out, then all of it and its rejects in one transaction."""
 
 import json
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from lookalike.ingest import plan as planned
 from lookalike.ingest import times
 from lookalike.ingest.plan import EventPlan
 from lookalike.ingest.report import FileReport
-from lookalike.ingest.staging import LINE, MALFORMED, Rows, drop
+from lookalike.ingest.staging import EVENTS, LINE, MALFORMED, TWINS, Rows, drop
 from lookalike.store import Store, declared_contexts
 
-_TWINS = "ingest_twins"
 _SPAN = "ts BETWEEN ? AND ?"
+_BOTH = ("events", EVENTS)
 _AT_ONCE = 20_000_000  # events whose hashes are held in memory together: about 1 GB
 
 
@@ -30,38 +30,49 @@ class Entry:
 
 
 def load(store: Store, plan: EventPlan, entry: Entry) -> FileReport:
-    """Adds the file's events. Call within a transaction. Raises DataError when too few of its rows can be used."""
-    rows = plan.reader.stage(store.connection, plan.names)
-    if not rows.count:
-        raise DataError(f"{entry.name}: the file has no rows", "leave it out, or export it again")
-    file_id = next_file_id(store)
-    reason = planned.reason(entry.moment)
-    fields = ", ".join(plan.fields)
-    inserted = store.rows(
-        f"INSERT INTO events ({fields}, file_id) SELECT {fields}, {file_id} "
-        f"FROM ({plan.canonical(rows.scan)}) WHERE ({reason}) IS NULL"
-    )[0][0]
-    rejected: dict[str, int] = {}
-    if inserted < rows.count:
-        rejected = _write_rejects(store, plan, rows, file_id, reason)
-        _check_rejected(store, plan, rows, rejected, entry)
-    duplicates = _drop_duplicates(store, plan, file_id)
-    unreadable = 0
-    if condition := plan.unreadable_numbers():
-        unreadable = store.rows(f"SELECT count(*) FROM {rows.scan} WHERE {condition}")[0][0]
-    report = FileReport(
-        name=entry.name,
-        kind=entry.kind,
-        rows=rows.count,
-        added=inserted - duplicates,
-        duplicates=duplicates,
-        rejected=rejected,
-        mapping=plan.mapping.as_dict(),
-        unused=plan.mapping.unused,
-        unreadable_values=unreadable,
-    )
-    enter(store, file_id, report, entry)
+    """Adds the file's events, all or none. Raises DataError when too few of its rows can be used.
+
+    What is staged is staged before the transaction: DuckDB reads tables that the same transaction made on one core only.
+    """
+    try:
+        rows = plan.reader.stage(store.connection, plan.names)
+        if not rows.count:
+            raise DataError(f"{entry.name}: the file has no rows", "leave it out, or export it again")
+        reason, fields = planned.reason(entry.moment), ", ".join(plan.fields)
+        usable = store.rows(
+            f"CREATE TEMP TABLE {EVENTS} AS SELECT {fields} FROM ({plan.canonical(rows.scan)}) WHERE ({reason}) IS NULL"
+        )[0][0]
+        duplicates = _drop_duplicates(store, plan) if usable else 0
+        with store.transaction():
+            file_id = next_file_id(store)
+            rejected: dict[str, int] = {}
+            if usable < rows.count:
+                rejected = _write_rejects(store, plan, rows, file_id, reason)
+                _check_rejected(store, plan, rows, rejected, entry)
+            with store.any_order():
+                store.connection.execute(
+                    f"INSERT INTO events ({fields}, file_id) SELECT {fields}, {file_id} FROM {EVENTS}"
+                )
+            report = FileReport(
+                name=entry.name,
+                kind=entry.kind,
+                rows=rows.count,
+                added=usable - duplicates,
+                duplicates=duplicates,
+                rejected=rejected,
+                mapping=plan.mapping.as_dict(),
+                unused=plan.mapping.unused,
+                unreadable_values=_unreadable(store, plan, rows),
+            )
+            enter(store, file_id, report, entry)
+    finally:
+        drop(store.connection)
     return report
+
+
+def _unreadable(store: Store, plan: EventPlan, rows: Rows) -> int:
+    condition = plan.unreadable_numbers()
+    return int(store.rows(f"SELECT count(*) FROM {rows.scan} WHERE {condition}")[0][0]) if condition else 0
 
 
 def next_file_id(store: Store) -> int:
@@ -69,10 +80,10 @@ def next_file_id(store: Store) -> int:
 
 
 def enter(store: Store, file_id: int, report: FileReport, entry: Entry) -> None:
-    """Writes the file down as ingested and removes what was staged for it."""
+    """Writes the file down as ingested, before what was staged for it goes."""
     first, last = (None, None)
     if report.kind == "events":
-        first, last = store.rows("SELECT min(ts), max(ts) FROM events WHERE file_id = ?", file_id)[0]
+        first, last = store.rows(f"SELECT min(ts), max(ts) FROM {EVENTS}")[0]
     store.connection.execute(
         "INSERT INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
@@ -81,7 +92,6 @@ def enter(store: Store, file_id: int, report: FileReport, entry: Entry) -> None:
             entry.moment.astimezone(UTC).replace(tzinfo=None),
         ],
     )  # fmt: skip
-    drop(store.connection)
 
 
 def _write_rejects(store: Store, plan: EventPlan, rows: Rows, file_id: int, reason: str) -> dict[str, int]:
@@ -111,31 +121,34 @@ def _check_rejected(store: Store, plan: EventPlan, rows: Rows, rejected: dict[st
         )
 
 
-def _drop_duplicates(store: Store, plan: EventPlan, file_id: int) -> int:
-    """Deletes the file's events that are there already, earlier in it or in another file; gives back how many.
+def _drop_duplicates(store: Store, plan: EventPlan) -> int:
+    """Deletes the file's events that are stored already or stand earlier in it; gives back how many.
 
     The same event id is the same event; without one, all fields must agree. Candidates are found by a hash over the
     fields this file has, so that the rows themselves are sorted only where there is something to find.
     """
     key = _key(plan)
-    first, last = store.rows("SELECT min(ts), max(ts) FROM events WHERE file_id = ?", file_id)[0]
+    first, last = store.rows(f"SELECT min(ts), max(ts) FROM {EVENTS}")[0]
     _find_twins(store, key, first, last, by_time="event_id" not in plan.mapping.columns)
-    dropped = 0
-    if store.rows(f"SELECT count(*) FROM {_TWINS}")[0][0]:
-        fields = (*EVENT_FIELDS, *declared_contexts(store).values())
-        same = ", ".join(f"CASE WHEN event_id IS NULL THEN {name} END" for name in fields if name != "event_id")
-        order = ", ".join(("file_id", *fields, "rowid"))
-        numbered = (
-            f"SELECT rowid, row_number() OVER (PARTITION BY event_id, {same} ORDER BY {order}) AS n "
-            f"FROM events WHERE {_SPAN} AND {key} IN (SELECT h FROM {_TWINS})"
-        )
-        dropped = store.rows(
-            f"DELETE FROM events WHERE file_id = {file_id} AND rowid IN (SELECT rowid FROM ({numbered}) WHERE n > 1)",
+    if not store.rows(f"SELECT count(*) FROM {TWINS}")[0][0]:
+        return 0
+    fields = (*EVENT_FIELDS, *declared_contexts(store).values())
+    same = ", ".join(f"CASE WHEN event_id IS NULL THEN {name} END" for name in fields if name != "event_id")
+    order = ", ".join(("place IS NOT NULL", *fields, "place"))
+    stored = f"SELECT {', '.join(fields)}, NULL::BIGINT AS place FROM events WHERE {_SPAN}"
+    # a declared column that the file has not is empty in its events
+    both = f"({stored} UNION ALL BY NAME SELECT {', '.join(plan.fields)}, rowid AS place FROM {EVENTS})"
+    numbered = (
+        f"SELECT place, row_number() OVER (PARTITION BY event_id, {same} ORDER BY {order}) AS n "
+        f"FROM {both} WHERE {key} IN (SELECT h FROM {TWINS})"
+    )
+    return int(
+        store.rows(
+            f"DELETE FROM {EVENTS} WHERE rowid IN (SELECT place FROM ({numbered}) WHERE n > 1)",
             first,
             last,
         )[0][0]
-    store.connection.execute(f"DROP TABLE {_TWINS}")
-    return int(dropped)
+    )
 
 
 def _key(plan: EventPlan) -> str:
@@ -153,11 +166,12 @@ def _find_twins(store: Store, key: str, first: datetime, last: datetime, by_time
     Twins have one time, so slices of time are searched one after another to bound the memory; not so by event id, whose
     events may bear different times.
     """
-    count = store.rows(f"SELECT count(*) FROM events WHERE {_SPAN}", first, last)[0][0]
+    count = sum(store.rows(f"SELECT count(*) FROM {table} WHERE {_SPAN}", first, last)[0][0] for table in _BOTH)
     slices = 1 + count // _AT_ONCE if by_time else 1
-    store.connection.execute(f"CREATE TEMP TABLE {_TWINS} (h UBIGINT)")
+    store.connection.execute(f"CREATE TEMP TABLE {TWINS} (h UBIGINT)")
+    hashes = " UNION ALL ".join(f"SELECT {key} AS h FROM {table} WHERE {_SPAN}" for table in _BOTH)
     for part in range(slices):
         ends = [first + (last - first) * part / slices, first + (last - first) * (part + 1) / slices]
         store.connection.execute(
-            f"INSERT INTO {_TWINS} SELECT {key} AS h FROM events WHERE {_SPAN} GROUP BY h HAVING count(*) > 1", ends
+            f"INSERT INTO {TWINS} SELECT h FROM ({hashes}) GROUP BY h HAVING count(*) > 1", ends * len(_BOTH)
         )

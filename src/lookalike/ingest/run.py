@@ -196,7 +196,7 @@ def _load(store: Store, job: _Job, options: IngestOptions, moment: datetime) -> 
     if job.plan is None or _known(store, job.sha256, job.kind):
         return FileReport(job.source.name, job.kind, skipped=True), []
     entry = loading.Entry(job.source.name, job.sha256, job.kind, moment, options.max_rejected_share)
-    with _wrapped(job.source), store.transaction():
+    with _wrapped(job.source):
         if isinstance(job.plan, TablePlan):
             return attributes.load(store, job.plan, entry)
         report = loading.load(store, job.plan, entry)
