@@ -44,9 +44,7 @@ def window_starts(sequences: Sequences, days: int | None) -> Rows:
     """Where each user's window begins, [N]: at the user's first event within it, or at the end when there is none."""
     if days is None:
         return sequences.offsets[:-1].copy()
-    old = np.asarray(sequences["time"]) < sequences.as_of - days * SECONDS_PER_DAY
-    before = np.concatenate([[0], np.cumsum(old, dtype=np.int64)])
-    starts: Rows = sequences.offsets[:-1] + before[sequences.offsets[1:]] - before[sequences.offsets[:-1]]
+    starts: Rows = sequences.offsets[:-1] + sequences.earlier(sequences.as_of - days * SECONDS_PER_DAY)
     return starts
 
 
@@ -68,6 +66,14 @@ def cut_up(sequences: Sequences, starts: Rows, length: int, rng: np.random.Gener
     start = starts[owner] + np.where(which == 0, 0, phase[owner] + (which - 1) * length)
     end = np.minimum(starts[owner] + phase[owner] + which * length, ends[owner])
     return Stretches(start, end - start, owner)
+
+
+def taken(sequences: Sequences, stretches: Stretches) -> tuple[Sequences, Stretches, Rows]:
+    """The users of some stretches copied into memory, the stretches as they stand there, and who the users are."""
+    users, place = np.unique(stretches.user, return_inverse=True)
+    some = sequences.take(users)
+    start = stretches.start - sequences.offsets[stretches.user] + some.offsets[place]
+    return some, Stretches(start, stretches.length, place), users
 
 
 def slices(stretches: Stretches, rng: np.random.Generator) -> Stretches:

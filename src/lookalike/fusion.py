@@ -274,9 +274,6 @@ def _unit(fusion: Fusion, items: Items, users: NDArray[np.float32]) -> float:
 
 def log_popularity(known: Sequences, items: int, days: int | None) -> NDArray[np.float64]:
     """Log of how many events each item had, all of them or those of the last `days`, [V], with a mean of 0."""
-    item, time = np.asarray(known["item"]), np.asarray(known["time"])
-    counted = item >= 0
-    if days is not None:
-        counted &= time >= known.as_of - days * SECONDS_PER_DAY
-    logs = np.log(np.bincount(item[counted], minlength=items)[:items] + 0.5)
+    since = None if days is None else known.as_of - days * SECONDS_PER_DAY
+    logs = np.log(known.popularity(items, since) + 0.5)
     return np.asarray(logs - logs.mean() if items else logs)

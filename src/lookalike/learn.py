@@ -109,7 +109,7 @@ def _help(workspace: Workspace, request: TrainRequest) -> Result:
     processes.wait()  # the first process has the database until it has read it
     with workspace.scratch() as scratch:
         log = _read(workspace, request, scratch, Silent(), read_only=True)
-        plan = training.plan(log.sequences, log.vocabulary, request.settings)
+        plan = training.plan(log.sequences, log.vocabulary, request.settings, log.known)
         fit = _fit_of(workspace, plan, log, request, Silent())
         fit.run(lambda progress, fit: None, lambda done, note: None)
         fit.finish(log.sequences, lambda done, note: None)
@@ -118,7 +118,7 @@ def _help(workspace: Workspace, request: TrainRequest) -> Result:
 
 def _train(workspace: Workspace, request: TrainRequest, log: "Log", talk: Talk) -> Result:
     with talk.progress("fitting content"):
-        plan = training.plan(log.sequences, log.vocabulary, request.settings)
+        plan = training.plan(log.sequences, log.vocabulary, request.settings, log.known)
     with talk.progress("measuring the baselines"):
         figures = judging.baselines(plan, log.vocabulary)
     fit = _fit(workspace, plan, log, request, talk)
@@ -167,6 +167,7 @@ class Log:
     sequences: Sequences
     vocabulary: Vocabulary
     users: Path
+    known: Path  # a folder for a copy of the events that may be learnt from
     files: list[dict[str, str]]  # name and sha256 of what was ingested
     last_file: int
 
@@ -180,7 +181,8 @@ def _read(workspace: Workspace, request: TrainRequest, folder: Path, talk: Talk,
         files, last = store.ingested(opened), store.last_file(opened)
     if arrays.users == 0:
         raise StateError("no user has enough events before the cut", "a later --as-of, or lookalike ingest")
-    return Log(cut, arrays, vocabulary, folder / "users.parquet", files, last)
+    (known := folder / "known").mkdir()
+    return Log(cut, arrays, vocabulary, folder / "users.parquet", known, files, last)
 
 
 def _fit_of(workspace: Workspace, plan: Plan, log: Log, request: TrainRequest, talk: Talk) -> Fit:

@@ -72,9 +72,7 @@ def part_of(held: Held, which: NDArray[np.bool_]) -> Held:
 
 def only_new(held: Held, known: Sequences) -> tuple[Held, NDArray[np.int64]]:
     """The held-out users with only the items nobody had met before the cut to find; and those items' rows."""
-    item = np.asarray(known["item"])
-    counts = np.bincount(item[item >= 0], minlength=held.coming.shape[1])
-    new = np.flatnonzero(counts == 0)
+    new = np.flatnonzero(known.popularity(held.coming.shape[1]) == 0)
     coming = held.coming[:, new]
     able = np.diff(coming.indptr) > 0
     return Held(held.users[able], sparse.csr_matrix((int(able.sum()), len(new))), coming[able]), new
@@ -90,11 +88,7 @@ def measure(held: Held, scores: Scores) -> dict[str, float]:
 
 def popularity(known: Sequences, items: int, days: int | None = None) -> Scores:
     """Everybody gets the items with most events; with `days`, of that time before the cut."""
-    item = np.asarray(known["item"])
-    counted = item >= 0
-    if days is not None:
-        counted &= np.asarray(known["time"]) >= known.as_of - days * SECONDS_PER_DAY
-    counts = np.bincount(item[counted], minlength=items).astype(float)
+    counts = known.popularity(items, None if days is None else known.as_of - days * SECONDS_PER_DAY).astype(float)
     return lambda users: np.broadcast_to(counts, (len(users), items))
 
 

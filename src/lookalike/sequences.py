@@ -7,6 +7,7 @@ No Python object exists per event or user; a block of users is a slice.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -25,6 +26,7 @@ from lookalike.workspace import reserve
 
 SECONDS_PER_DAY = 86_400
 BASKET_GAP = 1_800  # seconds without an event that end a visit
+EVENTS_AT_ONCE = 4_000_000  # read at once where all of them are: what is held in memory does not grow with the log
 NO_ITEM = -1
 MAX_ATTRIBUTES = 50_000  # values of item attributes that are known by name; rarer ones are left out
 MAX_PROFILE = 64  # values of user attributes
@@ -113,17 +115,68 @@ class Sequences:
 
     def before_each(self, moments: NDArray[np.int64]) -> "Sequences":
         """The same users, each with only the events before a moment of their own [N], copied into memory."""
-        return self._kept(np.asarray(self["time"]) < moments[self.owner], self.as_of)
-
-    def before(self, moment: int) -> "Sequences":
-        """The same users with only their events before a moment, copied into memory."""
-        return self._kept(np.asarray(self["time"]) < moment, moment)
-
-    def _kept(self, keep: NDArray[np.bool_], as_of: int) -> "Sequences":
+        keep = np.asarray(self["time"]) < moments[self.owner]
         counts = np.concatenate([[0], np.cumsum(keep, dtype=np.int64)])
         kept = np.flatnonzero(keep)
         columns = {name: array[kept] for name, array in self.columns.items()}
-        return Sequences(as_of, counts[self.offsets], columns, self.profile)
+        return Sequences(self.as_of, counts[self.offsets], columns, self.profile)
+
+    def before(self, moment: int, folder: Path | None = None) -> "Sequences":
+        """The same users with only their events before a moment, copied into memory, or into files of a folder."""
+        counts = self.earlier(moment)
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        columns = {name: _room(folder, name, array.dtype, int(offsets[-1])) for name, array in self.columns.items()}
+        for first, last in self.spans():
+            begin, end = offsets[first], offsets[last]
+            kept = np.arange(begin, end) + np.repeat(self.offsets[first:last] - offsets[first:last], counts[first:last])
+            for name, array in self.columns.items():
+                columns[name][begin:end] = array[kept]
+        return Sequences(moment, offsets, columns, self.profile)
+
+    def earlier(self, moment: int) -> NDArray[np.int64]:
+        """How many of each user's events are before a moment, [N]."""
+        counts = np.zeros(self.users, np.int64)
+        for first, last in self.spans():
+            ends = self.offsets[first : last + 1]
+            before = np.cumsum(np.append(0, self["time"][ends[0] : ends[-1]] < moment))
+            counts[first:last] = np.diff(before[ends - ends[0]])
+        return counts
+
+    def popularity(self, items: int, since: int | None = None) -> NDArray[np.int64]:
+        """How many events each item has, [items]; with `since` only those from that moment on."""
+        counts = np.zeros(items, np.int64)
+        for first, last in self.spans():
+            part = slice(self.offsets[first], self.offsets[last])
+            item = np.asarray(self["item"][part])
+            counted = item >= 0 if since is None else (item >= 0) & (np.asarray(self["time"][part]) >= since)
+            counts += np.bincount(item[counted], minlength=items)[:items]
+        return counts
+
+    def moment(self, place: int) -> int:
+        """The time of the event that stands at a place once all are in the order of time. Reads them twice."""
+        days: NDArray[np.int64] = np.zeros(1, np.int64)  # events of each day since 1970
+        for first, last in self.spans():
+            found = np.bincount(self._days(first, last))
+            days, found = (np.pad(one, (0, max(len(days), len(found)) - len(one))) for one in (days, found))
+            days = days + found
+        day = int(np.searchsorted(np.cumsum(days), place, side="right"))
+        of_day = [self._times(first, last)[self._days(first, last) == day] for first, last in self.spans()]
+        within = place - int(days[:day].sum())
+        return int(np.partition(np.concatenate(of_day), within)[within])
+
+    def _times(self, first: int, last: int) -> NDArray[np.int64]:
+        return np.asarray(self["time"][self.offsets[first] : self.offsets[last]])
+
+    def _days(self, first: int, last: int) -> NDArray[np.int64]:
+        return self._times(first, last) // SECONDS_PER_DAY
+
+    def spans(self) -> Iterator[tuple[int, int]]:
+        """All user rows, first : last, as many at a time as have EVENTS_AT_ONCE events; a busier user stands alone."""
+        first = 0
+        while first < self.users:
+            reached = int(np.searchsorted(self.offsets, self.offsets[first] + EVENTS_AT_ONCE, side="right")) - 1
+            yield first, (last := max(reached, first + 1))
+            first = last
 
 
 @dataclass(frozen=True)
@@ -188,12 +241,7 @@ def build(
     fields = queries.prepared_fields(store)
     kinds = {name: kind for name, kind in COLUMNS.items() if name not in CODED_FIELDS}
     kinds |= dict.fromkeys(fields.values(), CODE)
-    columns = {
-        name: np.memmap(folder / f"{name}.bin", kind, "w+", shape=(max(1, int(offsets[-1])),))
-        for name, kind in kinds.items()
-    }
-    for name in columns:
-        reserve(folder / f"{name}.bin")
+    columns = {name: _room(folder, name, kind, int(offsets[-1])) for name, kind in kinds.items()}
     position = 0
     for batch in queries.event_stream(store, cut):
         for name, kind in kinds.items():
@@ -203,13 +251,23 @@ def build(
         position += len(batch)
     assert position == offsets[-1], "every counted event is streamed once"
     vocabulary, profile = _vocabulary(store, len(counts), known)
-    flat = {name: columns[name][: int(offsets[-1])] for name in columns if name not in fields.values()}
+    flat = {name: column for name, column in columns.items() if name not in fields.values()}
     nothing = np.broadcast_to(
         np.zeros(1, CODE), int(offsets[-1])
     )  # of a field that a known vocabulary has and this log not
     for name in vocabulary.codes:
-        flat[name] = columns[fields[name]][: int(offsets[-1])] if name in fields else nothing
+        flat[name] = columns[fields[name]] if name in fields else nothing
     return Sequences(_seconds(cut.as_of), offsets, flat, profile), vocabulary
+
+
+def _room(folder: Path | None, name: str, kind: np.dtype[Any], length: int) -> NDArray[Any]:
+    """Where a column will stand: in a file of a folder, or in memory."""
+    if folder is None:
+        return np.empty(length, kind)
+    file = folder / f"{name}.bin"
+    whole = np.memmap(file, kind, "w+", shape=(max(1, length),))
+    reserve(file)
+    return whole[:length]
 
 
 def _vocabulary(

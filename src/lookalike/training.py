@@ -8,6 +8,7 @@ of the batches and gradients are averaged.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import perf_counter
 
 import numpy as np
@@ -33,6 +34,7 @@ POPULARITY_POWER = 0.75
 CACHED_EVENTS, INFERENCE_EVENTS = 4_096, 32_768  # read at once by a CPU, whose cache is small; by anything else
 # A row moves only when it is touched; with a dense Adam its momentum would carry it on for some ten steps.
 TABLE_RATE = 3.0
+NOBODY = np.zeros(0, np.int64)
 CHECKED_EVERY = 16  # steps between two looks at whether the loss is still a number
 
 
@@ -92,12 +94,13 @@ OnEvents = Callable[[int, str], None]
 
 def cut_for(sequences: Sequences, share: float) -> int:
     """The moment after which the last `share` of the events lie; the weights never see those."""
-    time = np.asarray(sequences["time"])
-    return int(np.quantile(time, 1 - share, method="higher")) if len(time) else sequences.as_of
+    events = len(sequences["time"])
+    return sequences.moment(math.ceil((events - 1) * (1 - share))) if events else sequences.as_of
 
 
-def plan(sequences: Sequences, vocabulary: Vocabulary, settings: TrainSettings) -> Plan:
-    known = sequences.before(cut_for(sequences, settings.holdout_share))
+def plan(sequences: Sequences, vocabulary: Vocabulary, settings: TrainSettings, folder: Path | None = None) -> Plan:
+    """What will be fitted on what. The events before the cut are copied into files of a folder, or into memory."""
+    known = sequences.before(cut_for(sequences, settings.holdout_share), folder)
     rng = np.random.default_rng([settings.random_seed, 1])
     watched, held = next_items.halves(next_items.hold_out(known, sequences, len(vocabulary.items), rng))
     events = len(known["time"])
@@ -155,8 +158,7 @@ class Fit:
         self.plan, self.vocabulary, self.device = plan, vocabulary, device
         model = model_for(sizes(plan.known, vocabulary, settings), vocabulary, settings.dropout)
         self.objective = objectives.parsed(settings.objective or ENCODERS[settings.encoder].objective)
-        item = np.asarray(plan.known["item"])
-        counts = np.bincount(item[item >= 0], minlength=max(1, len(vocabulary.items)))
+        counts = plan.known.popularity(max(1, len(vocabulary.items)))
         if ENCODERS[settings.encoder].starts_from_content:
             start_from(model, plan.content)
         self.counts = counts
@@ -211,9 +213,8 @@ class Fit:
 
         To be called when all figures are taken: what is stored should know the last days as well.
         """
-        epochs, item = self.epochs_to_finish, np.asarray(everything["item"])
-        if epochs and (item >= 0).any():
-            counts = np.bincount(item[item >= 0], minlength=self.model.sizes.items)
+        epochs, counts = self.epochs_to_finish, everything.popularity(self.model.sizes.items)
+        if epochs and counts.any():
             self.sampling = _sampling(self.model, counts, self.plan.settings.negatives, self.device)
         starts = batches.window_starts(everything, self.plan.window)
         try:
@@ -238,24 +239,28 @@ class Fit:
         own = np.random.default_rng([settings.random_seed, 3, turn.number, rank])
         torch.manual_seed(settings.random_seed + (turn.number + 1) * count + rank)
         stretches = batches.cut_up(known, turn.starts, settings.length, shared)
-        later = batches.later_events(known, settings.horizon, _masked(known, settings.mask_hours, shared))
+        gap = _masked(known, settings.mask_hours, shared)
         # shuffled, so that the first of them are a sample: a second pass over a large log teaches little that is new
         # several processes share a batch, so that an epoch has as many steps as with one
         batch = max(LEAST_BATCH, self.plan.batch_events // count)
         parts = list(batches.by_length(stretches, batch, shared))
         parts = parts[: max(count, settings.epoch_events // batch)]
         parts = parts[: len(parts) - len(parts) % count] or parts * count  # each process as many
+        # of a large log most is not read in this epoch: only who is read comes into memory
+        known, stretches, users = batches.taken(known, stretches[np.concatenate([NOBODY, *parts])])
+        ends = np.cumsum([0, *map(len, parts)])
+        later = batches.later_events(known, settings.horizon, None if gap is None else gap[users])
         self.model.train()
-        total = max(1, sum(int(stretches.length[part].sum()) for part in parts))
+        total = max(1, int(stretches.length.sum()))
         began, seen = perf_counter(), 0
         losses_sum = torch.zeros((), device=self.device)
         for done, first in enumerate(range(0, len(parts), count), 1):
-            part = stretches[parts[first + rank]]
+            part = stretches[np.arange(ends[first + rank], ends[first + rank + 1])]
             self._set_rate(turn.begun + turn.share * seen / total)
             losses_sum += self._step(known, part, later, own)
             if done % CHECKED_EVERY == 0 or first + count >= len(parts):
                 self._check(losses_sum)
-            seen += sum(int(stretches.length[other].sum()) for other in parts[first : first + count])
+            seen += int(stretches.length[ends[first] : ends[first + count]].sum())
             speed = seen / (perf_counter() - began)
             on_events(turn.number * total + seen, f"epoch {turn.number + 1}  {speed:,.0f} events/s")
         return losses_sum.item() / max(1, len(parts) // count), seen / max(1e-9, perf_counter() - began)
