@@ -52,17 +52,18 @@ def run(name: str, command: list[str]) -> Step:
         return Step(name, seconds, usage.ru_maxrss / unit, out.read())
 
 
-def log_of(events: int, out: Path) -> Path:
+def log_of(events: int, users: int | None, out: Path) -> Path:
     """The folder of the log, made if it is not there whole."""
-    folder = out / f"log-{events}"
+    folder = out / (f"log-{events}-{users}" if users else f"log-{events}")
     if not (folder / "facts.json").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        run("generate", [sys.executable, str(HERE / "synthetic.py"), "--events", str(events), "--out", str(folder)])
+        size = ["--events", str(events), *(["--users", str(users)] if users else [])]
+        run("generate", [sys.executable, str(HERE / "synthetic.py"), *size, "--out", str(folder)])
     return folder
 
 
 def commands(options: argparse.Namespace, log: Path, workspace: Path) -> list[Step]:
-    """The four commands as a user types them, and the bare start of the program."""
+    """The commands as a user types them, the bare start of the program, and what the next day costs."""
     cli = [*shlex.split(options.cli), "--workspace", str(workspace), "--quiet"]
     tables = ["--items", str(log / "items.parquet"), "--users", str(log / "users.parquet")]
     expand = ["expand", "--seed", str(log / "seed.csv"), "--size", options.size, "--name", AUDIENCE]
@@ -72,6 +73,9 @@ def commands(options: argparse.Namespace, log: Path, workspace: Path) -> list[St
         run("train", [*cli, "train", *shlex.split(options.train)]),
         run("expand", [*cli, *expand, *shlex.split(options.expand)]),
         run("report", [*cli, "report", AUDIENCE]),
+        run("a day later: ingest", [*cli, "ingest", str(log / "day.parquet")]),
+        run("a day later: embed", [*cli, "embed"]),
+        run("embed --full", [*cli, "embed", "--full"]),
     ]
 
 
@@ -147,6 +151,7 @@ def markdown(facts: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--users", type=int, help="of the made log; a twentieth of the events")
     parser.add_argument("--out", type=Path, default=HERE.parent / ".bench")
     parser.add_argument("--cli", default=str(Path(sys.executable).parent / "lookalike"))
     parser.add_argument("--size", default="5%", help="of the list")
@@ -154,8 +159,8 @@ def main() -> None:
     parser.add_argument("--expand", default="", help="more flags for expand, in one string")
     options = parser.parse_args()
 
-    log = log_of(options.events, options.out)
-    workspace = options.out / f"workspace-{options.events}"
+    log = log_of(options.events, options.users, options.out)
+    workspace = options.out / log.name.replace("log", "workspace")
     shutil.rmtree(workspace, ignore_errors=True)
     steps = commands(options, log, workspace)
     names = ("ingest", "sequences", "scoring", "faiss", "lift")
@@ -168,7 +173,7 @@ def main() -> None:
         "references": references,
         "ratios": ratios({step.name: step for step in steps}, references),
     }
-    written = options.out / f"steps-{options.events}"
+    written = options.out / log.name.replace("log", "steps")
     written.with_suffix(".json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     written.with_suffix(".md").write_text(markdown(facts), encoding="utf-8")
     print(markdown(facts))

@@ -5,6 +5,7 @@ time, come in sessions, look more than they buy, and take popular items of a clu
 interest: a seed of the users who have it, mixed with some who do not, and the others of them as the truth.
 
     OUT/events/part-NNNN.parquet   in time order, each a stretch of time
+    OUT/day.parquet                 the day after: a few events of each of 1 % of the users
     OUT/items.parquet OUT/users.parquet OUT/seed.csv OUT/truth.csv OUT/facts.json
 
 Memory follows the users (about 60 bytes each) and one part, not the events. The same arguments give the same log.
@@ -48,9 +49,9 @@ class Shape:
         return int(np.clip(self.events // 20, 1_000, 2_000_000))
 
     @classmethod
-    def of(cls, events: int, random_seed: int = 0) -> "Shape":
+    def of(cls, events: int, users: int | None = None, random_seed: int = 0) -> "Shape":
         items = int(np.clip(events // 250, 2_000, 100_000)) // CLUSTERS * CLUSTERS
-        return cls(events, max(1_000, events // 20), items, random_seed=random_seed)
+        return cls(events, users or max(1_000, events // 20), items, random_seed=random_seed)
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,18 @@ def planted(shape: Shape, crowd: People, seen: NDArray[np.bool_]) -> tuple[pl.Da
     return next(named), next(named)
 
 
+def day_after(last: pl.DataFrame, end: int, users: int) -> pl.DataFrame:
+    """Up to three events of each of some users of the last part, on the day that begins with `end`."""
+    chosen = last["user_id"].unique(maintain_order=True).head(users)
+    some = last.filter(pl.col("user_id").is_in(chosen.implode())).group_by("user_id", maintain_order=True).head(3)
+    moment = pl.lit(end * 1_000_000) + (pl.col("ts").dt.epoch("us") % (DAY * 1_000_000))
+    return some.select(
+        moment.cast(pl.Datetime("us", "UTC")).alias("ts"),
+        pl.format("d{}", "session_id").alias("session_id"),
+        pl.exclude("ts", "session_id"),
+    )
+
+
 def write(shape: Shape, folder: Path) -> None:
     """Writes the log; `facts.json` comes last and says that it is whole."""
     (folder / "events").mkdir(parents=True, exist_ok=True)
@@ -183,6 +196,7 @@ def write(shape: Shape, folder: Path) -> None:
         frame = part(number, shape, crowd)
         seen[frame["user_id"].str.slice(1).cast(pl.Int64).unique().to_numpy()] = True
         frame.write_parquet(folder / "events" / f"part-{number:04d}.parquet", compression="zstd")
+    day_after(frame, START + shape.days * DAY, int(seen.sum()) // 100).write_parquet(folder / "day.parquet")
     items, users = tables(shape, crowd)
     items.write_parquet(folder / "items.parquet")
     users.filter(pl.Series(seen)).write_parquet(folder / "users.parquet")
@@ -196,10 +210,11 @@ def write(shape: Shape, folder: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--users", type=int, help="of whom about two thirds do something; a twentieth of the events")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--random-seed", type=int, default=0)
     options = parser.parse_args()
-    write(Shape.of(options.events, options.random_seed), options.out)
+    write(Shape.of(options.events, options.users, options.random_seed), options.out)
 
 
 if __name__ == "__main__":
