@@ -250,22 +250,31 @@ def test_nothing_trained_is_a_state_error(space: Workspace) -> None:
         embeddings.current(space)
 
 
+def spoil(live: embeddings.Representation, row: int, column: int, figure: float) -> None:
+    """Writes a figure into the shard that holds it, as a damaged disk would."""
+    number = int(np.searchsorted(live.starts, row, side="right")) - 1
+    block, (first, _) = next(one for one in live.spans.items() if one[1][0] <= column < one[1][1])
+    file = np.load(live.folder / f"{block}-{number:05d}.npy", mmap_mode="r+")
+    file[row - live.starts[number], column - first] = figure
+    file.flush()
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_a_figure_that_is_none_is_a_state_error(space: Workspace, bad: float) -> None:
-    values = values_of()
-    values["content"][20, 1] = bad
-    write(space, values)
+    write(space, values_of())
+    live = embeddings.current(space)
+    spoil(live, 20, live.spans["content"][0] + 1, bad)
     with pytest.raises(StateError, match="no numbers"):
         embeddings.current(space).gather(np.arange(USERS))
 
 
-def test_a_figure_beyond_half_precision_is_found(space: Workspace) -> None:
+@pytest.mark.parametrize("figure", [np.nan, 1e6])
+def test_a_figure_that_halves_cannot_hold_is_never_stored(space: Workspace, figure: float) -> None:
     values = values_of()
-    values["aggregates"][3, 2] = 1e6
-    with pytest.warns(RuntimeWarning, match="overflow"):
+    values["aggregates"][3, 2] = figure
+    with pytest.raises(StateError, match="no number"):
         write(space, values)
-    with pytest.raises(StateError, match="no numbers"):
-        embeddings.current(space).gather(np.arange(USERS))
+    assert not embeddings.exists(space)
 
 
 def test_the_vectors_of_a_real_training_are_whole(tiny_run: Tiny, tmp_path: Path) -> None:

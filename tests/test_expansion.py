@@ -21,7 +21,7 @@ from lookalike.linear import Linear
 from lookalike.scoring import NAMES
 from lookalike.settings import ExpandSettings
 from lookalike.workspace import Workspace
-from test_embeddings import values_of, write
+from test_embeddings import spoil, values_of, write
 
 Floats = NDArray[np.float64]
 NOBODY = np.zeros(0, np.int64)
@@ -114,12 +114,12 @@ def test_a_figure_that_is_no_number_anywhere_is_a_state_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: float, row: int
 ) -> None:
     monkeypatch.setattr(embeddings, "USERS_PER_SHARD", 300)
-    values = values_of(0, users=USERS)
-    values["content"][row, 0] = bad
     space = Workspace(tmp_path)
-    write(space, values)
+    write(space, values_of(0, users=USERS))
+    live = embeddings.current(space)
+    spoil(live, row, live.spans["content"][0], bad)
     with pytest.raises(StateError, match="no numbers"):
-        expansion.rank(embeddings.current(space), Linear(WEIGHTS), 5, NOBODY, lambda done: None)
+        expansion.rank(live, Linear(WEIGHTS), 5, NOBODY, lambda done: None)
 
 
 def test_the_list_ends_all_the_same_when_the_progress_breaks(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from lookalike.ranking import Ranked
 from lookalike.scan import Wanted
 from lookalike.scoring import RankAverage, Score, Selected, SoftMaximum
 from lookalike.workspace import Workspace
-from test_embeddings import write
+from test_embeddings import spoil, write
 
 Floats = NDArray[np.float64]
 USERS = 2_000
@@ -166,7 +166,9 @@ def scorers() -> Iterator[Score]:
     yield lambda block: np.asarray(block, np.float64).max(axis=1)
 
 
-def test_several_lists_are_made_in_one_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("together", [10**12, 0])
+def test_several_lists_are_made_in_one_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int) -> None:
+    monkeypatch.setattr(scan, "TOGETHER", together)
     live, seen = made(tmp_path / "live", ordinary()), list[int]()
     wanted = [Wanted(score, 30 + 100 * at, LEFT_OUT[at:]) for at, score in enumerate(scorers())]
     together = scan.rank(live, wanted, seen.append)
@@ -183,21 +185,30 @@ def test_several_lists_are_made_in_one_reading(tmp_path: Path, monkeypatch: pyte
 def test_a_figure_that_is_no_number_is_found_wherever_it_is_read(
     tmp_path: Path, bad: float, column: int, size: int, row: int
 ) -> None:
-    values = ordinary()
-    values[row, column] = bad
-    values[row, 2] = -np.inf  # their sum is no number either
-    live = made(tmp_path / "live", values)
+    live = made(tmp_path / "live", ordinary())
+    spoil(live, row, column, bad)
+    spoil(live, row, 2, -np.inf)  # their sum is no number either
     for score in (Selected(READ, Linear(weights_of("ordinary"))), Selected(READ, SoftMaximum(np.ones((1, 27))))):
         with pytest.raises(StateError, match="no numbers"), np.errstate(invalid="ignore"):
             rank(live, score, size)
 
 
 def test_a_block_that_is_not_read_is_not_looked_at(tmp_path: Path) -> None:
-    values = ordinary()
-    values[5, 17] = np.nan
-    live = made(tmp_path / "live", values)
+    live = made(tmp_path / "live", ordinary())
+    spoil(live, 5, 17, np.nan)
     for score in list(scorers())[:-1]:
         assert len(rank(live, score, 10).rows) == 10
+
+
+def test_a_version_from_before_the_largest_figures_were_kept(tmp_path: Path) -> None:
+    live = made(tmp_path / "live", ordinary())
+    assert sorted(live.manifest["largest"]) == sorted(WIDTHS)
+    known = [live.largest(row, tuple(WIDTHS)) for row in (0, 699, 700, USERS - 1)]
+    assert known[0] == known[1] != known[2]
+    del live.manifest["largest"]
+    assert [live.largest(row, tuple(WIDTHS)) for row in (0, 699, 700, USERS - 1)] == known
+    score = Selected(READ, Linear(weights_of("ordinary")))
+    assert same(rank(live, score, 99), brute(live, score, 99, NOBODY))
 
 
 def test_a_file_of_other_numbers_is_refused(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from lookalike.embeddings import largest_of
 from lookalike.linear import Linear
-from lookalike.sieve import Products, Sieve, Sifted, sift
+from lookalike.sieve import Products, Sieve, Sifted, sift, sums_of
 
 SPANS = {"sequence": (0, 13), "aggregates": (15, 26)}
 COLUMNS = np.concatenate([np.arange(*span) for span in SPANS.values()])
@@ -29,10 +30,16 @@ def rows_of(rng: np.random.Generator, count: int, scale: float) -> dict[str, NDA
     return made
 
 
-def sifted(linear: Linear, blocks: dict[str, NDArray[np.float16]], threshold: float) -> tuple[Sieve, Sifted]:
-    made = Sieve.of(linear, COLUMNS, SPANS)
+def sifted(
+    linear: Linear, blocks: dict[str, NDArray[np.float16]], threshold: float, together: bool = False
+) -> tuple[Sieve, Sifted]:
+    """With a second sieve beside the one, of which nothing is wanted."""
+    made, other = Sieve.of(linear, COLUMNS, SPANS), Sieve.of(Linear(np.ones(len(COLUMNS))), COLUMNS, SPANS)
     assert made
-    return made, sift([(made, threshold, made.products())], blocks)[0]
+    assert other
+    largest = {block: float(np.abs(halves).max()) for block, halves in blocks.items()}
+    found = sift([(other, 1e9), (made, threshold)], sums_of([other, made], together), blocks, largest)
+    return made, found[1]
 
 
 @settings(max_examples=300, deadline=None)
@@ -41,19 +48,20 @@ def sifted(linear: Linear, blocks: dict[str, NDArray[np.float16]], threshold: fl
     st.sampled_from([1e-7, 1e-4, 0.1, 1.0, 300.0, 60_000.0]),
     st.sampled_from([1e-200, 1e-30, 1e-3, 1.0, 1e6, 1e30, 1e200]),
     st.sampled_from([0.0, 1.0, -3e5, 1e-12]),
+    st.booleans(),
 )
 def test_whoever_reaches_the_threshold_is_kept_and_sums_are_as_near_as_promised(
-    seed: int, scale: float, weight: float, offset: float
+    seed: int, scale: float, weight: float, offset: float, together: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     blocks = rows_of(rng, 50, scale)
     linear = Linear(rng.standard_normal(len(COLUMNS)) * weight * 10.0 ** rng.uniform(-6, 0, len(COLUMNS)), offset)
     exact = linear(np.hstack([blocks[block] for block in SPANS]))
-    made, everybody = sifted(linear, blocks, -np.inf)
+    made, everybody = sifted(linear, blocks, -np.inf, together)
     assert everybody.places.tolist() == list(range(50))
     made.check(exact, everybody)
     for threshold in (*exact, np.nextafter(exact.max(), np.inf)):
-        _, found = sifted(linear, blocks, float(threshold))
+        _, found = sifted(linear, blocks, float(threshold), together)
         assert set(np.flatnonzero(exact >= threshold).tolist()) <= set(found.places.tolist())
 
 
@@ -74,27 +82,31 @@ def test_products_are_those_of_doubles_to_single_precision(width: int, count: in
     rows = rng.standard_normal((count, width)).astype(np.float16)
     weights = rng.standard_normal(width).astype(np.float32)
     exact = rows.astype(np.float64) @ weights
-    products = Products(weights)
-    places, sums = products.above(rows, np.float32(-np.inf))
-    assert places.tolist() == list(range(count))
+    sums = Products(weights)(rows)
     assert np.abs(sums - exact).max() <= (width + 8) * 2.0**-24 * (np.abs(rows.astype(float)) @ np.abs(weights)).max()
-    border = np.sort(sums)[count // 2]
-    places, some = products.above(rows, border)
-    assert places.tolist() == np.flatnonzero(sums >= border).tolist()
-    assert some.tolist() == sums[places].tolist()
 
 
 @pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("place", [(0, 0), (4_096, 12), (4_999, 5)])
+@pytest.mark.parametrize("together", [False, True])
 def test_a_figure_that_is_no_number_is_found_also_where_its_weight_is_nought(
-    bad: float, place: tuple[int, int]
+    bad: float, place: tuple[int, int], together: bool
 ) -> None:
     blocks = rows_of(np.random.default_rng(0), 5_000, 1.0)
     blocks["sequence"][place] = bad
     weights = np.ones(len(COLUMNS))
     weights[:13] = 0
     with pytest.raises(FloatingPointError):
-        sifted(Linear(weights), blocks, 1e9)
+        sifted(Linear(weights), blocks, 1e9, together)
+
+
+def test_the_largest_figure_is_that_of_either_sign() -> None:
+    rng = np.random.default_rng(0)
+    for values in (rng.standard_normal(99), -rng.random(99), rng.random(99), np.zeros(9), np.array([-65504.0, 1])):
+        halves = values.astype(np.float16)
+        assert largest_of(halves) == float(np.abs(halves).max())
+    for bad in (np.nan, -np.nan, np.inf, -np.inf):
+        assert not np.isfinite(largest_of(np.array([1, bad, -1], np.float16)))
 
 
 @pytest.mark.parametrize(
@@ -125,9 +137,9 @@ def test_threads_do_not_disturb_each_other_and_no_type_of_faiss_loses_its_count(
 
     def work(_: int) -> None:
         products = Products(weights)
-        expected = products.above(rows, np.float32(-np.inf))[1].tolist()
+        expected = products(rows).tolist()
         for _ in range(500):
-            assert products.above(rows, np.float32(-np.inf))[1].tolist() == expected
+            assert products(rows).tolist() == expected
 
     work(0)
     before = [sys.getrefcount(getattr(faiss, name)) for name in types]

@@ -28,6 +28,7 @@ BLOCKS = ("sequence", "content", "aggregates")
 USERS_PER_SHARD = 262_144
 USERS_PER_STEP = 16_384
 KEPT_VERSIONS = 2
+LARGEST = "largest:"  # begins the name of what a shard's writer found
 MOST_OPEN = 32  # shards, of four files each
 Compute = Callable[[int, int], dict[str, NDArray[np.floating[Any]]]]  # user rows first, last -> each block [n, width]
 
@@ -47,15 +48,16 @@ def write(workspace: Workspace, users: Path, work: Work, facts: dict[str, Any], 
     with new_folder(workspace.embeddings / name) as folder:
         shards = _Shards(folder.resolve(), users.resolve(), (count, USERS_PER_SHARD), work.compute)
         if work.engine is None:
-            for number in shards.numbers:
-                shards.write(number, on_users)
+            parts = [shards.write(number, on_users) for number in shards.numbers]
         else:
-            done = 0
+            parts, done = [], 0
             for written in work.engine.each(shards.write, shards.numbers):
                 on_users(done := done + int(written["users"].sum()))
+                parts.append(written)
         pl.scan_parquet(users).drop("tie").sink_parquet(folder / "users.parquet")
         hashes = {file.name: sha256(file) for file in sorted(folder.iterdir())}
-        write_json(folder / "manifest.json", facts | {"users": count, "shards": shards.sizes, "sha256": hashes})
+        files = {"users": count, "shards": shards.sizes, "largest": _largest(parts), "sha256": hashes}
+        write_json(folder / "manifest.json", facts | files)
     write_text(workspace.embeddings / "CURRENT", name + "\n")
     _prune(workspace)
     return name
@@ -85,9 +87,14 @@ class _Shards:
         return [last - first for first, last in map(self.span, self.numbers)]
 
     def write(self, number: int, on_users: Callable[[int], None] = lambda done: None) -> Columns:
-        """Writes one shard of every block, over what a lost worker may have left of it; gives how many users it holds."""
+        """Writes one shard of every block, over what a lost worker may have left of it.
+
+        Gives its number, how many users it holds, and the largest absolute figure of each block. Raises StateError where
+        one is no number.
+        """
         first, last = self.span(number)
         open_files: dict[str, NDArray[np.float16]] = {}
+        largest: dict[str, float] = {}
         for begin in range(first, last, USERS_PER_STEP):
             end = min(begin + USERS_PER_STEP, last)
             for block, values in self.compute(begin, end).items():
@@ -96,14 +103,27 @@ class _Shards:
                     shape = (last - first, values.shape[1])
                     open_files[block] = np.lib.format.open_memmap(path, "w+", np.float16, shape)
                     reserve(path)
-                open_files[block][begin - first : end - first] = values
+                halves = open_files[block][begin - first : end - first]
+                with np.errstate(over="ignore"):  # what is too large for a half is refused
+                    halves[:] = values
+                largest[block] = max(largest.get(block, 0.0), found := largest_of(halves))
+                if not np.isfinite(found):
+                    raise StateError(f"{block}: computed vectors hold what is no number", "lookalike train")
             on_users(end)
         for file in open_files.values():
             assert isinstance(file, np.memmap)
             file.flush()
         ties = pl.scan_parquet(self.users).slice(first, last - first).select("tie").collect()["tie"].to_numpy()
         np.save(self.folder / f"tie-{number:05d}.npy", ties.astype(np.uint64))
-        return {"users": np.array([last - first])}
+        written = {"shard": number, "users": last - first, **{LARGEST + block: one for block, one in largest.items()}}
+        return {name: np.array([value]) for name, value in written.items()}
+
+
+def _largest(parts: list[Columns]) -> dict[str, list[float]]:
+    """The largest absolute figure of each block in each shard, from what the writers of the shards gave, in any order."""
+    whole = {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else {})}
+    found = {name.removeprefix(LARGEST): values for name, values in whole.items() if name.startswith(LARGEST)}
+    return {name: values[np.argsort(whole["shard"])].tolist() for name, values in found.items()}
 
 
 def _next_name(workspace: Workspace) -> str:
@@ -172,6 +192,10 @@ class Representation:
         return self.spans["aggregates"][0] + int(self.manifest["columns"]["aggregates"].index(name))
 
     @cached_property
+    def _read_largest(self) -> dict[tuple[int, str], float]:
+        return {}
+
+    @cached_property
     def _open_shards(self) -> dict[int, dict[str, NDArray[Any]]]:
         return {}
 
@@ -210,6 +234,17 @@ class Representation:
     @cached_property
     def starts(self) -> NDArray[np.int64]:
         return np.concatenate([[0], np.cumsum(self.manifest["shards"], dtype=np.int64)])
+
+    def largest(self, row: int, blocks: tuple[str, ...]) -> dict[str, float]:
+        """The largest absolute figure of each of the blocks in the shard that holds a row."""
+        number = int(np.searchsorted(self.starts, row, side="right")) - 1
+        if "largest" in self.manifest:
+            return {block: self.manifest["largest"][block][number] for block in blocks}
+        for block in blocks:  # of a version that was written before this was kept
+            if (number, block) not in self._read_largest:
+                self._read_largest[number, block] = largest_of(self._shard(number)[block])
+                check_finite(np.array(self._read_largest[number, block]), self.folder)
+        return {block: self._read_largest[number, block] for block in blocks}
 
     def stream(
         self, rows: int, blocks: tuple[str, ...] = BLOCKS
@@ -263,6 +298,13 @@ def _advise(files: list[NDArray[Any]], advice: str) -> None:
         mapped = getattr(file, "_mmap", None)
         if mapped is not None and hasattr(mmap, advice):
             mapped.madvise(getattr(mmap, advice))
+
+
+def largest_of(values: NDArray[np.float16]) -> float:
+    """The largest absolute figure; no number where one of them is none."""
+    # among halves of one sign the bits are in order, and those that are no numbers come last
+    bits = max(int(values.view(np.int16).max(initial=0)), int(values.view(np.uint16).max(initial=0)) & 0x7FFF)
+    return float(np.uint16(bits).view(np.float16))
 
 
 def check_finite(values: NDArray[Any], folder: Path) -> None:

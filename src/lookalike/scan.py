@@ -23,12 +23,12 @@ from lookalike.linear import Linear
 from lookalike.orders import Score
 from lookalike.ranking import Ranked, TopN
 from lookalike.scoring import Selected, columns_read
-from lookalike.sieve import Halves, Products, Sieve, Sifted
+from lookalike.sieve import Halves, Sieve, Sifted, Sums
 
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Sifting = tuple[Sieve, float, dict[str, Products]]  # with the threshold, and the thread's own products
-STEP = 16_384  # users that a thread takes at once
+STEP = 65_536  # users that a thread takes at once
+TOGETHER = 50_000_000  # sums from which on those of several lists are made together: a second goes before the first
 TILE = 4_096  # users that a scorer which is not linear is given at once
 WIDENED = 1_024  # users made doubles at once: more would not stay in the cache of one core
 SAMPLE, RUN = 16_384, 128  # users by whom the end of a list is guessed, and how many of them stand together
@@ -199,8 +199,9 @@ def _found(
     spare = _Spare(representation, readers)
 
     def one(first: int, read: dict[str, Halves], ties: NDArray[np.uint64]) -> tuple[int, list[_Found]]:
+        largest = representation.largest(first, blocks)
         with np.errstate(invalid="ignore", over="ignore"):  # what is no number is refused, not warned of
-            places = _scored(representation, readers, [top.threshold for top in tops], read, spare)
+            places = _scored(representation, readers, [top.threshold for top in tops], (read, largest), spare)
         found = []
         for reader, (at, scores) in zip(readers, places, strict=True):
             rows = first + at
@@ -225,29 +226,30 @@ class _Spare(threading.local):
 
     def __init__(self, representation: Representation, readers: Sequence[_Reader]) -> None:
         self.tile = np.zeros((TILE, representation.width))
-        self.products = [one.sieve.products() if one.sieve else {} for one in readers]
+        sieves = [one.sieve for one in readers if one.sieve]
+        together = len(sieves) > 2 and len(sieves) * representation.users > TOGETHER
+        self.sums = sieve.sums_of(sieves, together) if sieves else None
 
 
 def _scored(
     representation: Representation,
     readers: Sequence[_Reader],
     thresholds: Sequence[float],
-    blocks: dict[str, Halves],
+    read: tuple[dict[str, Halves], dict[str, float]],
     spare: _Spare,
 ) -> list[tuple[Rows, Floats]]:
     """For each reader the places and the exact scores of all who may reach its threshold."""
+    blocks, _ = read
+    sieves = [(one.sieve, above) for one, above in zip(readers, thresholds, strict=True) if one.sieve]
     # without a threshold everybody is scored exactly, and looked at by that
-    sieves = [
-        (one.sieve, above, products) if one.sieve and above > -np.inf else None
-        for one, above, products in zip(readers, thresholds, spare.products, strict=True)
-    ]
-    sifted = iter(_sifted(representation, [one for one in sieves if one], blocks))
+    looked = any(above > -np.inf for _, above in sieves) and spare.sums
+    sifted = iter(_sifted(representation, sieves, spare.sums, read) if looked and spare.sums else [])
     found = []
-    for reader, one in zip(readers, sieves, strict=True):
-        if one:
+    for reader in readers:
+        if reader.sieve and looked:
             may = next(sifted)
             at, scores = may.places, _exact(reader, blocks, may.places, spare.tile)
-            one[0].check(scores, may)
+            reader.sieve.check(scores, may)
         else:
             at = np.arange(len(next(iter(blocks.values()))))
             scores = (_exact if reader.linear else _any)(reader, blocks, at, spare.tile)
@@ -256,11 +258,16 @@ def _scored(
     return found
 
 
-def _sifted(representation: Representation, sieves: list[Sifting], blocks: dict[str, Halves]) -> list[Sifted]:
+def _sifted(
+    representation: Representation,
+    sieves: list[tuple[Sieve, float]],
+    sums: Sums,
+    read: tuple[dict[str, Halves], dict[str, float]],
+) -> list[Sifted]:
     """Who of the users may reach each sieve's threshold. Raises StateError where a figure that is read is no number."""
-    read = {block: halves for block, halves in blocks.items() if any(block in one.weights for one, _, _ in sieves)}
+    blocks = {block: halves for block, halves in read[0].items() if any(block in one.weights for one, _ in sieves)}
     try:
-        return sieve.sift(sieves, read) if sieves else []
+        return sieve.sift(sieves, sums, blocks, read[1])
     except FloatingPointError:
         check_finite(np.array([np.nan]), representation.folder)
         raise
