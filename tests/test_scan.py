@@ -208,7 +208,7 @@ def test_a_version_from_before_the_largest_figures_were_kept(tmp_path: Path) -> 
     del live.manifest["largest"]
     assert [live.largest(row, tuple(WIDTHS)) for row in (0, 699, 700, USERS - 1)] == known
     score = Selected(READ, Linear(weights_of("ordinary")))
-    assert same(rank(live, score, 99), brute(live, score, 99, NOBODY))
+    assert same(rank(live, score, 99, NOBODY), brute(live, score, 99, NOBODY))
 
 
 def test_a_file_of_other_numbers_is_refused(tmp_path: Path) -> None:

@@ -76,8 +76,10 @@ def parts_of(
 
 def items_of(embedder: Embedder, known: Sequences) -> Items:
     """What the item vectors are made of; how popular items are is read from `known`."""
-    taste = training.item_vectors(embedder.model)
-    return Items(taste, embedder.content.components[: len(taste)], known, float(embedder.model.scale.detach()))
+    taste, content = training.item_vectors(embedder.model), embedder.content
+    bag = np.zeros((len(taste), content.width), np.float32)  # an item that came after the fit has no directions
+    bag[: content.items] = content.components[: content.items]
+    return Items(taste, bag, known, float(embedder.model.scale.detach()))
 
 
 # --- to and from a run -----------------------------------------------------------------------------------------------
@@ -108,16 +110,11 @@ def of_run(run: Run, vocabulary: Vocabulary, device: torch.device) -> Embedder:
         sizes = Sizes(**run.config["sizes"])
         model = training.model_for(sizes, vocabulary)
         model.load_state_dict(run.weights)
-        known, new = sizes.items, len(vocabulary.items) - sizes.items
-        idf, components = (
-            np.concatenate([array[:known], np.zeros((new, *array.shape[1:]), np.float32), array[known:]])
-            for array in (run.fitted["content.idf"], run.fitted["content.components"])
-        )
         named, groups = run.config["aggregates"], run.fitted["aggregates.groups"]
         aggregates = Aggregates(named["names"], groups, grouped(vocabulary, groups), named["codes"], named["profile"])
         place = Place(**{name.removeprefix("place."): a for name, a in run.fitted.items() if name.startswith("place.")})
         fusion = Fusion(place, Weights(**run.config["fusion"]))
-        content = Content(item_indicator(vocabulary), idf, components)
+        content = Content(item_indicator(vocabulary), run.fitted["content.idf"], run.fitted["content.components"])
         return Embedder(model.to(device), content, aggregates, fusion, run.config["window_days"], run.config["length"])
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StateError(f"run {run.name} does not fit this version of lookalike", "lookalike train") from error

@@ -9,8 +9,6 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.decomposition import TruncatedSVD
-from sklearn.preprocessing import normalize
 
 from lookalike.sequences import BASKET_GAP, SECONDS_PER_DAY, Sequences, Vocabulary
 
@@ -56,7 +54,8 @@ def fit_aggregates(sample: Sequences, vocabulary: Vocabulary, columns: int) -> A
     counts = item_counts(sample, len(vocabulary.items))
     names = [f"{attribute}={value}" for attribute, value in vocabulary.attributes]
     if indicator.shape[1] == 0:  # a log without an items table: the most common items are their own groups
-        indicator, names = sparse.identity(len(vocabulary.items), format="csr"), [f"item={i}" for i in vocabulary.items]
+        indicator = sparse.eye(len(vocabulary.items), vocabulary.common, format="csr")
+        names = [f"item={item}" for item in vocabulary.items[: vocabulary.common]]
     support = np.asarray((counts @ indicator > 0).sum(axis=0)).ravel()
     groups = np.argsort(-support, kind="stable")[:columns]
     groups = groups[support[groups] > 0]
@@ -150,11 +149,19 @@ def _count(owner: NDArray[np.int64], n: int, which: NDArray[np.bool_]) -> NDArra
 
 @dataclass(frozen=True)
 class Content:
-    """TF-IDF of items and their attributes, each half of unit length, reduced by a truncated SVD."""
+    """TF-IDF of items and their attributes, each half of unit length, reduced by a truncated SVD.
+
+    Of the catalogue's V items the first I have weights and directions of their own; the others are their attributes.
+    """
 
     indicator: sparse.csr_matrix  # [V, A]
-    idf: NDArray[np.float32]  # [V + A]
-    components: NDArray[np.float32]  # [V + A, D]
+    idf: NDArray[np.float32]  # [I + A]
+    components: NDArray[np.float32]  # [I + A, D]
+
+    @property
+    def items(self) -> int:
+        """I, the items with directions of their own."""
+        return len(self.idf) - int(self.indicator.shape[1])
 
     @property
     def width(self) -> int:
@@ -167,25 +174,35 @@ class Content:
         reduced = _tfidf(users, self.indicator, self.idf) @ self.components
         # a user of whom the directions know nothing: made unit length, rounding errors would be a place in the space
         reduced[np.linalg.norm(reduced, axis=1) < NEGLIGIBLE] = 0
-        return cast(Matrix, normalize(reduced).astype(np.float32))
+        return cast(Matrix, unit_rows(reduced).astype(np.float32))
 
 
 def fit_content(sample: Sequences, vocabulary: Vocabulary, width: int, seed: int) -> Content:
     """The weights and directions of the content block, from a sample of users."""
     indicator = item_indicator(vocabulary)
-    terms = indicator.shape[0] + indicator.shape[1]
-    counts = _with_groups(item_counts(sample, len(vocabulary.items)), indicator)
-    support = np.asarray((counts > 0).sum(axis=0)).ravel()
+    terms = vocabulary.common + indicator.shape[1]
+    counts = item_counts(sample, len(vocabulary.items))
+    halves = (counts[:, : vocabulary.common], counts @ indicator)
+    support = np.concatenate([np.asarray((half > 0).sum(axis=0)).ravel() for half in halves])
     idf = np.log((1 + sample.users) / (1 + support)) + 1
     weighted = _tfidf(sample, indicator, idf)
     width = min(width, terms - 1, sample.users - 1)
     if width < 2 or not weighted.nnz:  # nothing to reduce: too few items, users or events
         return Content(indicator, idf.astype(np.float32), np.zeros((terms, 1), np.float32))
+    from sklearn.decomposition import TruncatedSVD  # slow to import, and of no use to who only embeds
+
     svd = TruncatedSVD(width, n_iter=4, random_state=seed).fit(weighted)
     # fewer independent terms than columns: the directions left over are arbitrary
     meant = svd.singular_values_ >= NEGLIGIBLE * svd.singular_values_.max()
     # in the precision it is stored in, so that a loaded run gives the same bytes
     return Content(indicator, idf.astype(np.float32), svd.components_[meant].T.astype(np.float32))
+
+
+def unit_rows(rows: Any) -> Any:
+    """The rows of a dense or sparse matrix at length 1; rows of noughts stay."""
+    lengths = sparse.linalg.norm(rows, axis=1) if sparse.issparse(rows) else np.linalg.norm(rows, axis=1)
+    scale = 1 / np.where(lengths > 0, lengths, 1)
+    return sparse.diags(scale) @ rows if sparse.issparse(rows) else rows * scale[:, None]
 
 
 def item_indicator(vocabulary: Vocabulary) -> sparse.csr_matrix:
@@ -196,9 +213,9 @@ def item_indicator(vocabulary: Vocabulary) -> sparse.csr_matrix:
 
 
 def item_counts(users: Sequences, items: int | None = None) -> sparse.csr_matrix:
-    """How often each user met each item, [n, V]."""
+    """How often each user met each item, [n, V]; with `items` each of the first so many."""
     item = np.asarray(users["item"])
-    known = item >= 0
+    known = item >= 0 if items is None else (item >= 0) & (item < items)
     width = items if items is not None else (int(item.max(initial=-1)) + 1)
     owner = users.owner[known]
     counts = sparse.csr_matrix((np.ones(len(owner)), (owner, item[known])), shape=(users.users, width))
@@ -206,17 +223,13 @@ def item_counts(users: Sequences, items: int | None = None) -> sparse.csr_matrix
     return counts
 
 
-def _with_groups(counts: sparse.csr_matrix, indicator: sparse.csr_matrix) -> sparse.csr_matrix:
-    return sparse.hstack([counts, counts @ indicator], format="csr")
-
-
 def _tfidf(users: Sequences, indicator: sparse.csr_matrix, idf: NDArray[np.floating[Any]]) -> sparse.csr_matrix:
     """Log counts times idf; items and attributes each made unit length, so that neither drowns the other."""
     counts = item_counts(users, indicator.shape[0])
-    halves, split = [], indicator.shape[0]
-    for part, weights in ((counts, idf[:split]), (counts @ indicator, idf[split:])):
+    halves, split = [], len(idf) - indicator.shape[1]
+    for part, weights in ((counts[:, :split], idf[:split]), (counts @ indicator, idf[split:])):
         weighted = part.astype(np.float64)
         weighted.data = np.log1p(weighted.data)
         weighted = weighted @ sparse.diags(weights)
-        halves.append(normalize(weighted) if weighted.shape[1] else weighted)  # a log may name no item, or no attribute
+        halves.append(unit_rows(weighted))
     return sparse.hstack(halves, format="csr")

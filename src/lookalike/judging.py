@@ -34,7 +34,7 @@ CHURN_SEEDS, CHURN_MEMBERS, CHURN_AT = 50, 100, 0.05
 
 def baselines(plan: Plan, vocabulary: Vocabulary) -> Result:
     """Held-out figures of what needs no encoder."""
-    held, watched, items = plan.held, plan.watched, len(vocabulary.items)
+    held, watched, items = plan.held, plan.watched, vocabulary.common
 
     def late(days: int) -> next_items.Scores:
         return next_items.popularity(plan.known, items, days)
@@ -95,7 +95,7 @@ def judged(fit: Fit, everything: Sequences) -> tuple[Weights, Result]:
     weights = fusion.tuned(parts, place, judges.audiences[0], judges.candidates, fit.plan.settings.random_seed)
     plan = fit.plan
     made = Embedder(fit.model, *judges.fitted, Fusion(place, weights), plan.window, plan.settings.length)
-    most = int(np.clip(next_items.MOST_SCORES // 5 // max(1, len(fit.vocabulary.items)), 20, fusion.JUDGES))
+    most = int(np.clip(next_items.MOST_SCORES // 5 // max(1, fit.vocabulary.common), 20, fusion.JUDGES))
     watched = next_items.part_of(plan.watched, np.arange(len(plan.watched.users)) < most)
     found = embedder.items_of(made, plan.known)
     weights = fusion.item_side(made.fusion, found, judges.of(watched.users), watched)
@@ -122,7 +122,7 @@ def _judges(fit: Fit, everything: Sequences) -> Judges:
     able = np.flatnonzero(np.diff(plan.known.offsets) > 0)
     rng = np.random.default_rng([seed, 16])
     candidates = np.sort(rng.permutation(able)[:MOST_USERS])
-    strangers = next_items.strangers(plan.known, everything, len(fit.vocabulary.items), rng)
+    strangers = next_items.strangers(plan.known, everything, fit.vocabulary.common, rng)
     sample = features.sample(plan.known, seed)
     aggregates = features.fit_aggregates(sample, fit.vocabulary, plan.settings.group_columns)
     return Judges(fit, everything, candidates, strangers, (plan.content, aggregates))

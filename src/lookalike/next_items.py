@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.preprocessing import normalize
 
-from lookalike.features import item_counts
+from lookalike.features import item_counts, unit_rows
 from lookalike.metrics import ITEM_METRICS
 from lookalike.sequences import SECONDS_PER_DAY, Sequences
 
@@ -103,8 +102,8 @@ def neighbours(known: Sequences, held: Held, items: int) -> Scores:
     idf = np.log((1 + matrix.shape[0]) / (1 + support)) + 1
     rare = np.argsort(-support, kind="stable")[NEIGHBOUR_ITEMS:]
     idf[rare] = 0
-    matrix = normalize(matrix @ sparse.diags(idf))
-    columns = normalize(matrix, axis=0).tocsc()
+    matrix = unit_rows(matrix @ sparse.diags(idf))
+    columns = unit_rows(matrix.T).T.tocsc()
     row = {user: position for position, user in enumerate(held.users)}
     rows_of = np.vectorize(row.__getitem__, otypes=[int])
 

@@ -38,6 +38,15 @@ class Sampling:
         """The log of how often an item is expected among the negatives, [V]."""
         return torch.log(self.chance * self.negatives)
 
+    @cached_property
+    def _reach(self) -> Tensor:
+        return torch.cumsum(self.chance.double(), 0)
+
+    def draw(self) -> Tensor:
+        """Item rows, [negatives], with replacement; found by halving, so that a step does not read the whole catalogue."""
+        at = torch.rand(self.negatives, dtype=torch.float64, device=self.chance.device) * self._reach[-1]
+        return torch.searchsorted(self._reach, at, right=True).clamp(max=len(self.chance) - 1)
+
 
 @dataclass
 class Step:
@@ -77,8 +86,7 @@ class Step:
     @cached_property
     def negatives(self) -> tuple[Tensor, Tensor]:
         """Item indices [K] drawn for the whole batch, and their vectors [K, D]."""
-        chance = self.sampling.chance
-        drawn = torch.multinomial(chance, self.sampling.negatives, replacement=True) + FIRST_ITEM
+        drawn = self.sampling.draw() + FIRST_ITEM
         return drawn, self.item_vectors(drawn)
 
     def item_vectors(self, index: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def draw(
 ) -> list[Audience]:
     """At most 200 audiences among `users` (ascending rows); `after` holds the events of `before` and later ones."""
     groups = sparse.hstack(
-        [item_indicator(vocabulary), sparse.identity(len(vocabulary.items), format="csr")], format="csr"
+        [item_indicator(vocabulary), sparse.eye(len(vocabulary.items), vocabulary.common, format="csr")], format="csr"
     )
     had = _touched(item_counts(before.take(users), len(vocabulary.items)) @ groups)
     have = _touched(item_counts(after.take(users), len(vocabulary.items)) @ groups)

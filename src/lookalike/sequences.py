@@ -27,6 +27,7 @@ from lookalike.workspace import reserve
 SECONDS_PER_DAY = 86_400
 BASKET_GAP = 1_800  # seconds without an event that end a visit
 EVENTS_AT_ONCE = 4_000_000  # read at once where all of them are: what is held in memory does not grow with the log
+COMMON_ITEMS = 1 << 19  # items, the most common first, that are known one by one; rarer ones by attributes and a hash
 NO_ITEM = -1
 MAX_ATTRIBUTES = 50_000  # values of item attributes that are known by name; rarer ones are left out
 MAX_PROFILE = 64  # values of user attributes
@@ -52,6 +53,11 @@ class Vocabulary:
     attributes: list[tuple[str, str]]  # (attribute, value) by attribute code
     item_attributes: tuple[NDArray[np.int64], NDArray[np.int32]]  # CSR: offsets [V + 1], attribute codes
     profile: list[tuple[str, str]]  # (attribute, value) of users by profile code
+
+    @property
+    def common(self) -> int:
+        """How many of the items are common enough for a place of their own in what grows with the catalogue."""
+        return min(len(self.items), COMMON_ITEMS)
 
 
 @dataclass(frozen=True)

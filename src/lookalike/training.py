@@ -16,11 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from lookalike import batches, features, next_items, objectives, processes
-from lookalike.encoders import ENCODERS, FIRST_ITEM, OWN_IDS, Sizes, TwoTower
+from lookalike.encoders import ENCODERS, FIRST_ITEM, Sizes, TwoTower
 from lookalike.errors import SettingsError, StateError
 from lookalike.features import Content
 from lookalike.objectives import Sampling, Step
-from lookalike.sequences import Sequences, Vocabulary
+from lookalike.sequences import COMMON_ITEMS, Sequences, Vocabulary
 from lookalike.settings import TrainSettings
 
 TRAINING_EVENTS = 4_000_000  # events read in all, where the number of epochs was not given
@@ -102,7 +102,7 @@ def plan(sequences: Sequences, vocabulary: Vocabulary, settings: TrainSettings, 
     """What will be fitted on what. The events before the cut are copied into files of a folder, or into memory."""
     known = sequences.before(cut_for(sequences, settings.holdout_share), folder)
     rng = np.random.default_rng([settings.random_seed, 1])
-    watched, held = next_items.halves(next_items.hold_out(known, sequences, len(vocabulary.items), rng))
+    watched, held = next_items.halves(next_items.hold_out(known, sequences, vocabulary.common, rng))
     events = len(known["time"])
     sample = features.sample(known, settings.random_seed)
     return Plan(
@@ -320,7 +320,7 @@ def _sampling(model: TwoTower, counts: NDArray[np.int64], negatives: int, device
         with torch.no_grad():
             unseen = torch.from_numpy(np.flatnonzero(counts == 0))
             own = model.id_row[unseen[unseen < len(model.id_row)]]
-            model.item_id.weight[own[own < OWN_IDS + FIRST_ITEM]] = 0
+            model.item_id.weight[own[own < COMMON_ITEMS + FIRST_ITEM]] = 0
     else:
         counts = np.ones_like(counts)
     chance = counts**POPULARITY_POWER
@@ -330,10 +330,10 @@ def _sampling(model: TwoTower, counts: NDArray[np.int64], negatives: int, device
 @torch.no_grad()
 def start_from(model: TwoTower, content: Content) -> None:
     """Puts the directions of the content block into the item tower, at unit length on average."""
-    items, dim = model.sizes.items, model.sizes.dim
+    items, dim = content.items, model.sizes.dim
     directions = (content.components * np.sqrt(content.idf)[:, None])[:, :dim].astype(np.float32)
     attributes = content.indicator.multiply(1 / np.maximum(content.indicator.sum(1), 1)).tocsr()
-    together = directions[:items] + attributes @ directions[items:]
+    together = directions[:items] + attributes[:items] @ directions[items:]
     length = float(np.sqrt((together**2).sum(1).mean())) if items else 0.0
     if length < features.NEGLIGIBLE:
         return
@@ -342,7 +342,7 @@ def start_from(model: TwoTower, content: Content) -> None:
         table.weight[:, width:] *= 0.1
         if table is model.item_id:
             own = model.id_row[:items]
-            first = torch.where(own < OWN_IDS + FIRST_ITEM)[0]  # ids that share a row start anywhere
+            first = torch.where(own < COMMON_ITEMS + FIRST_ITEM)[0]  # ids that share a row start anywhere
             table.weight[own[first], :width] = torch.from_numpy(rows)[first] / length
         elif len(rows):
             table.weight[:, :width] = torch.from_numpy(rows) / length
@@ -350,9 +350,10 @@ def start_from(model: TwoTower, content: Content) -> None:
 
 @torch.inference_mode()
 def item_vectors(model: TwoTower) -> NDArray[np.float32]:
-    """All items' vectors [V, D], in the users' space."""
+    """The common items' vectors [V, D], in the users' space."""
     model.eval()
-    index = torch.arange(FIRST_ITEM, model.rows + FIRST_ITEM, device=model.item_id.weight.device)
+    common = min(model.rows, COMMON_ITEMS)
+    index = torch.arange(FIRST_ITEM, common + FIRST_ITEM, device=model.item_id.weight.device)
     parts = [model.items(part) for part in torch.split(index, INFERENCE_EVENTS)]
     return torch.cat(parts).float().cpu().numpy() if parts else np.zeros((0, model.sizes.dim), np.float32)
 

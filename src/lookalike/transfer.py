@@ -3,10 +3,10 @@
 import numpy as np
 import torch
 
-from lookalike.encoders import FIRST_ITEM, MOMENTS, NO_ITEM, OWN_IDS, Sizes, TwoTower
+from lookalike.encoders import FIRST_ITEM, MOMENTS, NO_ITEM, Sizes, TwoTower
 from lookalike.errors import StateError
 from lookalike.runs import Run
-from lookalike.sequences import Vocabulary
+from lookalike.sequences import COMMON_ITEMS, Vocabulary
 
 SHARED = ("body.", "attend.", "head.", "pool.", "start", "log_scale")
 
@@ -23,7 +23,7 @@ def put_in(model: TwoTower, vocabulary: Vocabulary, run: Run) -> str:
         for name, value in run.weights.items():
             if name.startswith(SHARED):
                 own[name].copy_(value)
-        items = _same(run.vocabulary.items[:OWN_IDS], vocabulary.items[:OWN_IDS])
+        items = _same(run.vocabulary.items[:COMMON_ITEMS], vocabulary.items[:COMMON_ITEMS])
         own["item_id.weight"][NO_ITEM].copy_(run.weights["item_id.weight"][NO_ITEM])  # it has no name, and is the same
         _copy(own["item_id.weight"], run.weights["item_id.weight"], items + FIRST_ITEM)
         attributes = _same(run.vocabulary.attributes, vocabulary.attributes)

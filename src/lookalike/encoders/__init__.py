@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from lookalike.encoders.gru import gru
 from lookalike.encoders.mean import mean
 from lookalike.encoders.transformer import transformer
+from lookalike.sequences import COMMON_ITEMS
 
 
 class Body(Protocol):
@@ -51,8 +52,7 @@ ENCODERS: dict[str, Encoder] = {
 PADDING = 0
 NO_ITEM = 1  # an event about no item, or about one of which nothing is known
 FIRST_ITEM = 2  # item row 0 stands here
-OWN_IDS = 1 << 19  # the most common items have an id embedding each ...
-SHARED_IDS = 1 << 18  # ... and rarer ones share these, by a hash of their row
+SHARED_IDS = 1 << 18  # id embeddings that items past the common ones share, by a hash of their row
 
 # What every event has besides its item and its coded fields, and how many values each takes.
 MOMENTS: Final = {"gap": 24, "elapsed": 24, "hour": 24, "weekday": 7, "visit": 2, "value": 17}
@@ -196,12 +196,12 @@ class TwoTower(nn.Module):
 
 def id_rows(items: int) -> int:
     """Rows of the table of id embeddings for a vocabulary of so many items."""
-    return min(items, OWN_IDS) + (SHARED_IDS if items > OWN_IDS else 0) + FIRST_ITEM
+    return min(items, COMMON_ITEMS) + (SHARED_IDS if items > COMMON_ITEMS else 0) + FIRST_ITEM
 
 
 def _id_row(trained: int, items: int) -> Tensor:
     """Where in the table each item's id embedding stands, [items]; PADDING, which is zero, for items past `trained`."""
     row = torch.arange(items)
-    shared = OWN_IDS + FIRST_ITEM + (row * 2_654_435_761 >> 8) % SHARED_IDS  # Knuth's multiplicative hash
-    place = torch.where(row < OWN_IDS, row + FIRST_ITEM, shared)
+    shared = COMMON_ITEMS + FIRST_ITEM + (row * 2_654_435_761 >> 8) % SHARED_IDS  # Knuth's multiplicative hash
+    place = torch.where(row < COMMON_ITEMS, row + FIRST_ITEM, shared)
     return torch.where(row < trained, place, PADDING)
