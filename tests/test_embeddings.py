@@ -254,6 +254,7 @@ def spoil(live: embeddings.Representation, row: int, column: int, figure: float)
     """Writes a figure into the shard that holds it, as a damaged disk would."""
     number = int(np.searchsorted(live.starts, row, side="right")) - 1
     block, (first, _) = next(one for one in live.spans.items() if one[1][0] <= column < one[1][1])
+    live.manifest.pop("fingerprints", None)  # which look at a few pages only
     file = np.load(live.folder / f"{block}-{number:05d}.npy", mmap_mode="r+")
     file[row - live.starts[number], column - first] = figure
     file.flush()
@@ -265,7 +266,28 @@ def test_a_figure_that_is_none_is_a_state_error(space: Workspace, bad: float) ->
     live = embeddings.current(space)
     spoil(live, 20, live.spans["content"][0] + 1, bad)
     with pytest.raises(StateError, match="no numbers"):
-        embeddings.current(space).gather(np.arange(USERS))
+        live.gather(np.arange(USERS))
+
+
+def test_a_shard_of_another_version_is_told_by_its_content(space: Workspace) -> None:
+    write(space, values_of(0))
+    old = embeddings.current(space)
+    write(space, values_of(1))
+    live = embeddings.current(space)
+    name = "content-00000.npy"
+    assert (old.folder / name).stat().st_size == (live.folder / name).stat().st_size
+    shutil.copy(old.folder / name, live.folder / name)
+    with pytest.raises(StateError, match=f"{name}: is not what was written"):
+        live.gather(np.arange(USERS))
+
+
+def test_another_versions_ids_are_refused(space: Workspace) -> None:
+    write(space, values_of(0))
+    live = embeddings.current(space)
+    frame = pl.read_parquet(live.ids).with_columns(pl.col("user_id").reverse())
+    frame.write_parquet(live.ids)
+    with pytest.raises(StateError, match="is not what was written"):
+        embeddings.match(live, pl.DataFrame({"user_id": ["u1"]}))
 
 
 @pytest.mark.parametrize("figure", [np.nan, 1e6])

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from lookalike.engine import Columns, Engine
 from lookalike.errors import StateError
-from lookalike.workspace import Workspace, new_folder, read_json, reserve, sha256, write_json, write_text
+from lookalike.workspace import Workspace, fingerprint, new_folder, read_json, reserve, sha256, write_json, write_text
 
 BLOCKS = ("sequence", "content", "aggregates")
 USERS_PER_SHARD = 262_144
@@ -55,9 +55,10 @@ def write(workspace: Workspace, users: Path, work: Work, facts: dict[str, Any], 
                 on_users(done := done + int(written["users"].sum()))
                 parts.append(written)
         pl.scan_parquet(users).drop("tie").sink_parquet(folder / "users.parquet")
-        hashes = {file.name: sha256(file) for file in sorted(folder.iterdir())}
-        files = {"users": count, "shards": shards.sizes, "largest": _largest(parts), "sha256": hashes}
-        write_json(folder / "manifest.json", facts | files)
+        names = sorted(folder.iterdir())
+        marks = {"sha256": {f.name: sha256(f) for f in names}, "fingerprints": {f.name: fingerprint(f) for f in names}}
+        files = {"users": count, "shards": shards.sizes, "largest": _largest(parts)}
+        write_json(folder / "manifest.json", facts | files | marks)
     write_text(workspace.embeddings / "CURRENT", name + "\n")
     _prune(workspace)
     return name
@@ -229,7 +230,14 @@ class Representation:
             kind = np.uint64 if block == "tie" else np.float16
             if shard[block].dtype != kind or not shard[block].flags.c_contiguous:
                 raise StateError(f"{path}: holds no rows of {kind.__name__}", "lookalike train")
+            self.check_file(path)
         return shard
+
+    def check_file(self, path: Path) -> None:
+        """Raises StateError where a file is not the one that was written with this version."""
+        known = self.manifest.get("fingerprints", {}).get(path.name)  # none of a version written before there were any
+        if known is not None and fingerprint(path) != known:
+            raise StateError(f"{path}: is not what was written with this version", "lookalike embed --full")
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
@@ -381,6 +389,7 @@ def user_ids(representation: Representation, rows: NDArray[np.int64]) -> pl.Seri
 def _read_ids(representation: Representation, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
     """What a query of the file of ids gives. Raises StateError when the file is damaged or missing."""
     try:
+        representation.check_file(representation.ids)
         return query(pl.scan_parquet(representation.ids)).collect(engine="streaming")
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).splitlines()[0][:200]
