@@ -33,7 +33,7 @@ def make(folder: Path, users: int) -> None:
     import numpy as np
     import polars as pl
 
-    from lookalike import embeddings
+    from lookalike import shards
     from lookalike.workspace import Workspace
 
     ties = np.random.default_rng(1).integers(0, 2**63, users, dtype=np.uint64)
@@ -49,7 +49,7 @@ def make(folder: Path, users: int) -> None:
         made["sequence"] /= np.linalg.norm(made["sequence"], axis=1, keepdims=True)
         return made
 
-    embeddings.write(Workspace(folder), folder / "users.parquet", embeddings.Work(compute), facts, lambda done: None)
+    shards.write(Workspace(folder), folder / "users.parquet", shards.Work(compute), facts, lambda done: None)
 
 
 def opened(folder: Path) -> tuple[Any, Any]:

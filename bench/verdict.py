@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from lookalike import audience as audiences
-from lookalike import embeddings, lists, prospecting
+from lookalike import embeddings, lists, prospecting, shards
 from lookalike.settings import ExpandSettings
 from lookalike.talk import Silent
 from lookalike.workspace import Workspace
@@ -65,7 +65,7 @@ def enlarged(small: Workspace, folder: Path, users: int) -> tuple[Workspace, np.
 
     listed = folder / "users.parquet"
     write_ids(listed, users)
-    embeddings.write(big, listed, embeddings.Work(compute), dict(live.manifest), lambda done: None)
+    shards.write(big, listed, shards.Work(compute), dict(live.manifest), lambda done: None)
     listed.unlink()
     return big, origin
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lookalike import embeddings
+from lookalike import embeddings, shards
 from lookalike.cli import main
 from lookalike.engine import Columns, Task
 from lookalike.workspace import Workspace
@@ -40,7 +40,7 @@ def cluster() -> Iterator[object]:
 @pytest.fixture
 def sharded(ready: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
     """The trained workspace with its users in many shards."""
-    monkeypatch.setattr(embeddings, "USERS_PER_SHARD", PER_SHARD)
+    monkeypatch.setattr(shards, "USERS_PER_SHARD", PER_SHARD)
     assert ready("embed", "--full").code == 0
     assert len(embeddings.current(Workspace(ready.workspace)).manifest["shards"]) == 8
     return ready

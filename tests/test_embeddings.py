@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from conftest import Tiny
-from lookalike import embeddings
+from lookalike import embeddings, shards
 from lookalike.embeddings import BLOCKS, Representation
 from lookalike.errors import StateError
 from lookalike.workspace import TEMPORARY, Workspace, read_json, sha256
@@ -50,13 +50,13 @@ def write(
         "columns": {"aggregates": columns},
     }
     compute = changes.get("compute") or (lambda first, last: {block: values[block][first:last] for block in BLOCKS})
-    return embeddings.write(workspace, path, embeddings.Work(compute), facts, lambda done: None)
+    return shards.write(workspace, path, shards.Work(compute), facts, lambda done: None)
 
 
 @pytest.fixture(autouse=True)
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embeddings, "USERS_PER_SHARD", 16)
-    monkeypatch.setattr(embeddings, "USERS_PER_STEP", 5)
+    monkeypatch.setattr(shards, "USERS_PER_SHARD", 16)
+    monkeypatch.setattr(shards, "USERS_PER_STEP", 5)
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_a_kill_between_the_rename_and_the_pointer_leaves_the_old_version(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(embeddings, "write_text", killed)
+        patch.setattr(shards, "write_text", killed)
         with pytest.raises(KeyboardInterrupt):
             write(space, values_of(1))
     assert embeddings.current(space).folder.name == "v000001"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from lookalike import embeddings, expansion, records, scan, sieve
+from lookalike import embeddings, expansion, records, scan, shards, sieve
 from lookalike.audience import Audience, Size, parse_size
 from lookalike.embeddings import Representation
 from lookalike.errors import ExpansionError, SettingsError, StateError
@@ -59,7 +59,7 @@ WEIGHTS = np.array([3.0, -2, 1, 5, 0, 1, -1, 2, -4])
 def test_the_list_is_that_of_one_plain_sort(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spread: int, ties: int, tile: int
 ) -> None:
-    monkeypatch.setattr(embeddings, "USERS_PER_SHARD", 300)
+    monkeypatch.setattr(shards, "USERS_PER_SHARD", 300)
     monkeypatch.setattr(scan, "STEP", tile)
     monkeypatch.setattr(sieve, "STEP", max(1, tile // 3))
     live, tied = stored(tmp_path, tile, spread, ties)
@@ -82,7 +82,7 @@ def test_users_who_are_the_same_stand_in_the_order_of_their_hashes_wherever_they
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sums of fractions round by how they are grouped; equal users must come out equal to the last bit."""
-    monkeypatch.setattr(embeddings, "USERS_PER_SHARD", 700)
+    monkeypatch.setattr(shards, "USERS_PER_SHARD", 700)
     rng = np.random.default_rng(0)
     kinds = values_of(1, users=7)
     kind = rng.integers(0, 7, USERS)
@@ -113,7 +113,7 @@ def test_a_shorter_list_is_the_head_of_a_longer_one(tmp_path: Path) -> None:
 def test_a_figure_that_is_no_number_anywhere_is_a_state_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: float, row: int
 ) -> None:
-    monkeypatch.setattr(embeddings, "USERS_PER_SHARD", 300)
+    monkeypatch.setattr(shards, "USERS_PER_SHARD", 300)
     space = Workspace(tmp_path)
     write(space, values_of(0, users=USERS))
     live = embeddings.current(space)

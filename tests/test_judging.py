@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from conftest import Tiny
-from lookalike import embeddings, judging, pseudo_audiences, training
+from lookalike import embeddings, judging, pseudo_audiences, shards, training
 from lookalike.embeddings import BLOCKS, Representation
 from lookalike.next_items import Held
 from lookalike.pseudo_audiences import Audience
@@ -148,10 +148,10 @@ def version(folder: Path, of: Representation, order: np.ndarray, change: float =
     blocks["sequence"] = blocks["sequence"] + noise.astype(np.float16)
     facts = {key: of.manifest[key] for key in ("run", "created", "as_of", "blocks", "columns")}
     workspace = Workspace(folder / "space")
-    embeddings.write(
+    shards.write(
         workspace,
         folder / "people.parquet",
-        embeddings.Work(lambda first, last: {block: blocks[block][first:last] for block in BLOCKS}),
+        shards.Work(lambda first, last: {block: blocks[block][first:last] for block in BLOCKS}),
         facts,
         lambda done: None,
     )

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from conftest import Tiny
-from lookalike import embeddings, pipeline, refresh, store
+from lookalike import embeddings, pipeline, refresh, shards, store
 from lookalike.embeddings import BLOCKS, Representation
 from lookalike.errors import StateError
 from lookalike.ingest import IngestOptions
@@ -44,8 +44,8 @@ class Listener:
 def space(tiny_run: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """The tiny workspace, to be changed; written in several shards and steps from here on."""
     shutil.copytree(tiny_run.workspace.root, tmp_path / "space")
-    monkeypatch.setattr(embeddings, "USERS_PER_SHARD", 250)
-    monkeypatch.setattr(embeddings, "USERS_PER_STEP", 90)
+    monkeypatch.setattr(shards, "USERS_PER_SHARD", 250)
+    monkeypatch.setattr(shards, "USERS_PER_STEP", 90)
     return Workspace(tmp_path / "space")
 
 

@@ -24,7 +24,7 @@ MODULES = sorted(SOURCE.rglob("*.py"))
 LAYERS: dict[str, tuple[str, ...]] = {
     "ground": ("errors", "workspace", "talk", "provenance", "engine"),
     "definitions": ("events", "settings", "audience"),
-    "data": ("store", "deeds", "numbering", "ingest", "sequences", "features", "embeddings", "fitted", "runs", "lists"),
+    "data": ("store", "deeds", "numbering", "ingest", "sequences", "features", "embeddings", "shards", "fitted", "runs", "lists"),
     "kernels": (
         "encoders", "losses", "metrics", "linear", "orders", "sieve", "scoring", "ranking", "batches", "objectives",
         "processes",

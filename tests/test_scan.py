@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lookalike import embeddings, scan, sieve
+from lookalike import embeddings, scan, shards, sieve
 from lookalike.embeddings import Representation
 from lookalike.engine import Columns, Task
 from lookalike.errors import StateError
@@ -30,7 +30,7 @@ READ = np.concatenate([np.arange(16), np.arange(19, 30)])  # the sequence and th
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many shards, steps and tiles, and a sample that is a part of the users."""
-    monkeypatch.setattr(embeddings, "USERS_PER_SHARD", 700)
+    monkeypatch.setattr(shards, "USERS_PER_SHARD", 700)
     monkeypatch.setattr(scan, "STEP", 128)
     monkeypatch.setattr(scan, "TILE", 64)
     monkeypatch.setattr(scan, "SAMPLE", 256)
@@ -112,7 +112,7 @@ def test_neither_steps_nor_threads_nor_shards_change_a_bit(tmp_path: Path, monke
     score = Selected(READ, Linear(weights_of("ordinary")))
     lists = []
     for at, (shard, step, small, threads) in enumerate([(700, 128, 48, 1), (2_000, 2_000, 2_000, 5), (33, 7, 3, 2)]):
-        monkeypatch.setattr(embeddings, "USERS_PER_SHARD", shard)
+        monkeypatch.setattr(shards, "USERS_PER_SHARD", shard)
         monkeypatch.setattr(scan, "STEP", step)
         monkeypatch.setattr(sieve, "STEP", small)
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid, threads=threads: set(range(threads)), raising=False)
@@ -236,7 +236,7 @@ class Shuffled:
 def test_the_heads_of_shards_merge_into_the_list_of_one_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    monkeypatch.setattr(embeddings, "USERS_PER_SHARD", 170)
+    monkeypatch.setattr(shards, "USERS_PER_SHARD", 170)
     rng = np.random.default_rng(number)
     values = rng.integers(-2, 3, (2_000, 30)) if number % 2 else rng.standard_normal((2_000, 30))
     if number % 3 == 0:  # the sample finds more than there are: the guess is too high, and the list is made again
@@ -258,7 +258,7 @@ def test_the_heads_of_shards_merge_into_the_list_of_one_reading(
 def test_more_shards_than_files_may_be_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import resource
 
-    monkeypatch.setattr(embeddings, "USERS_PER_SHARD", 5)
+    monkeypatch.setattr(shards, "USERS_PER_SHARD", 5)
     space = Workspace(tmp_path / "space")
     space.root.mkdir()
     values = np.random.default_rng(0).standard_normal((1_000, 6)).astype(np.float32)

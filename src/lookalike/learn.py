@@ -20,13 +20,14 @@ from lookalike import (
     processes,
     runs,
     sequences,
+    shards,
     store,
     training,
     transfer,
 )
 from lookalike import ingest as ingesting
 from lookalike.embedder import Embedder
-from lookalike.embeddings import Representation, Work
+from lookalike.embeddings import Representation
 from lookalike.encoders import ENCODERS
 from lookalike.errors import SettingsError, StateError
 from lookalike.fusion import Fusion, Place, Weights
@@ -34,6 +35,7 @@ from lookalike.provenance import now, versions
 from lookalike.runs import Results, Run
 from lookalike.sequences import Sequences, Vocabulary
 from lookalike.settings import TrainSettings
+from lookalike.shards import Work
 from lookalike.store import Cut
 from lookalike.talk import Silent, Talk
 from lookalike.training import Fit, Plan, Progress
@@ -304,4 +306,4 @@ def _represent(workspace: Workspace, made: Embedder, log: Log, run: Run, results
     arrays = log.sequences
     with talk.progress("embedding users", total=arrays.users) as step:
         work = Work(lambda first, last: made.blocks(arrays.block(first, last)))
-        return embeddings.write(workspace, log.users, work, facts, step)
+        return shards.write(workspace, log.users, work, facts, step)

@@ -11,10 +11,10 @@ import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from lookalike import embedder, embeddings, runs, sequences, store, training
+from lookalike import embedder, embeddings, runs, sequences, shards, store, training
 from lookalike import ingest as ingesting
 from lookalike.embedder import USERS_PER_STEP, Embedder
-from lookalike.embeddings import Representation, Work
+from lookalike.embeddings import Representation
 from lookalike.engine import Engine
 from lookalike.errors import StateError
 from lookalike.ingest import IngestOptions
@@ -22,6 +22,7 @@ from lookalike.numbering import Seen
 from lookalike.provenance import now, versions
 from lookalike.runs import Run
 from lookalike.sequences import Sequences
+from lookalike.shards import Work
 from lookalike.store import Cut
 from lookalike.talk import Silent, Talk
 from lookalike.workspace import Workspace, new_file, sha256
@@ -81,7 +82,7 @@ def embed(workspace: Workspace, request: EmbedRequest, talk: Talk) -> Result:
             "versions": versions(),
         }
         with talk.progress("embedding users", total=len(people.old)) as step:
-            version = embeddings.write(
+            version = shards.write(
                 workspace, people.file, Work(_blocks(made, arrays, people, live), request.engine), facts, step
             )
     if people.unchanged:
@@ -170,7 +171,7 @@ class _People:
         return cls(file, old, new, len(before) - int((old >= 0).sum()))
 
 
-def _blocks(made: Embedder, arrays: Sequences, people: _People, live: Representation | None) -> embeddings.Compute:
+def _blocks(made: Embedder, arrays: Sequences, people: _People, live: Representation | None) -> shards.Compute:
     """Each block of a stretch of everybody: computed where events changed, else as it was stored."""
     changed = _Changed(made, arrays)
 
@@ -251,8 +252,8 @@ def embed_sessions(workspace: Workspace, request: SessionsRequest, talk: Talk) -
         ids = pl.read_parquet(scratch / "users.parquet").select(session_id="user_id", events="events")
         with talk.progress("embedding sessions", total=arrays.users) as step:
             vectors = np.zeros((arrays.users, made.fusion.width), np.float32)
-            for first in range(0, arrays.users, embeddings.USERS_PER_STEP):
-                last = min(first + embeddings.USERS_PER_STEP, arrays.users)
+            for first in range(0, arrays.users, shards.USERS_PER_STEP):
+                last = min(first + shards.USERS_PER_STEP, arrays.users)
                 vectors[first:last] = made.blocks(arrays.block(first, last))["sequence"]
                 step(last)
         frame = ids.with_columns(pl.Series("sequence", vectors, dtype=pl.Array(pl.Float32, vectors.shape[1])))
