@@ -388,3 +388,25 @@ def test_a_training_looks_at_columns_that_an_interrupted_ingest_left_unseen(stor
     before = queries.coded_fields(store)
     context.settle(store)
     assert queries.coded_fields(store) == before
+
+
+def test_a_column_that_turns_personal_with_a_small_file_is_left_out_at_once(
+    store: Store, log: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "_FEW_EVENTS", 0)
+    load(store, log("'c' || (i % 5)"), context=("c",))
+    assert "c" in coded_fields(store)
+    rows = "".join(f"u{i},2024-03-01,p{i}@example.com\n" for i in range(10))
+    report = load(store, wrote(tmp_path / "day.csv", "user_id,ts,c\n" + rows))
+    assert [check.check for check in report.checks if check.check == "personal_context"] == ["personal_context"]
+    assert "c" not in coded_fields(store)
+
+
+def test_a_small_file_does_not_have_all_events_looked_at_again(
+    store: Store, log: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "_FEW_EVENTS", 0)
+    load(store, log("'c' || (i % 5)"), context=("c",))
+    monkeypatch.setattr(context, "_found", lambda *_: pytest.fail("looked at all events"))
+    load(store, wrote(tmp_path / "day.csv", "user_id,ts,c\nu1,2024-03-01,c1\n"))
+    assert "c" in coded_fields(store)

@@ -84,3 +84,36 @@ def test_ids_that_a_program_wrote_as_decimals_are_a_warning(made):
     assert found(made(f"SELECT * REPLACE (user_id[2:] || '.0' AS user_id) FROM ({SOUND}) WHERE user_id <> 'u0'")) == {
         "decimal_user_ids": "warning"
     }
+
+
+def test_the_totals_of_many_days_are_those_of_one_log(made, tmp_path):
+    """Whatever the order, with an ingest that was killed before it had counted what it brought."""
+    whole = made(SOUND).totals
+    for part in (2, 0, 1):
+        duckdb.connect().execute(
+            f"COPY (SELECT * FROM '{tmp_path}/log.parquet' WHERE hash(ts) % 3 = {part}) TO '{tmp_path}/part{part}.parquet'"
+        )
+        with opened(tmp_path / "daily.duckdb") as store:
+            report = ingest(store, [tmp_path / f"part{part}.parquet"], IngestOptions(), Silent())
+            if part == 0:  # as if the third file were the first that is counted
+                for table in ("seen_users", "seen_items", "days"):
+                    store.connection.execute(f"DELETE FROM {table}")
+                store.connection.execute("UPDATE meta SET value = '0' WHERE key = 'tallied'")
+    assert report.totals == whole
+    assert report.checks == []
+
+
+def test_a_day_is_judged_by_itself_and_by_the_days_before(made, tmp_path):
+    made(SOUND)
+
+    def day(query: str) -> dict[str, str]:
+        duckdb.connect().execute(f"COPY ({query}) TO '{tmp_path}/day.parquet' (FORMAT parquet)")
+        with opened(tmp_path / "lookalike.duckdb") as store:
+            return found(ingest(store, [tmp_path / "day.parquet"], IngestOptions(), Silent()))
+
+    new = "SELECT 'u' || i AS user_id, 'buy' AS event_type, now()::TIMESTAMP - INTERVAL 1 MINUTE AS ts, 'i1' AS item_id"
+    assert day(f"{new}, 2.5 AS value FROM range(50) t(i)") == {}  # one type of event a day is no constant
+    assert day(f"{new}, -1.0 AS value FROM range(50) t(i)") == {"negative_values": "warning"}
+    assert day(f"{new}, 2.6 AS value FROM range(50) t(i)") == {}  # said once, of the day that had them
+    mail = new.replace("i AS", "i || '@example.com' AS")
+    assert day(f"{mail}, 2.7 AS value FROM range(50) t(i)") == {"personal_data_in_user_id": "error"}

@@ -1,20 +1,22 @@
 """Columns that a caller declares to be kept with each event: their slots, and whether they may become features.
 
 A column in which nearly every event or user has a value of its own says nothing about likeness: it would only let a
-model know people by name. Whether one is such is decided from all events held, so that no order of files matters.
+model know people by name. Whether one is such is decided from all events held, so that no order of files matters; of a
+large log again only when it has grown by a tenth.
 """
 
 import difflib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Final
 
 from lookalike.errors import DataError
 from lookalike.events import CONTEXT_FIELDS, CONTEXT_SLOTS
+from lookalike.ingest import tallies
 from lookalike.ingest.attributes import EMAIL, PHONE
 from lookalike.ingest.mapping import Mapping, personal_name
 from lookalike.ingest.report import Check, FileReport
-from lookalike.store import LEFT_OUT, Store, declared_contexts
+from lookalike.store import LEFT_OUT, Store, declared_contexts, last_file
 
 _FEW_VALUES = 20  # up to which a column is a category, however few events there are
 _MOSTLY = 0.5
@@ -23,7 +25,10 @@ _RARE = 3  # events of the median value, below which many values may be names of
 _PERSONAL_SHARE = 0.1
 _SAMPLE_ROWS = 100_000
 _MARGIN = 2  # how far an approximate count may be off
+_FEW_EVENTS = 5_000_000  # up to so many are looked at each time: a second
+_GROWN = 1.1  # times the events of the last look at all of them, past which all are looked at again
 _UNDECIDED: Final = "not looked at yet"
+_LOOKED: Final = "contexts_looked_at"  # in `meta`
 MISSING: Final = "there is no column {0}, declared with --context; the events are kept without it"
 
 
@@ -46,8 +51,11 @@ def declare(store: Store, names: tuple[str, ...]) -> None:
     known = declared_contexts(store)
     with store.transaction():
         # a killed ingest leaves columns nobody has looked at: they stay out until `settle`
-        unseen = [(LEFT_OUT + column, _UNDECIDED) for column in (*CONTEXT_FIELDS, *known.values())]
-        store.connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", unseen)
+        looked_at = _looked(store).columns
+        unseen = [column for column in (*CONTEXT_FIELDS, *known.values()) if column not in looked_at]
+        rows = [(LEFT_OUT + column, _UNDECIDED) for column in unseen]
+        if rows:
+            store.connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", rows)
         for slot, name in zip(CONTEXT_SLOTS, names, strict=False):
             if name not in known:
                 store.connection.execute(f"ALTER TABLE events ADD COLUMN IF NOT EXISTS {slot} VARCHAR")
@@ -65,27 +73,67 @@ def missing(report: FileReport, mapping: Mapping) -> list[Check]:
 
 def settle(store: Store) -> None:
     """Makes up for an ingest that ended before it had looked at its columns."""
-    if store.rows("SELECT 1 FROM meta WHERE value = ? LIMIT 1", _UNDECIDED):
+    if _undecided(store) or last_file(store) > _looked(store).file:
         decide(store)
+
+
+def _undecided(store: Store) -> bool:
+    return bool(store.rows("SELECT 1 FROM meta WHERE value = ? LIMIT 1", _UNDECIDED))
 
 
 def decide(store: Store) -> list[Check]:
     """Writes down which context columns are left out of the features, and gives a line for each.
 
-    Looked at are the declared columns and country, device and source, in all events held.
+    Looked at are the declared columns and country, device and source: in all events held; where those are many and have
+    hardly grown since, only in the new ones, for what looks personal.
     """
     columns = {field: field for field in CONTEXT_FIELDS} | declared_contexts(store)
+    ((events,),) = store.rows("SELECT count(*) FROM events")
+    before = _looked(store)
+    if _undecided(store) or events < _FEW_EVENTS or events > _GROWN * before.events:
+        found = _found(store, columns)
+        kept = [LEFT_OUT + column for column in columns.values() if column not in found]
+        looked = _Looked(events, last_file(store), list(columns.values()))
+    else:
+        found, kept = _newly_personal(store, columns, before.file), []
+        looked = replace(before, file=last_file(store))
+    with store.transaction():
+        store.connection.execute("DELETE FROM meta WHERE list_contains(?, key)", [kept])
+        rows = [(LEFT_OUT + column, check.check) for column, check in found.items()]
+        rows.append((_LOOKED, json.dumps(asdict(looked))))
+        store.connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", rows)
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class _Looked:
+    """Up to where the columns were looked at: how many events there were when all were, the last file, and of which columns."""
+
+    events: int = 0
+    file: int = 0
+    columns: list[str] = field(default_factory=list)
+
+
+def _looked(store: Store) -> _Looked:
+    known = store.rows("SELECT value FROM meta WHERE key = ?", _LOOKED)
+    return _Looked(**json.loads(known[0][0])) if known else _Looked()
+
+
+def _newly_personal(store: Store, columns: dict[str, str], since: int) -> dict[str, Check]:
+    seen = _seen(store, columns, since)
+    checks = {column: _personal(store, name, seen[name]) for name, column in columns.items() if seen[name].rows}
+    out = {key for (key,) in store.rows("SELECT key FROM meta WHERE starts_with(key, ?)", LEFT_OUT)}
+    return {column: check for column, check in checks.items() if check and LEFT_OUT + column not in out}
+
+
+def _found(store: Store, columns: dict[str, str]) -> dict[str, Check]:
+    """Of each column that is to be left out the reason."""
     seen = _seen(store, columns)
     found: dict[str, Check] = {}
     for name, column in columns.items():
         if seen[name].rows and (check := _personal(store, name, seen[name]) or _identifier(store, column, seen[name])):
             found[column] = check
-    with store.transaction():
-        kept = [LEFT_OUT + column for column in columns.values() if column not in found]
-        store.connection.execute("DELETE FROM meta WHERE list_contains(?, key)", [kept])
-        for column, check in found.items():
-            store.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [LEFT_OUT + column, check.check])
-    return list(found.values())
+    return found
 
 
 @dataclass(frozen=True)
@@ -99,13 +147,14 @@ class _Seen:
     personal: float  # share of what looks like it in a spread sample
 
 
-def _seen(store: Store, columns: dict[str, str]) -> dict[str, _Seen]:
+def _seen(store: Store, columns: dict[str, str], since: int = 0) -> dict[str, _Seen]:
+    events = tallies.events_after(since)
     per_column = "count({0}), approx_count_distinct({0}), approx_count_distinct(user_id) FILTER ({0} IS NOT NULL)"
-    counts = store.rows(f"SELECT {', '.join(per_column.format(c) for c in columns.values())} FROM events")[0]
-    step = max(1, store.rows("SELECT count(*) FROM events")[0][0] // _SAMPLE_ROWS)
+    counts = store.rows(f"SELECT {', '.join(per_column.format(c) for c in columns.values())} FROM {events}")[0]
+    step = max(1, store.rows(f"SELECT count(*) FROM {events}")[0][0] // _SAMPLE_ROWS)
     hit = "count(*) FILTER (regexp_matches({0}, '{1}') OR regexp_matches({0}, '{2}')) / greatest(count({0}), 1)"
     shares = ", ".join(hit.format(c, EMAIL, PHONE) for c in columns.values())
-    personal = store.rows(f"SELECT {shares} FROM events WHERE rowid % {step} = 0")[0]
+    personal = store.rows(f"SELECT {shares} FROM {events} WHERE place % {step} = 0")[0]
     found = {}
     for place, name in enumerate(columns):
         rows, values, users = counts[3 * place : 3 * place + 3]

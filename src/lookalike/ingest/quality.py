@@ -1,9 +1,13 @@
-"""What is worth knowing about a log before anyone trusts what is made from it. Counts only; no id is ever shown."""
+"""What is worth knowing about a log before anyone trusts what is made from it. Counts only; no id is ever shown.
+
+`new` stands for the events that were not looked at before, as a table.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from lookalike.ingest import plan as planned
+from lookalike.ingest import tallies
 from lookalike.ingest.attributes import EMAIL, PHONE
 from lookalike.ingest.report import Check, FileReport, Severity, Totals
 from lookalike.store import Store, declared_contexts
@@ -55,23 +59,19 @@ _REJECTS: dict[str, tuple[str, _Limits, str]] = {
 }
 
 
-def totals(store: Store) -> tuple[Totals, int]:
-    """What the store holds, and the number of events of its busiest user."""
-    users, events, most = store.rows(
-        "SELECT count(*), coalesce(sum(n), 0), coalesce(max(n), 0) "
-        "FROM (SELECT count(*) AS n FROM events GROUP BY user_id)"
-    )[0]
-    first, last, items = store.rows("SELECT min(ts), max(ts), count(DISTINCT item_id) FROM events")[0]
-    return Totals(int(events), users, items, first, last), int(most)
+def checks(store: Store, files: list[FileReport], moment: datetime, since: int) -> tuple[Totals, list[Check]]:
+    """The totals, and every check that has something to say, worst first.
 
-
-def checks(store: Store, files: list[FileReport], moment: datetime) -> tuple[Totals, list[Check]]:
-    """The totals, and every check that has something to say, worst first."""
-    held, most = totals(store)
+    Looked at are the events of the files after number `since`, beside totals of the whole log.
+    """
+    held = tallies.totals(store)
     found = _of_files([file for file in files if file.kind == "events" and not file.skipped])
     if held.events:
-        found += _heavy_user(held, most) + _days(store, held, moment)
-        found += _items(store, held) + _personal(store) + _columns(store, held)
+        new = tallies.events_after(since)
+        described_anew = any(file.kind == "items" and not file.skipped for file in files)
+        found += _heavy_user(store, held, new) + _days(store, held, moment)
+        found += _items(store, held, "events" if described_anew else new) + _personal(store, new)
+        found += _columns(store, held, new)
     order = ("error", "warning", "note")
     return held, sorted(found, key=lambda check: order.index(check.severity))
 
@@ -99,7 +99,8 @@ def _counted(name: str, limits: _Limits, count: int, rows: int, text: str) -> li
     return [Check(name, limits.severity(share), count, share, f"{count:,} {text} ({_percent(share)} of the rows)")]
 
 
-def _heavy_user(held: Totals, most: int) -> list[Check]:
+def _heavy_user(store: Store, held: Totals, new: str) -> list[Check]:
+    ((most,),) = store.rows(f"SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM {new} GROUP BY user_id)")
     share = most / held.events
     if held.users < 1000 or share <= 0.01:
         return []
@@ -118,7 +119,7 @@ def _days(store: Store, held: Totals, moment: datetime) -> list[Check]:
         return found
     # A day is compared with its own weekday: a shop closed on Sundays is no news. The first and last day are cut short.
     days = store.rows(
-        "WITH counted AS (SELECT ts::DATE AS day, count(*) AS n FROM events GROUP BY day), "
+        "WITH counted AS (SELECT day, sum(events) AS n FROM days GROUP BY day), "
         "every AS (SELECT unnest(generate_series(min(day) + 1, max(day) - 1, INTERVAL 1 DAY))::DATE AS day "
         "FROM counted), "
         "filled AS (SELECT day, coalesce(n, 0) AS n, median(coalesce(n, 0)) OVER (PARTITION BY isodow(day)) AS usual "
@@ -135,7 +136,7 @@ def _days(store: Store, held: Totals, moment: datetime) -> list[Check]:
     return found
 
 
-def _items(store: Store, held: Totals) -> list[Check]:
+def _items(store: Store, held: Totals, new: str) -> list[Check]:
     if not held.items:
         return [
             Check("no_items", "warning", held.events, 1.0, "no event names an item: only when people acted is known")
@@ -144,7 +145,7 @@ def _items(store: Store, held: Totals) -> list[Check]:
         return []
     unknown, named = store.rows(
         "SELECT coalesce(sum(n) FILTER (items.item_id IS NULL), 0)::BIGINT, sum(n)::BIGINT "
-        "FROM (SELECT item_id, count(*) AS n FROM events WHERE item_id IS NOT NULL GROUP BY item_id) AS seen "
+        f"FROM (SELECT item_id, count(*) AS n FROM {new} WHERE item_id IS NOT NULL GROUP BY item_id) AS seen "
         "LEFT JOIN items USING (item_id)"
     )[0]
     text = "events are about an item that the items table does not have"
@@ -155,15 +156,15 @@ def _items(store: Store, held: Totals) -> list[Check]:
     return [Check("unknown_items", severity, unknown, share, f"{unknown:,} {text} ({_percent(share)})")]
 
 
-def _personal(store: Store) -> list[Check]:
-    """Looks at rows spread over the whole log. The limits differ: an e-mail address is a common, if bad, user id."""
-    count = store.rows("SELECT count(*) FROM events")[0][0]
+def _personal(store: Store, new: str) -> list[Check]:
+    """Looks at rows spread over the events. The limits differ: an e-mail address is a common, if bad, user id."""
+    count = store.rows(f"SELECT count(*) FROM {new}")[0][0]
     step = max(1, count // _SAMPLE_ROWS)
     names = {name: name for name in ("user_id", "item_id", "event_type", "session_id", "source")}
     names |= declared_contexts(store)
     hit = "count(*) FILTER (regexp_matches({0}, '{1}')) / greatest(count({0}), 1)"
     parts = [hit.format(column, pattern) for column in names.values() for pattern in (EMAIL, PHONE)]
-    shares = store.rows(f"SELECT {', '.join(parts)} FROM events WHERE rowid % {step} = 0")[0]
+    shares = store.rows(f"SELECT {', '.join(parts)} FROM {new} WHERE place % {step} = 0")[0]
     found: list[Check] = []
     for position, name in enumerate(names):
         for what, share in zip(
@@ -176,10 +177,10 @@ def _personal(store: Store) -> list[Check]:
     return found
 
 
-def _columns(store: Store, held: Totals) -> list[Check]:
-    negative, valued, kinds, kind, dotted = store.rows(
-        "SELECT count(*) FILTER (value < 0), count(value), count(DISTINCT event_type), min(event_type), "
-        "count(*) FILTER (ends_with(user_id, '.0')) FROM events"
+def _columns(store: Store, held: Totals, new: str) -> list[Check]:
+    count, negative, valued, kinds, kind, dotted = store.rows(
+        "SELECT count(*), count(*) FILTER (value < 0), count(value), count(DISTINCT event_type), min(event_type), "
+        f"count(*) FILTER (ends_with(user_id, '.0')) FROM {new}"
     )[0]
     found: list[Check] = []
     if negative:
@@ -187,11 +188,11 @@ def _columns(store: Store, held: Totals) -> list[Check]:
         severity: Severity = "warning" if share > 0.2 else "note"
         message = f"{negative:,} events have a negative value ({_percent(share)} of those with one): refunds?"
         found.append(Check("negative_values", severity, negative, share, message))
-    if kinds == 1 and held.events > 1:
+    if kinds == 1 and held.events > 1 and not store.rows("SELECT 1 FROM events WHERE event_type <> ? LIMIT 1", kind):
         found.append(Check("constant_event_type", "note", held.events, 1.0, f"every event is of one type: {kind[:40]}"))
-    if dotted > held.events / 2:
+    if dotted > count / 2:
         message = "user ids end in '.0': a program has written them as decimals; a seed must be written the same way"
-        found.append(Check("decimal_user_ids", "warning", dotted, dotted / held.events, message))
+        found.append(Check("decimal_user_ids", "warning", dotted, dotted / count, message))
     return found
 
 

@@ -12,7 +12,7 @@ import duckdb
 
 from lookalike.errors import DataError, LookalikeError, SettingsError
 from lookalike.events import CONTEXT_SLOTS, ITEM_KEY, USER_KEY
-from lookalike.ingest import attributes, context, files, loading, mapping, plan, quality, readers, sql
+from lookalike.ingest import attributes, context, files, loading, mapping, plan, quality, readers, sql, tallies
 from lookalike.ingest.attributes import TablePlan
 from lookalike.ingest.files import Source
 from lookalike.ingest.names import synonyms
@@ -60,7 +60,7 @@ def ingest(store: Store, paths: list[Path], options: IngestOptions, talk: Talk) 
                 done += job.source.size
                 _say(talk, job, report)
             step(done, "checks")
-            held, checked = quality.checks(store, reports, moment)
+            held, checked = quality.checks(store, reports, moment, tallies.add(store))
             checked += context.decide(store)
     return IngestReport(
         reports, held, sorted(found + checked, key=lambda one: ("error", "warning", "note").index(one.severity))

@@ -1,0 +1,50 @@
+"""Counts of the whole log that are carried from ingest to ingest, so that a day's file costs what the day is worth.
+
+    seen_users (user_id)   seen_items (item_id)   days (day, events)
+
+They cover the files up to `tallied` in `meta`; an ingest that was killed before its tally is made up for by the next.
+"""
+
+from typing import Final
+
+from lookalike.ingest.report import Totals
+from lookalike.store import Store
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS seen_users (user_id VARCHAR NOT NULL);
+CREATE TABLE IF NOT EXISTS seen_items (item_id VARCHAR NOT NULL);
+CREATE TABLE IF NOT EXISTS days (day DATE NOT NULL, events BIGINT NOT NULL);
+INSERT OR IGNORE INTO meta VALUES ('tallied', '0');
+"""
+
+
+def add(store: Store) -> int:
+    """Counts the events of files that were not counted yet; gives the number of the last file before them."""
+    store.connection.execute(_SCHEMA)
+    ((since,),) = store.rows("SELECT value::INTEGER FROM meta WHERE key = 'tallied'")
+    ((last,),) = store.rows("SELECT coalesce(max(file_id), 0) FROM files")
+    with store.transaction():
+        for name, column in (("seen_users", "user_id"), ("seen_items", "item_id")):
+            store.connection.execute(
+                f"INSERT INTO {name} SELECT DISTINCT {column} FROM events ANTI JOIN {name} USING ({column}) "
+                f"WHERE file_id > ? AND {column} IS NOT NULL",
+                [since],
+            )
+        store.connection.execute(
+            "INSERT INTO days SELECT ts::DATE, count(*) FROM events WHERE file_id > ? GROUP BY ALL", [since]
+        )
+        store.connection.execute("UPDATE meta SET value = ? WHERE key = 'tallied'", [str(last)])
+    return int(since)
+
+
+def events_after(file: int) -> str:
+    """The events of the files after one, as a table, each with its `place` among all."""
+    return f"(SELECT *, rowid AS place FROM events WHERE file_id > {file:d})"
+
+
+def totals(store: Store) -> Totals:
+    """What the store holds."""
+    counts = (f"(SELECT count(*) FROM {table})" for table in ("events", "seen_users", "seen_items"))
+    ((events, users, items),) = store.rows(f"SELECT {', '.join(counts)}")
+    ((first, last),) = store.rows("SELECT min(first_ts), max(last_ts) FROM files")
+    return Totals(events, users, items, first, last)
