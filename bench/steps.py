@@ -52,13 +52,14 @@ def run(name: str, command: list[str]) -> Step:
         return Step(name, seconds, usage.ru_maxrss / unit, out.read())
 
 
-def log_of(events: int, users: int | None, out: Path) -> Path:
+def log_of(options: argparse.Namespace) -> Path:
     """The folder of the log, made if it is not there whole."""
-    folder = out / (f"log-{events}-{users}" if users else f"log-{events}")
+    size = {name: getattr(options, name) for name in ("events", "users", "items") if getattr(options, name)}
+    folder: Path = options.out / "-".join(["log", *map(str, size.values())])
     if not (folder / "facts.json").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        size = ["--events", str(events), *(["--users", str(users)] if users else [])]
-        run("generate", [sys.executable, str(HERE / "synthetic.py"), *size, "--out", str(folder)])
+        flags = [word for name, value in size.items() for word in (f"--{name}", str(value))]
+        run("generate", [sys.executable, str(HERE / "synthetic.py"), *flags, "--out", str(folder)])
     return folder
 
 
@@ -152,6 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, help="of the made log; a twentieth of the events")
+    parser.add_argument("--items", type=int, help="of its catalogue; one for 250 events, up to 100,000")
     parser.add_argument("--out", type=Path, default=HERE.parent / ".bench")
     parser.add_argument("--cli", default=str(Path(sys.executable).parent / "lookalike"))
     parser.add_argument("--size", default="5%", help="of the list")
@@ -159,7 +161,7 @@ def main() -> None:
     parser.add_argument("--expand", default="", help="more flags for expand, in one string")
     options = parser.parse_args()
 
-    log = log_of(options.events, options.users, options.out)
+    log = log_of(options)
     workspace = options.out / log.name.replace("log", "workspace")
     shutil.rmtree(workspace, ignore_errors=True)
     steps = commands(options, log, workspace)

@@ -49,8 +49,8 @@ class Shape:
         return int(np.clip(self.events // 20, 1_000, 2_000_000))
 
     @classmethod
-    def of(cls, events: int, users: int | None = None, random_seed: int = 0) -> "Shape":
-        items = int(np.clip(events // 250, 2_000, 100_000)) // CLUSTERS * CLUSTERS
+    def of(cls, events: int, users: int | None = None, items: int | None = None, random_seed: int = 0) -> "Shape":
+        items = (items or int(np.clip(events // 250, 2_000, 100_000))) // CLUSTERS * CLUSTERS
         return cls(events, users or max(1_000, events // 20), items, random_seed=random_seed)
 
 
@@ -211,10 +211,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, help="of whom about two thirds do something; a twentieth of the events")
+    parser.add_argument(
+        "--items", type=int, help="of which the rarest may go unseen; one for 250 events, up to 100,000"
+    )
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--random-seed", type=int, default=0)
     options = parser.parse_args()
-    write(Shape.of(options.events, options.users, options.random_seed), options.out)
+    write(Shape.of(options.events, options.users, options.items, options.random_seed), options.out)
 
 
 if __name__ == "__main__":
