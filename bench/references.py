@@ -31,23 +31,19 @@ def ingest(log: Path) -> dict[str, Any]:
 
 
 def sequences(log: Path, workspace: Path) -> dict[str, Any]:
-    """DuckDB's sort of three columns to Arrow; ours: the arrays of the program from its own database."""
-    import duckdb
-
+    """DuckDB's sort of three columns of the stored events to Arrow; ours: all arrays and code tables from the same store."""
     from lookalike import sequences as ours
     from lookalike import store as database
 
-    with duckdb.connect(config={"threads": THREADS}) as connection:
-        connection.execute(f"CREATE TABLE events AS SELECT user_id, ts, item_id FROM '{log}/events/*.parquet'")
+    with tempfile.TemporaryDirectory(dir=log) as folder, database.opened(workspace / "lookalike.duckdb") as store:
+        store.connection.execute(f"SET threads = {THREADS}")
 
         def sort() -> None:
-            for _ in connection.sql("FROM events ORDER BY user_id, ts").to_arrow_reader(1_000_000):
+            for _ in store.reader("SELECT user_id, ts, item_id FROM events ORDER BY user_id, ts"):
                 pass
 
-        seconds = timed(sort)
-    with tempfile.TemporaryDirectory(dir=log) as folder, database.opened(workspace / "lookalike.duckdb") as store:
         cut = database.Cut(database.last_moment(store))
-        return {"seconds": seconds, "ours": timed(lambda: ours.build(store, cut, Path(folder)))}
+        return {"seconds": timed(sort), "ours": timed(lambda: ours.build(store, cut, Path(folder)))}
 
 
 def scoring() -> dict[str, Any]:

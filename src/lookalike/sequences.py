@@ -6,6 +6,7 @@
 No Python object exists per event or user; a block of users is a slice.
 """
 
+import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -247,15 +248,15 @@ def build(
     fields = queries.prepared_fields(store)
     kinds = {name: kind for name, kind in COLUMNS.items() if name not in CODED_FIELDS}
     kinds |= dict.fromkeys(fields.values(), CODE)
-    columns = {name: _room(folder, name, kind, int(offsets[-1])) for name, kind in kinds.items()}
-    position = 0
-    for batch in queries.event_stream(store, cut):
-        for name, kind in kinds.items():
-            values = batch.column(name)
-            filled = values.fill_null(np.nan) if kind.kind == "f" else values
-            columns[name][position : position + len(batch)] = filled.to_numpy(zero_copy_only=False)
-        position += len(batch)
-    assert position == offsets[-1], "every counted event is streamed once"
+    with contextlib.ExitStack() as stack:  # written, not mapped: pages of a new file cost more to map than to write
+        files = {name: stack.enter_context(open(folder / f"{name}.bin", "wb")) for name in kinds}
+        for batch in queries.event_stream(store, cut):
+            for name, file in files.items():
+                values = batch.column(name)
+                filled = values.fill_null(np.nan) if kinds[name].kind == "f" else values
+                filled.to_numpy(zero_copy_only=False).tofile(file)
+    columns = {name: _mapped(folder / f"{name}.bin", kind) for name, kind in kinds.items()}
+    assert all(len(column) == offsets[-1] for column in columns.values()), "every counted event is streamed once"
     vocabulary, profile = _vocabulary(store, len(counts), known)
     flat = {name: column for name, column in columns.items() if name not in fields.values()}
     nothing = np.broadcast_to(
@@ -264,6 +265,10 @@ def build(
     for name in vocabulary.codes:
         flat[name] = columns[fields[name]] if name in fields else nothing
     return Sequences(_seconds(cut.as_of), offsets, flat, profile), vocabulary
+
+
+def _mapped(file: Path, kind: np.dtype[Any]) -> NDArray[Any]:
+    return np.memmap(file, kind, "r") if file.stat().st_size else np.empty(0, kind)
 
 
 def _room(folder: Path | None, name: str, kind: np.dtype[Any], length: int) -> NDArray[Any]:
