@@ -1,5 +1,6 @@
 """Ray: the same lists and vectors as one machine makes, also when a worker is lost; two nodes; a training."""
 
+import contextlib
 import functools
 import json
 import os
@@ -7,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -151,6 +153,104 @@ def test_two_nodes_on_one_machine_make_the_list_of_one(sharded: Command, inputs:
     ran = subprocess.run([sys.executable, "-c", TWO_NODES, *words], capture_output=True, text=True, timeout=300)
     assert ran.returncode == 0, ran.stderr
     assert Path(json.loads(ran.stdout)["prospects"]).read_bytes() == expected
+
+
+BRIDGE, NETWORK = "lookalike0", "10.213.77"
+
+
+@pytest.fixture
+def machines() -> Iterator[tuple[str, str]]:
+    """Two network namespaces on one bridge: to Ray they are two machines. Skipped where they are not to be had."""
+    names = ("lookalike-a", "lookalike-b")
+
+    def ip(words: str) -> int:
+        return subprocess.run(["ip", *words.split()], capture_output=True, check=False).returncode
+
+    def remove() -> None:
+        for name in names:
+            ip(f"netns del {name}")
+        ip(f"link del {BRIDGE}")
+
+    if not shutil.which("ip") or os.geteuid() or ip(f"link add {BRIDGE} type bridge"):
+        pytest.skip(
+            "network namespaces need root, `ip` and a kernel that has them; two nodes on loopback are tested above"
+        )
+    try:
+        made = [ip(f"addr add {NETWORK}.254/24 dev {BRIDGE}"), ip(f"link set {BRIDGE} up")]
+        for number, name in enumerate(names, 1):
+            made += [
+                ip(f"netns add {name}"),
+                ip(f"link add veth-look{number} type veth peer name eth0 netns {name}"),
+                ip(f"link set veth-look{number} master {BRIDGE}"),
+                ip(f"link set veth-look{number} up"),
+                ip(f"-n {name} addr add {NETWORK}.{number}/24 dev eth0"),
+                ip(f"-n {name} link set eth0 up"),
+                ip(f"-n {name} link set lo up"),
+            ]
+        assert not any(made)
+        yield names
+    finally:
+        remove()
+
+
+def test_two_machines_with_a_token_make_the_list_of_one(
+    sharded: Command, inputs: Inputs, machines: tuple[str, str], tmp_path: Path
+) -> None:
+    """The recipe of docs/scaling.md, each command on the machine it is for; one without the token is sent away."""
+    expected = listed(sharded, inputs, "logistic")
+    shutil.rmtree(sharded.workspace / "audiences")
+    (token := tmp_path / "auth_token").write_text("a-token-that-every-machine-has-0123456789")
+    tools = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "RAY_USAGE_STATS_ENABLED": "0"}
+    known = tools | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    started = []
+
+    def on(machine: str, *words: object) -> list[str]:
+        return ["ip", "netns", "exec", machine, *map(str, words)]
+
+    def node(number: int, *words: object) -> None:
+        """One node of one core, for as long as the test lasts."""
+        ray = (Path(sys.executable).parent / "ray", "start", "--block", "--num-cpus", 1, "--node-ip-address")
+        command = on(machines[number - 1], *ray, f"{NETWORK}.{number}", *words)
+        with open(tmp_path / f"node{number}.log", "wb") as said:
+            started.append(subprocess.Popen(command, env=known, stdout=said, stderr=said, start_new_session=True))
+
+    address = f"{NETWORK}.1:6379"
+    lookalike = (sys.executable, "-m", "lookalike", "--engine", "ray", "--ray-address", address)
+    words = ("--workspace", sharded.workspace, "--json", "expand", "--seed", inputs.seed, "--size", 60, "--force")
+    try:
+        node(1, "--head", "--port", 6379, "--include-dashboard", "false")
+        node(2, "--address", address)
+        wait_for_nodes(on(machines[0], sys.executable, "-c", NODES, address), known)
+        run = functools.partial(subprocess.run, capture_output=True, text=True, timeout=300, check=False)
+        ran = run(on(machines[0], *lookalike, *words, "--scorer", "logistic"), env=known)
+        assert ran.returncode == 0, ran.stderr
+        assert Path(json.loads(ran.stdout)["prospects"]).read_bytes() == expected
+        refused = run(on(machines[1], *lookalike, *words, "--name", "x"), env=tools | {"RAY_AUTH_MODE": "disabled"})
+        assert refused.returncode == 4, refused.stderr
+        assert not (sharded.workspace / "audiences" / "x").exists()
+    finally:
+        for process in reversed(started):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=60)
+
+
+NODES = """
+import sys
+import ray
+ray.init(address=sys.argv[1], logging_level="ERROR", log_to_driver=False)
+print(len({node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}))
+"""
+
+
+def wait_for_nodes(count: list[str], known: dict[str, str]) -> None:
+    """Until two machines are in the cluster; a minute at most."""
+    for _ in range(20):
+        ran = subprocess.run(count, env=known, capture_output=True, text=True, timeout=120, check=False)
+        if ran.stdout.strip() == "2":
+            return
+        time.sleep(3)
+    raise AssertionError(f"the nodes never met: {ran.stdout} {ran.stderr[-2000:]}")
 
 
 def test_without_ray_one_is_told_how_to_get_it(
