@@ -3,11 +3,15 @@
 How it is laid out stands in `embeddings`, which reads it.
 """
 
+import contextlib
+import hashlib
+import io
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import polars as pl
@@ -16,12 +20,11 @@ from numpy.typing import NDArray
 from lookalike.embeddings import largest_of
 from lookalike.engine import Columns, Engine
 from lookalike.errors import StateError
-from lookalike.workspace import Workspace, fingerprint, new_folder, reserve, sha256, write_json, write_text
+from lookalike.workspace import Workspace, fingerprint, new_folder, sha256, write_json, write_text
 
 USERS_PER_SHARD = 262_144
 USERS_PER_STEP = 16_384
 KEPT_VERSIONS = 2
-LARGEST = "largest:"  # begins the name of what a shard's writer found
 Compute = Callable[[int, int], dict[str, NDArray[np.floating[Any]]]]  # user rows first, last -> each block [n, width]
 
 
@@ -46,11 +49,10 @@ def write(workspace: Workspace, users: Path, work: Work, facts: dict[str, Any], 
             for written in work.engine.each(shards.write, shards.numbers):
                 on_users(done := done + int(written["users"].sum()))
                 parts.append(written)
-        pl.scan_parquet(users).drop("tie").sink_parquet(folder / "users.parquet")
-        names = sorted(folder.iterdir())
-        marks = {"sha256": {f.name: sha256(f) for f in names}, "fingerprints": {f.name: fingerprint(f) for f in names}}
-        files = {"users": count, "shards": shards.sizes, "largest": _largest(parts)}
-        write_json(folder / "manifest.json", facts | files | marks)
+        pl.scan_parquet(users).drop("tie").sink_parquet(ids := folder / "users.parquet")
+        manifest = {"users": count, "shards": shards.sizes} | _together(parts)
+        manifest["sha256"][ids.name], manifest["fingerprints"][ids.name] = sha256(ids), fingerprint(ids)
+        write_json(folder / "manifest.json", facts | manifest)
     write_text(workspace.embeddings / "CURRENT", name + "\n")
     _prune(workspace)
     return name
@@ -82,41 +84,75 @@ class _Shards:
     def write(self, number: int, on_users: Callable[[int], None] = lambda done: None) -> Columns:
         """Writes one shard of every block, over what a lost worker may have left of it.
 
-        Gives its number, how many users it holds, and the largest absolute figure of each block. Raises StateError where
-        one is no number.
+        Gives its number, how many users it holds, and of each block the hashes of its file and the largest absolute
+        figure. Raises StateError where one is no number.
         """
         first, last = self.span(number)
-        open_files: dict[str, NDArray[np.float16]] = {}
-        largest: dict[str, float] = {}
-        for begin in range(first, last, USERS_PER_STEP):
-            end = min(begin + USERS_PER_STEP, last)
-            for block, values in self.compute(begin, end).items():
-                if block not in open_files:
-                    path = self.folder / f"{block}-{number:05d}.npy"
-                    shape = (last - first, values.shape[1])
-                    open_files[block] = np.lib.format.open_memmap(path, "w+", np.float16, shape)
-                    reserve(path)
-                halves = open_files[block][begin - first : end - first]
-                with np.errstate(over="ignore"):  # what is too large for a half is refused
-                    halves[:] = values
-                largest[block] = max(largest.get(block, 0.0), found := largest_of(halves))
-                if not np.isfinite(found):
-                    raise StateError(f"{block}: computed vectors hold what is no number", "lookalike train")
-            on_users(end)
-        for file in open_files.values():
-            assert isinstance(file, np.memmap)
-            file.flush()
-        ties = pl.scan_parquet(self.users).slice(first, last - first).select("tie").collect()["tie"].to_numpy()
-        np.save(self.folder / f"tie-{number:05d}.npy", ties.astype(np.uint64))
-        written = {"shard": number, "users": last - first, **{LARGEST + block: one for block, one in largest.items()}}
-        return {name: np.array([value]) for name, value in written.items()}
+        with contextlib.ExitStack() as stack:
+            files: dict[str, _File] = {}
+
+            def add(block: str, values: NDArray[Any]) -> None:
+                if block not in files:
+                    file = stack.enter_context(open(self.folder / f"{block}-{number:05d}.npy", "wb"))
+                    files[block] = _File(file, (last - first, *values.shape[1:]), values.dtype)
+                files[block].add(values)
+
+            for begin in range(first, last, USERS_PER_STEP):
+                end = min(begin + USERS_PER_STEP, last)
+                for block, values in self.compute(begin, end).items():
+                    with np.errstate(over="ignore"):  # what is too large for a half is refused
+                        add(block, values.astype(np.float16))
+                on_users(end)
+            ties = pl.scan_parquet(self.users).slice(first, last - first).select("tie").collect()["tie"]
+            add("tie", ties.to_numpy().astype(np.uint64))
+            found: dict[str, Any] = {"shard": number, "users": last - first}
+            for block, written in files.items():
+                found |= {f"{mark}:{block}": value for mark, value in written.marks().items()}
+        return {name: np.array([value]) for name, value in found.items()}
 
 
-def _largest(parts: list[Columns]) -> dict[str, list[float]]:
-    """The largest absolute figure of each block in each shard, from what the writers of the shards gave, in any order."""
-    whole = {name: np.concatenate([part[name] for part in parts]) for name in (parts[0] if parts else {})}
-    found = {name.removeprefix(LARGEST): values for name, values in whole.items() if name.startswith(LARGEST)}
-    return {name: values[np.argsort(whole["shard"])].tolist() for name, values in found.items()}
+class _File:
+    """A .npy file that is written from its start to its end, hashed on the way."""
+
+    def __init__(self, file: BinaryIO, shape: tuple[int, ...], kind: np.dtype[Any]) -> None:
+        self.file, self.largest, self.hash = file, 0.0, hashlib.sha256()
+        header = io.BytesIO()
+        facts = {"descr": np.lib.format.dtype_to_descr(kind), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(header, facts)
+        self._put(header.getbuffer())
+
+    def add(self, rows: NDArray[Any]) -> None:
+        """The next rows. Raises StateError where halves are no numbers."""
+        if rows.dtype == np.float16:
+            self.largest = max(self.largest, found := largest_of(rows))
+            if not np.isfinite(found):
+                name = Path(self.file.name).name
+                raise StateError(f"{name}: computed vectors hold what is no number", "lookalike train")
+        self._put(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
+
+    def _put(self, data: memoryview) -> None:
+        self.file.write(data)
+        self.hash.update(data)
+
+    def marks(self) -> dict[str, str | float]:
+        """What is to be known of the file, which is then on the disk."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        path = Path(self.file.name)
+        return {"sha256": self.hash.hexdigest(), "fingerprints": fingerprint(path), "largest": self.largest}
+
+
+def _together(parts: list[Columns]) -> dict[str, dict[str, Any]]:
+    """What the writers of the shards gave, in any order: the hashes by file, the largest figures by block and shard."""
+    made: dict[str, dict[str, Any]] = {"sha256": {}, "fingerprints": {}, "largest": {}}
+    for part in sorted(parts, key=lambda one: int(one["shard"][0])):
+        for name, (value,) in part.items():
+            mark, _, block = name.partition(":")
+            if mark == "largest" and block != "tie":
+                made[mark].setdefault(block, []).append(float(value))
+            elif block and mark != "largest":
+                made[mark][f"{block}-{int(part['shard'][0]):05d}.npy"] = str(value)
+    return made
 
 
 def _next_name(workspace: Workspace) -> str:
