@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 import polars as pl
 from pyarrow import RecordBatchReader
@@ -86,12 +87,27 @@ class Seen:
 
 
 def only_changed(store: Store, cut: Cut, seen: Seen) -> None:
-    """After `prepare`: leaves those users of whom there are events that were not seen, and numbers them anew."""
+    """After `prepare`: leaves those users of whom there are events that were not seen, and numbers them anew.
+
+    `matched_rows` tells who of everybody they are.
+    """
+    store.connection.execute("DROP TABLE IF EXISTS all_user_rows")
+    store.connection.execute("ALTER TABLE user_rows RENAME TO all_user_rows")
     store.connection.execute(
         """CREATE OR REPLACE TEMP TABLE user_rows AS
-           SELECT (row_number() OVER (ORDER BY user_id) - 1)::INTEGER AS row, user_id, n FROM user_rows
+           SELECT (row_number() OVER (ORDER BY user_id) - 1)::INTEGER AS row, user_id, n FROM all_user_rows
            WHERE user_id IN (SELECT user_id FROM events WHERE ts < ? AND (ts >= ? OR file_id > ?))""",
         [cut.as_of, seen.as_of, seen.files],
+    )
+
+
+def matched_rows(store: Store, ids: Path) -> RecordBatchReader:
+    """After `only_changed`, of everybody in order: the `row` in a file of ids (`old`) and among the `changed`, -1 for none."""
+    return store.reader(
+        """SELECT coalesce(o.row, -1)::BIGINT AS old, coalesce(c.row, -1)::BIGINT AS changed
+           FROM all_user_rows e LEFT JOIN (SELECT row, user_id FROM read_parquet(?)) o USING (user_id)
+           LEFT JOIN user_rows c USING (user_id) ORDER BY e.row""",
+        str(ids),
     )
 
 

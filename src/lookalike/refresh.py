@@ -18,17 +18,18 @@ from lookalike.embeddings import Representation
 from lookalike.engine import Engine
 from lookalike.errors import StateError
 from lookalike.ingest import IngestOptions
-from lookalike.numbering import Seen
+from lookalike.numbering import Seen, matched_rows
 from lookalike.provenance import now, versions
 from lookalike.runs import Run
 from lookalike.sequences import Sequences
 from lookalike.shards import Work
-from lookalike.store import Cut
+from lookalike.store import Cut, Store
 from lookalike.talk import Silent, Talk
 from lookalike.workspace import Workspace, new_file, sha256
 
 Result = dict[str, Any]
 Rows = NDArray[np.int64]
+NOBODY = (np.zeros(0, np.int64), np.zeros(0, np.int64))
 STALE = timedelta(days=30)  # by how much the recency of users without new events may lag behind
 
 
@@ -57,12 +58,12 @@ def embed(workspace: Workspace, request: EmbedRequest, talk: Talk) -> Result:
             files = store.ingested(opened)
             seen, why = _seen(live, run, cut, files, request.full)
             arrays, vocabulary = sequences.build(opened, cut, scratch, run.vocabulary, seen)
+            people = _People.of(opened, scratch, arrays.users, live if seen else None)
             last = store.last_file(opened)
         for line in (why, _known(run, len(vocabulary.items))):
             if line:
                 talk.note(line)
         made = embedder.of_run(run, vocabulary, device)
-        people = _People.of(scratch, live if seen else None)
         if not len(people.old):
             raise StateError("no user has enough events before the cut", "a later --as-of, or lookalike ingest")
         if seen and live and not arrays.users and not people.gone and files == live.manifest["files"]:
@@ -157,18 +158,16 @@ class _People:
         return int((self.changed < 0).sum())
 
     @classmethod
-    def of(cls, folder: Path, live: Representation | None) -> "_People":
-        changed = pl.read_parquet(folder / "users.parquet", columns=["row", "user_id"])
+    def of(cls, opened: Store, folder: Path, changed: int, live: Representation | None) -> "_People":
+        """After the histories of so many changed users were built in `folder`; with no live version they are everybody."""
         if live is None:
-            nobody = np.full(len(changed), -1)
-            return cls(folder / "users.parquet", nobody, np.arange(len(changed)), 0)
-        file = folder / "all_users.parquet"
-        everybody = pl.read_parquet(file, columns=["row", "user_id"])
-        before = pl.read_parquet(live.ids, columns=["row", "user_id"])
-        joined = everybody.join(before, on="user_id", how="left", suffix="_old", maintain_order="left")
-        joined = joined.join(changed, on="user_id", how="left", suffix="_changed", maintain_order="left")
-        old, new = (joined[name].fill_null(-1).to_numpy().astype(np.int64) for name in ("row_old", "row_changed"))
-        return cls(file, old, new, len(before) - int((old >= 0).sum()))
+            return cls(folder / "users.parquet", np.full(changed, -1), np.arange(changed), 0)
+        live.check_file(live.ids)
+        parts = [(part["old"].to_numpy(), part["changed"].to_numpy()) for part in matched_rows(opened, live.ids)]
+        old, new = (
+            (np.concatenate([*of, np.zeros(0, np.int64)]) for of in zip(*parts, strict=True)) if parts else NOBODY
+        )
+        return cls(folder / "all_users.parquet", old, new, live.users - int((old >= 0).sum()))
 
 
 def _blocks(made: Embedder, arrays: Sequences, people: _People, live: Representation | None) -> shards.Compute:
