@@ -55,8 +55,8 @@ def run(name: str, command: list[str]) -> Step:
 def log_of(options: argparse.Namespace) -> Path:
     """The folder of the log, made if it is not there whole."""
     size = {name: getattr(options, name) for name in ("events", "users", "items") if getattr(options, name)}
-    folder: Path = options.out / "-".join(["log", *map(str, size.values())])
-    if not (folder / "facts.json").exists():
+    folder: Path = options.out / "-".join(["log", *(f"{value}-{name}" for name, value in size.items())])
+    if not ((folder / "facts.json").exists() and (folder / "day.parquet").exists()):
         shutil.rmtree(folder, ignore_errors=True)
         flags = [word for name, value in size.items() for word in (f"--{name}", str(value))]
         run("generate", [sys.executable, str(HERE / "synthetic.py"), *flags, "--out", str(folder)])

@@ -35,7 +35,7 @@ PRODUCTS = np.array(["bag", "bottle", "chair", "cup", "hat", "jacket", "lamp", "
 
 @dataclass(frozen=True)
 class Shape:
-    """How large the log is. Users and items follow from the events."""
+    """How large the log is. Users and items follow from the events where they are not given."""
 
     events: int
     users: int

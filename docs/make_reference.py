@@ -51,6 +51,7 @@ JSON: dict[str, dict[str, str]] = {
         "epochs": "passes made",
         "best_epoch": "the pass whose weights were kept",
         "held_out_users": "users with new items in the held-out days",
+        "items_judged": "items that were foreseen or not: all, or the most common 524,288",
         "popularity": "recall@20 and ndcg@20 over the full catalogue of the most popular items",
         "popularity_of_late": "the same of the most popular items of the last `days`: 1, 7 or 30, whichever is best",
         "item_neighbours": "the same of an item-to-item collaborative filter",

@@ -181,3 +181,28 @@ def test_users_without_events_cut_to_nothing(length: int) -> None:
     stretches = batches.cut_up(known, batches.window_starts(known, 30), length, np.random.default_rng(0))
     assert len(stretches) == 0
     assert list(batches.by_length(stretches, 10, np.random.default_rng(0))) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, 40), max_size=12), min_size=1, max_size=8),
+    st.integers(1, 5),
+    st.integers(0, 15),
+    st.integers(0, 2**32),
+)
+def test_a_stretch_taken_out_of_the_log_foretells_what_it_did_in_it(
+    times: list[list[int]], length: int, most: int, seed: int
+) -> None:
+    known, rng = sequences_of([sorted(one) for one in times]), np.random.default_rng(seed)
+    gap = rng.integers(0, most + 1, known.users)
+    stretches = batches.cut_up(known, batches.window_starts(known, None), length, rng)
+    stretches = stretches[rng.permutation(np.flatnonzero(stretches.length))[:4]]
+    some, taken = batches.taken(known, stretches, 3, gap)
+    whole, part = batches.later_events(known, 3, gap), batches.later_events(some, 3, gap[stretches.user])
+    for row in range(len(stretches)):
+        for place in range(stretches.length[row]):
+            there, here = stretches.start[row] + place, taken.start[row] + place
+            assert known["time"][there] == some["time"][here]
+            events = slice(whole.begin[there], whole.end[there]), slice(part.begin[here], part.end[here])
+            assert known["item"][events[0]].tolist() == some["item"][events[1]].tolist()
+    assert some.profile_of(np.arange(some.users))[1].tolist() == known.profile_of(stretches.user)[1].tolist()

@@ -171,6 +171,8 @@ def machines() -> Iterator[tuple[str, str]]:
             ip(f"netns del {name}")
         ip(f"link del {BRIDGE}")
 
+    if shutil.which("ip"):
+        remove()  # what a killed test left
     if not shutil.which("ip") or os.geteuid() or ip(f"link add {BRIDGE} type bridge"):
         pytest.skip(
             "network namespaces need root, `ip` and a kernel that has them; two nodes on loopback are tested above"
@@ -225,6 +227,9 @@ def test_two_machines_with_a_token_make_the_list_of_one(
         ran = run(on(machines[0], *lookalike, *words, "--scorer", "logistic"), env=known)
         assert ran.returncode == 0, ran.stderr
         assert Path(json.loads(ran.stdout)["prospects"]).read_bytes() == expected
+        known_there = run(on(machines[1], *lookalike, *words, "--name", "x"), env=known)
+        assert known_there.returncode == 0, known_there.stderr
+        shutil.rmtree(sharded.workspace / "audiences" / "x")
         refused = run(on(machines[1], *lookalike, *words, "--name", "x"), env=tools | {"RAY_AUTH_MODE": "disabled"})
         assert refused.returncode == 4, refused.stderr
         assert not (sharded.workspace / "audiences" / "x").exists()

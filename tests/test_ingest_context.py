@@ -410,3 +410,14 @@ def test_a_small_file_does_not_have_all_events_looked_at_again(
     monkeypatch.setattr(context, "_found", lambda *_: pytest.fail("looked at all events"))
     load(store, wrote(tmp_path / "day.csv", "user_id,ts,c\nu1,2024-03-01,c1\n"))
     assert "c" in coded_fields(store)
+
+
+def test_a_column_that_fills_with_a_small_file_is_judged_as_any(
+    store: Store, log: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "_FEW_EVENTS", 0)
+    load(store, log("'c' || (i % 5)"), context=("c",))
+    rows = "".join(f"u{i},2024-03-01,token{i}\n" for i in range(100))
+    report = load(store, wrote(tmp_path / "day.csv", "user_id,ts,source\n" + rows))
+    assert check(report, "identifier_context") is not None
+    assert "source" not in coded_fields(store)

@@ -75,7 +75,7 @@ IN_TRAIN = [
     ("lookalike.checkpoints.save_file", 2),
     ("lookalike.workspace._swap", 2),  # the second checkpoint takes the first one's place
     ("lookalike.runs.save_file", 1),
-    ("lookalike.embeddings.reserve", 2),
+    ("lookalike.shards.fingerprint", 2),
     ("lookalike.shards.write_text", 1),  # the version is whole, the pointer is the old one
     ("lookalike.checkpoints.drop", 1),
 ]

@@ -68,12 +68,38 @@ def cut_up(sequences: Sequences, starts: Rows, length: int, rng: np.random.Gener
     return Stretches(start, end - start, owner)
 
 
-def taken(sequences: Sequences, stretches: Stretches) -> tuple[Sequences, Stretches, Rows]:
-    """The users of some stretches copied into memory, the stretches as they stand there, and who the users are."""
-    users, place = np.unique(stretches.user, return_inverse=True)
-    some = sequences.take(users)
-    start = stretches.start - sequences.offsets[stretches.user] + some.offsets[place]
-    return some, Stretches(start, stretches.length, place), users
+def taken(sequences: Sequences, stretches: Stretches, horizon: int, gap: Rows) -> tuple[Sequences, Stretches]:
+    """Stretches copied into memory, each as the history of a user of its own, and with what may be foretold from it: the
+    next `horizon` events more than `gap` [N] seconds after its last one."""
+    ends = stretches.start + stretches.length
+    last_of_user = sequences.offsets[stretches.user + 1]
+    after = _first_after(np.asarray(sequences["time"]), ends, last_of_user, gap[stretches.user])
+    counts = np.minimum(after + horizon, last_of_user) - stretches.start
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    events = np.arange(offsets[-1]) + np.repeat(stretches.start - offsets[:-1], counts)
+    starts, codes = sequences.profile_of(stretches.user)
+    some = Sequences(
+        sequences.as_of,
+        offsets,
+        {name: np.asarray(array[events]) for name, array in sequences.columns.items()},
+        (np.append(starts, len(codes)), codes),
+    )
+    return some, Stretches(offsets[:-1], stretches.length, np.arange(len(stretches)))
+
+
+def _first_after(time: NDArray[np.int64], ends: Rows, limits: Rows, gap: Rows) -> Rows:
+    """For stretches that end before `ends` the first event of the user more than `gap` after their last; `limits` if none.
+
+    By halving, for all at once: a search in the whole log would hold it in memory.
+    """
+    if not len(ends):
+        return ends
+    low, high, border = ends, limits, time[ends - 1] + gap
+    while (open_ := low < high).any():
+        middle = np.where(open_, (low + high) // 2, low)
+        later = time[np.minimum(middle, len(time) - 1)] > border
+        low, high = np.where(open_ & ~later, middle + 1, low), np.where(open_ & later, middle, high)
+    return low
 
 
 def slices(stretches: Stretches, rng: np.random.Generator) -> Stretches:

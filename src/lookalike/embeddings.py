@@ -122,7 +122,11 @@ class Representation:
     def check_file(self, path: Path) -> None:
         """Raises StateError where a file is not the one that was written with this version."""
         known = self.manifest.get("fingerprints", {}).get(path.name)  # none of a version written before there were any
-        if known is not None and fingerprint(path) != known:
+        try:
+            found = fingerprint(path)
+        except OSError as error:
+            raise StateError(f"{path}: damaged or missing ({error})", "lookalike embed --full") from error
+        if known not in (None, found):
             raise StateError(f"{path}: is not what was written with this version", "lookalike embed --full")
 
     @cached_property
@@ -204,7 +208,11 @@ def largest_of(values: NDArray[np.float16]) -> float:
 def check_finite(values: NDArray[Any], folder: Path) -> None:
     """Raises StateError when a stored or computed figure is NaN or infinite: something is damaged, no order would be right."""
     if not np.isfinite(values).all():
-        raise StateError(f"{folder}: holds values that are no numbers", "lookalike train writes the vectors anew")
+        raise no_numbers(folder)
+
+
+def no_numbers(folder: Path) -> StateError:
+    return StateError(f"{folder}: holds values that are no numbers", "lookalike embed --full writes the vectors anew")
 
 
 def exists(workspace: Workspace) -> bool:

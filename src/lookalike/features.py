@@ -13,7 +13,7 @@ from scipy import sparse
 from lookalike.sequences import BASKET_GAP, SECONDS_PER_DAY, Sequences, Vocabulary
 
 RECENT_DAYS = (7, 30, 90)
-MOST_SAMPLED = 100_000
+MOST_SAMPLED, MOST_EVENTS = 100_000, 10_000_000
 HOUR_BINS = 8
 NEGLIGIBLE = 1e-6  # beside lengths and singular values of about 1
 MOST_CODES = 16  # values of a coded field (event type, country, a declared column …) that get a column of their own
@@ -21,9 +21,10 @@ Matrix = NDArray[np.floating[Any]]
 
 
 def sample(sequences: Sequences, seed: int) -> Sequences:
-    """At most 100,000 users to fit columns and directions on."""
+    """At most 100,000 users, with at most ten million events if they are more than one, to fit columns and directions on."""
     rows = np.random.default_rng([seed, 7]).permutation(sequences.users)[:MOST_SAMPLED]
-    return sequences.take(np.sort(rows))
+    events = np.cumsum(np.diff(sequences.offsets)[rows])
+    return sequences.take(np.sort(rows[: max(1, int(np.searchsorted(events, MOST_EVENTS, side="right")))]))
 
 
 # --- aggregates ------------------------------------------------------------------------------------------------------

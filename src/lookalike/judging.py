@@ -42,6 +42,7 @@ def baselines(plan: Plan, vocabulary: Vocabulary) -> Result:
     days = max(LATE_DAYS, key=lambda one: next_items.measure(watched, late(one))["ndcg@20"])
     return {
         "held_out_users": len(held.users),
+        "items_judged": items,
         "popularity": next_items.measure(held, next_items.popularity(plan.known, items)),
         "popularity_of_late": {"days": days} | next_items.measure(held, late(days)),
         "item_neighbours": next_items.measure(held, next_items.neighbours(plan.known, held, items)),

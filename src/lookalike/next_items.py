@@ -1,6 +1,7 @@
 """How well items to come are foreseen: full-catalogue recall and NDCG of held-out items, for a model and its baselines.
 
-Nothing is sampled: every item the user has not met before competes (Krichene and Rendle, KDD 2020, on why).
+Nothing is sampled: every item the user has not met before competes (Krichene and Rendle, KDD 2020, on why). Of a
+catalogue past half a million items only the common ones do, as `items_judged` says; events of others count for nothing.
 """
 
 from collections.abc import Callable, Iterator

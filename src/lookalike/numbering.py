@@ -134,8 +134,9 @@ _FLOAT = "(sign({0}) * least(abs({0}), 3e38))::FLOAT"  # a larger double would s
 def event_stream(store: Store, cut: Cut) -> RecordBatchReader:
     """The events of the numbered users in the order of user and time, as codes: 0 is missing, -1 no item.
 
-    Events of one user and moment go by item, then by a hash of the rest: any order will do that follows from the content,
-    and DuckDB sorts keys of up to 24 bytes a third faster than the six columns themselves.
+    Events of one user and moment go by item, then by 32 bits of a hash of the rest: any order will do that follows from the
+    content, and DuckDB sorts keys of up to 24 bytes a third faster than the columns themselves. Of four billion pairs of
+    different events of one user, moment and item, one may stand in either order.
     """
     fields = list(prepared_fields(store).values())
     codes = ", ".join(f"coalesce({f}_codes.code, 0)::SMALLINT AS {f}" for f in fields)

@@ -40,12 +40,12 @@ class Sampling:
 
     @cached_property
     def _reach(self) -> Tensor:
-        return torch.cumsum(self.chance.double(), 0)
+        return torch.cumsum(self.chance.cpu().double(), 0)  # not every device has doubles
 
     def draw(self) -> Tensor:
         """Item rows, [negatives], with replacement; found by halving, so that a step does not read the whole catalogue."""
-        at = torch.rand(self.negatives, dtype=torch.float64, device=self.chance.device) * self._reach[-1]
-        return torch.searchsorted(self._reach, at, right=True).clamp(max=len(self.chance) - 1)
+        at = torch.rand(self.negatives, dtype=torch.float64) * self._reach[-1]
+        return torch.searchsorted(self._reach, at, right=True).clamp(max=len(self.chance) - 1).to(self.chance.device)
 
 
 @dataclass

@@ -40,7 +40,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Results:
-    """What is only written: item vectors [V, W], figures, and where they come from."""
+    """What is only written: vectors of the common items [I, W], figures, and where they come from."""
 
     items: NDArray[np.float32]
     metrics: dict[str, Any]

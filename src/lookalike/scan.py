@@ -6,6 +6,7 @@ out than were asked for, and the list is made again without a guess. So neither 
 who is listed or in which order. Any other scorer scores everybody, in tiles of one size, for its sums may hang on that.
 """
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike import evaluation, sieve
-from lookalike.embeddings import BLOCKS, Representation, check_finite
+from lookalike.embeddings import BLOCKS, Representation, check_finite, no_numbers
 from lookalike.engine import Columns, Engine
 from lookalike.linear import Linear
 from lookalike.orders import Score
@@ -28,7 +29,9 @@ from lookalike.sieve import Halves, Sieve, Sifted, Sums
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 STEP = 65_536  # users that a thread takes at once
-TOGETHER = 50_000_000  # sums from which on those of several lists are made together: a second goes before the first
+TOGETHER = (
+    50_000_000  # users times lists from which on sums are made for all lists together, which takes a second to begin
+)
 TILE = 4_096  # users that a scorer which is not linear is given at once
 WIDENED = 1_024  # users made doubles at once: more would not stay in the cache of one core
 SAMPLE, RUN = 16_384, 128  # users by whom the end of a list is guessed, and how many of them stand together
@@ -196,7 +199,9 @@ def _found(
 ) -> Iterator[tuple[int, list[_Found]]]:
     """How many users were seen, and who of the last of them may be on each list; in order, read ahead by threads."""
     blocks = tuple(block for block in BLOCKS if any(block in one.spans for one in readers))
-    spare = _Spare(representation, readers)
+    sieves = [one.sieve for one in readers if one.sieve]
+    together = len(sieves) > 2 and len(sieves) * representation.users > TOGETHER
+    spare = _Spare(representation.width, sieves, together)
 
     def one(first: int, read: dict[str, Halves], ties: NDArray[np.uint64]) -> tuple[int, list[_Found]]:
         largest = representation.largest(first, blocks)
@@ -212,7 +217,8 @@ def _found(
 
     threads = evaluation.workers()  # BLAS itself stays on one thread, as the caller has set it
     waiting: deque[Future[tuple[int, list[_Found]]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
+    alone = sieve.torch_on_one_thread() if together else contextlib.nullcontext()
+    with alone, ThreadPoolExecutor(threads) as pool:
         for first, read, ties in representation.stream(STEP, blocks):
             waiting.append(pool.submit(one, first, dict(zip(blocks, read, strict=True)), ties))
             if len(waiting) > 2 * threads:
@@ -224,11 +230,16 @@ def _found(
 class _Spare(threading.local):
     """What a thread uses again: fresh memory costs as much as the sums."""
 
-    def __init__(self, representation: Representation, readers: Sequence[_Reader]) -> None:
-        self.tile = np.zeros((TILE, representation.width))
-        sieves = [one.sieve for one in readers if one.sieve]
-        together = len(sieves) > 2 and len(sieves) * representation.users > TOGETHER
-        self.sums = sieve.sums_of(sieves, together) if sieves else None
+    def __init__(self, width: int, sieves: Sequence[Sieve], together: bool) -> None:
+        self.width, self.sieves, self.together = width, sieves, together
+
+    @cached_property  # of each thread that asks, and not of the one that hands out the work
+    def tile(self) -> Floats:
+        return np.zeros((TILE, self.width))
+
+    @cached_property
+    def sums(self) -> Sums:
+        return sieve.sums_of(self.sieves, self.together)
 
 
 def _scored(
@@ -242,8 +253,8 @@ def _scored(
     blocks, _ = read
     sieves = [(one.sieve, above) for one, above in zip(readers, thresholds, strict=True) if one.sieve]
     # without a threshold everybody is scored exactly, and looked at by that
-    looked = any(above > -np.inf for _, above in sieves) and spare.sums
-    sifted = iter(_sifted(representation, sieves, spare.sums, read) if looked and spare.sums else [])
+    looked = any(above > -np.inf for _, above in sieves)
+    sifted = iter(_sifted(representation, sieves, spare.sums, read) if looked else [])
     found = []
     for reader in readers:
         if reader.sieve and looked:
@@ -268,9 +279,8 @@ def _sifted(
     blocks = {block: halves for block, halves in read[0].items() if any(block in one.weights for one, _ in sieves)}
     try:
         return sieve.sift(sieves, sums, blocks, read[1])
-    except FloatingPointError:
-        check_finite(np.array([np.nan]), representation.folder)
-        raise
+    except FloatingPointError as error:
+        raise no_numbers(representation.folder) from error
 
 
 def _exact(reader: _Reader, blocks: dict[str, Halves], at: Rows, tile: Floats) -> Floats:

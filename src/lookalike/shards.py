@@ -126,8 +126,7 @@ class _File:
         if rows.dtype == np.float16:
             self.largest = max(self.largest, found := largest_of(rows))
             if not np.isfinite(found):
-                name = Path(self.file.name).name
-                raise StateError(f"{name}: computed vectors hold what is no number", "lookalike train")
+                raise StateError(f"{self.file.name}: would hold what is no number", "lookalike embed --full, or train")
         self._put(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data)
 
     def _put(self, data: memoryview) -> None:
@@ -145,13 +144,14 @@ class _File:
 def _together(parts: list[Columns]) -> dict[str, dict[str, Any]]:
     """What the writers of the shards gave, in any order: the hashes by file, the largest figures by block and shard."""
     made: dict[str, dict[str, Any]] = {"sha256": {}, "fingerprints": {}, "largest": {}}
-    for part in sorted(parts, key=lambda one: int(one["shard"][0])):
-        for name, (value,) in part.items():
+    rows = [{name: of[at] for name, of in part.items()} for part in parts for at in range(len(part["shard"]))]
+    for row in sorted(rows, key=lambda one: int(one["shard"])):
+        for name, value in row.items():
             mark, _, block = name.partition(":")
             if mark == "largest" and block != "tie":
                 made[mark].setdefault(block, []).append(float(value))
             elif block and mark != "largest":
-                made[mark][f"{block}-{int(part['shard'][0]):05d}.npy"] = str(value)
+                made[mark][f"{block}-{int(row['shard']):05d}.npy"] = str(value)
     return made
 
 

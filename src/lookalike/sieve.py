@@ -16,7 +16,8 @@ and Σ |x| |w| ≤ max |x| Σ |w| in every block. Both are doubled, which pays f
 and for underflow (K 2⁻¹²⁶) many times over.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -139,13 +140,25 @@ def sift(
     return [Sifted(places[at], values[at], one.off(largest)) for at, (one, _) in zip(mine, wanted, strict=True)]
 
 
+@contextlib.contextmanager
+def torch_on_one_thread() -> Iterator[None]:
+    """While sums are made together: the caller's threads are all there are to be."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class _Multiplied:
     """Sums of many sieves as a matrix product over singles, each block made singles once."""
 
     def __init__(self, sieves: Sequence[Sieve]) -> None:
         import torch  # slow to import, and seldom needed
 
-        torch.set_num_threads(1)  # of the calling thread: the lists' threads are all there are to be
         self.from_halves = torch.from_numpy
         blocks = {block: len(w) for one in sieves for block, w in one.weights.items()}
         nothing = {block: np.zeros(width, np.float32) for block, width in blocks.items()}

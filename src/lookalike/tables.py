@@ -77,7 +77,9 @@ def of_train(done: Result) -> list[Shown]:
     named = {"encoder": "this encoder", "item_neighbours": "item neighbours", "popularity": "popularity"}
     named["popularity_of_late"] = f"popularity of the last {late['days']} day{'s' * (late['days'] > 1)}"
     rows = [[label, f"{done[key]['recall@20']:.4f}", f"{done[key]['ndcg@20']:.4f}"] for key, label in named.items()]
-    title = f"New items of {done['held_out_users']:,} held-out users, full catalogue"
+    judged = done["items_judged"]
+    which = "full catalogue" if judged == done["items"] else f"the {judged:,} most common items"
+    title = f"New items of {done['held_out_users']:,} held-out users, {which}"
     if done["weights_had_seen"]:
         title += ", which the weights it began with had seen"
     summary = (

@@ -246,21 +246,23 @@ class Fit:
         parts = list(batches.by_length(stretches, batch, shared))
         parts = parts[: max(count, settings.epoch_events // batch)]
         parts = parts[: len(parts) - len(parts) % count] or parts * count  # each process as many
-        # of a large log most is not read in this epoch: only who is read comes into memory
-        known, stretches, users = batches.taken(known, stretches[np.concatenate([NOBODY, *parts])])
-        ends = np.cumsum([0, *map(len, parts)])
-        later = batches.later_events(known, settings.horizon, None if gap is None else gap[users])
+        total = max(1, sum(int(stretches.length[part].sum()) for part in parts))
+        # of a large log most is not read in this epoch: only what this process reads comes into memory
+        mine = parts[rank::count]
+        read = stretches[np.concatenate([NOBODY, *mine])]
+        known, own_stretches = batches.taken(known, read, settings.horizon, gap)
+        later = batches.later_events(known, settings.horizon, gap[read.user])
+        ends = np.cumsum([0, *map(len, mine)])
         self.model.train()
-        total = max(1, int(stretches.length.sum()))
         began, seen = perf_counter(), 0
         losses_sum = torch.zeros((), device=self.device)
         for done, first in enumerate(range(0, len(parts), count), 1):
-            part = stretches[np.arange(ends[first + rank], ends[first + rank + 1])]
+            part = own_stretches[np.arange(ends[done - 1], ends[done])]
             self._set_rate(turn.begun + turn.share * seen / total)
             losses_sum += self._step(known, part, later, own)
             if done % CHECKED_EVERY == 0 or first + count >= len(parts):
                 self._check(losses_sum)
-            seen += int(stretches.length[ends[first] : ends[first + count]].sum())
+            seen += sum(int(stretches.length[other].sum()) for other in parts[first : first + count])
             speed = seen / (perf_counter() - began)
             on_events(turn.number * total + seen, f"epoch {turn.number + 1}  {speed:,.0f} events/s")
         return losses_sum.item() / max(1, len(parts) // count), seen / max(1e-9, perf_counter() - began)
@@ -303,14 +305,14 @@ class Fit:
         return lambda users: user_vectors(self.model, known, latest[users]) @ items.T
 
 
-def _masked(known: Sequences, hours: int, rng: np.random.Generator) -> NDArray[np.int64] | None:
+def _masked(known: Sequences, hours: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """How far behind each user's present the known events end: for half of the users up to so many hours.
 
     Without it the vector would hang on the last visit, which says what is bought next and not who somebody is (TransAct,
     arXiv:2306.00248, masks a random recent window for the same reason).
     """
     if not hours:
-        return None
+        return np.zeros(known.users, np.int64)
     return np.where(rng.random(known.users) < 0.5, rng.integers(0, hours * 3_600 + 1, known.users), 0)
 
 

@@ -90,12 +90,16 @@ def decide(store: Store) -> list[Check]:
     columns = {field: field for field in CONTEXT_FIELDS} | declared_contexts(store)
     ((events,),) = store.rows("SELECT count(*) FROM events")
     before = _looked(store)
-    if _undecided(store) or events < _FEW_EVENTS or events > _GROWN * before.events:
-        found = _found(store, columns)
+    grown = _undecided(store) or events < _FEW_EVENTS or events > _GROWN * before.events
+    new = {} if grown else _seen(store, columns, before.file)
+    if grown or any(new[name].rows and column not in before.filled for name, column in columns.items()):
+        seen = _seen(store, columns)
+        found = _found(store, columns, seen)
         kept = [LEFT_OUT + column for column in columns.values() if column not in found]
-        looked = _Looked(events, last_file(store), list(columns.values()))
+        filled = [column for name, column in columns.items() if seen[name].rows]
+        looked = _Looked(events, last_file(store), list(columns.values()), filled)
     else:
-        found, kept = _newly_personal(store, columns, before.file), []
+        found, kept = _newly_personal(store, columns, new), []
         looked = replace(before, file=last_file(store))
     with store.transaction():
         store.connection.execute("DELETE FROM meta WHERE list_contains(?, key)", [kept])
@@ -107,11 +111,13 @@ def decide(store: Store) -> list[Check]:
 
 @dataclass(frozen=True)
 class _Looked:
-    """Up to where the columns were looked at: how many events there were when all were, the last file, and of which columns."""
+    """Up to where the columns were looked at: how many events there were when all were, the last file, which columns, and
+    which of them held anything."""
 
     events: int = 0
     file: int = 0
     columns: list[str] = field(default_factory=list)
+    filled: list[str] = field(default_factory=list)
 
 
 def _looked(store: Store) -> _Looked:
@@ -119,16 +125,14 @@ def _looked(store: Store) -> _Looked:
     return _Looked(**json.loads(known[0][0])) if known else _Looked()
 
 
-def _newly_personal(store: Store, columns: dict[str, str], since: int) -> dict[str, Check]:
-    seen = _seen(store, columns, since)
+def _newly_personal(store: Store, columns: dict[str, str], seen: dict[str, "_Seen"]) -> dict[str, Check]:
     checks = {column: _personal(store, name, seen[name]) for name, column in columns.items() if seen[name].rows}
     out = {key for (key,) in store.rows("SELECT key FROM meta WHERE starts_with(key, ?)", LEFT_OUT)}
     return {column: check for column, check in checks.items() if check and LEFT_OUT + column not in out}
 
 
-def _found(store: Store, columns: dict[str, str]) -> dict[str, Check]:
+def _found(store: Store, columns: dict[str, str], seen: dict[str, "_Seen"]) -> dict[str, Check]:
     """Of each column that is to be left out the reason."""
-    seen = _seen(store, columns)
     found: dict[str, Check] = {}
     for name, column in columns.items():
         if seen[name].rows and (check := _personal(store, name, seen[name]) or _identifier(store, column, seen[name])):
@@ -151,10 +155,10 @@ def _seen(store: Store, columns: dict[str, str], since: int = 0) -> dict[str, _S
     events = tallies.events_after(since)
     per_column = "count({0}), approx_count_distinct({0}), approx_count_distinct(user_id) FILTER ({0} IS NOT NULL)"
     counts = store.rows(f"SELECT {', '.join(per_column.format(c) for c in columns.values())} FROM {events}")[0]
-    step = max(1, store.rows(f"SELECT count(*) FROM {events}")[0][0] // _SAMPLE_ROWS)
+    spread = tallies.spread(store.rows(f"SELECT count(*) FROM {events}")[0][0], _SAMPLE_ROWS)
     hit = "count(*) FILTER (regexp_matches({0}, '{1}') OR regexp_matches({0}, '{2}')) / greatest(count({0}), 1)"
     shares = ", ".join(hit.format(c, EMAIL, PHONE) for c in columns.values())
-    personal = store.rows(f"SELECT {shares} FROM {events} WHERE place % {step} = 0")[0]
+    personal = store.rows(f"SELECT {shares} FROM {events} WHERE {spread}")[0]
     found = {}
     for place, name in enumerate(columns):
         rows, values, users = counts[3 * place : 3 * place + 3]

@@ -16,6 +16,7 @@ _SAMPLE_ROWS = 100_000
 _THIN = 0.5  # of the median of the same weekday
 _STALE_DAYS = 30
 _SHOWN_DAYS = 5
+_FEW_OF_ONE = 100  # events of one user, on a quiet day more than a hundredth of all
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,13 @@ def _counted(name: str, limits: _Limits, count: int, rows: int, text: str) -> li
 
 
 def _heavy_user(store: Store, held: Totals, new: str) -> list[Check]:
-    ((most,),) = store.rows(f"SELECT coalesce(max(n), 0) FROM (SELECT count(*) AS n FROM {new} GROUP BY user_id)")
-    share = most / held.events
-    if held.users < 1000 or share <= 0.01:
+    most, count = store.rows(
+        f"SELECT coalesce(max(n), 0), coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM {new} GROUP BY user_id)"
+    )[0]
+    if held.users < 1000 or most < max(_FEW_OF_ONE, 0.01 * float(count)):
         return []
-    message = f"one user made {most:,} events ({_percent(share)} of all): a robot, a test account or a shared device?"
+    share = most / float(count)
+    message = f"one user made {most:,} events ({_percent(share)} of those that came): a robot, a test account or a shared device?"
     return [Check("heavy_user", "warning", most, share, message)]
 
 
@@ -159,12 +162,12 @@ def _items(store: Store, held: Totals, new: str) -> list[Check]:
 def _personal(store: Store, new: str) -> list[Check]:
     """Looks at rows spread over the events. The limits differ: an e-mail address is a common, if bad, user id."""
     count = store.rows(f"SELECT count(*) FROM {new}")[0][0]
-    step = max(1, count // _SAMPLE_ROWS)
+    spread = tallies.spread(count, _SAMPLE_ROWS)
     names = {name: name for name in ("user_id", "item_id", "event_type", "session_id", "source")}
     names |= declared_contexts(store)
     hit = "count(*) FILTER (regexp_matches({0}, '{1}')) / greatest(count({0}), 1)"
     parts = [hit.format(column, pattern) for column in names.values() for pattern in (EMAIL, PHONE)]
-    shares = store.rows(f"SELECT {', '.join(parts)} FROM {new} WHERE place % {step} = 0")[0]
+    shares = store.rows(f"SELECT {', '.join(parts)} FROM {new} WHERE {spread}")[0]
     found: list[Check] = []
     for position, name in enumerate(names):
         for what, share in zip(

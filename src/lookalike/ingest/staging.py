@@ -5,6 +5,7 @@ either wait in a table of their own until their duplicates are out: DuckDB write
 that brought them twice, through its log, and all others of the transaction with them.
 """
 
+import contextlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,4 +40,5 @@ RECORD: Final = f"(rowid - (SELECT min(rowid) FROM {STAGED}) + 1)"
 def drop(connection: duckdb.DuckDBPyConnection) -> None:
     """Removes what was staged for the last file."""
     for table in TEMPORARY:
-        connection.execute(f"DROP TABLE IF EXISTS {table}")
+        with contextlib.suppress(duckdb.Error):  # of a connection that a fatal error has ended, which is told already
+            connection.execute(f"DROP TABLE IF EXISTS {table}")

@@ -38,8 +38,13 @@ def add(store: Store) -> int:
 
 
 def events_after(file: int) -> str:
-    """The events of the files after one, as a table, each with its `place` among all."""
-    return f"(SELECT *, rowid AS place FROM events WHERE file_id > {file:d})"
+    """The events of the files after one, as a table."""
+    return f"(FROM events WHERE file_id > {file:d})"
+
+
+def spread(events: int, wanted: int) -> str:
+    """A condition for about so many of the events, the same ones in whatever order they are stored."""
+    return f"hash(user_id, ts) % {max(1, events // wanted):d} = 0"
 
 
 def totals(store: Store) -> Totals:
