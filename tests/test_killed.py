@@ -1,5 +1,6 @@
 """A process that dies at any point of train or expand leaves the old state; the same command then finishes the same."""
 
+import importlib
 import json
 import os
 import signal
@@ -160,6 +161,13 @@ IN_EXPAND = [
     pytest.param("os.rename", 2),  # and the new one has not come yet
     pytest.param("shutil.rmtree", 1, marks=pytest.mark.slow),
 ]
+
+
+@pytest.mark.parametrize("where", [*(where for where, _ in IN_TRAIN), *(one.values[0] for one in IN_EXPAND)])
+def test_what_is_killed_is_there(where: str) -> None:
+    """Quick, so that who moves a function learns of it at once."""
+    module, _, name = where.rpartition(".")
+    assert callable(getattr(importlib.import_module(module), name))
 
 
 @pytest.mark.parametrize(("where", "call"), IN_EXPAND, ids=lambda value: str(value).removeprefix("lookalike."))
