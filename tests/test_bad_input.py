@@ -304,6 +304,17 @@ def test_damaged_pointer_to_the_vectors(ready: Command, inputs: Inputs, text: st
     ready.refused(4, *expanding(inputs.seed))
 
 
+def test_vectors_whose_manifest_is_gone_are_made_anew_by_the_run_there_is(ready: Command, inputs: Inputs) -> None:
+    (ready.workspace / "embeddings" / "v000001" / "manifest.json").unlink()
+    assert "embed --run" in ready.refused(4, *expanding(inputs.seed))[1]
+    message, hint = ready.refused(4, "embed")
+    assert "no stored vectors that can be read" in message
+    assert hint == "lookalike embed --run r000001"
+    assert ready("--json", "status").json["next"] == "lookalike embed --run r000001"
+    assert ready("embed", "--run", "r000001").code == 0
+    assert ready(*expanding(inputs.seed)).code == 0
+
+
 def test_vectors_that_are_no_numbers(ready: Command, inputs: Inputs) -> None:
     path = ready.workspace / "embeddings" / "v000001" / "content-00000.npy"
     values = np.load(path)

@@ -117,3 +117,19 @@ def test_a_day_is_judged_by_itself_and_by_the_days_before(made, tmp_path):
     assert day(f"{new}, 2.6 AS value FROM range(50) t(i)") == {}  # said once, of the day that had them
     mail = new.replace("i AS", "i || '@example.com' AS")
     assert day(f"{mail}, 2.7 AS value FROM range(50) t(i)") == {"personal_data_in_user_id": "error"}
+
+
+def test_a_day_speaks_of_its_own_thin_days_and_not_of_customers_on_a_quiet_day(made, tmp_path):
+    whole = f"SELECT * FROM ({SOUND}) WHERE ts < current_date - 3 AND ts::DATE <> current_date - 20"
+    assert found(made(whole)) == {"thin_days": "warning"}
+
+    def came(first: int, last: int, kept: str = "true") -> IngestReport:
+        day = f"SELECT * FROM ({SOUND}) WHERE ts >= current_date - {first} AND ts < current_date - {last} AND {kept}"
+        duckdb.connect().execute(f"COPY ({day}) TO '{tmp_path}/day.parquet' (FORMAT parquet)")
+        with opened(tmp_path / "lookalike.duckdb") as store:
+            return ingest(store, [tmp_path / "day.parquet"], IngestOptions(), Silent())
+
+    (check,) = came(3, 0, "ts::DATE <> current_date - 2").checks  # and yesterday is cut short
+    assert (check.check, check.rows) == ("thin_days", 1)
+    few = came(2, 1, "user_id < 'u2'")  # and none of them a robot
+    assert [check.check for check in few.checks] == ["thin_days"]

@@ -109,13 +109,15 @@ class Representation:
                 # "c": a read-only map would make torch warn; this one cannot change the file either
                 shard[block] = np.load(path, mmap_mode="c", allow_pickle=False)
             except (OSError, ValueError, EOFError) as error:
-                raise StateError(f"{path}: damaged or missing ({error})", "lookalike train writes it anew") from error
+                raise StateError(f"{path}: damaged or missing ({error})", "lookalike embed --full") from error
             width = () if block == "tie" else (self.manifest["blocks"][block],)
             if shard[block].shape != (users, *width):
-                raise StateError(f"{path}: holds {shard[block].shape}, expected {(users, *width)}", "lookalike train")
+                raise StateError(
+                    f"{path}: holds {shard[block].shape}, expected {(users, *width)}", "lookalike embed --full"
+                )
             kind = np.uint64 if block == "tie" else np.float16
             if shard[block].dtype != kind or not shard[block].flags.c_contiguous:
-                raise StateError(f"{path}: holds no rows of {kind.__name__}", "lookalike train")
+                raise StateError(f"{path}: holds no rows of {kind.__name__}", "lookalike embed --full")
             self.check_file(path)
         return shard
 
@@ -229,7 +231,10 @@ def current(workspace: Workspace) -> Representation:
     if not pointer.exists():
         raise StateError("no encoder was trained in this workspace", "lookalike train")
     folder = workspace.embeddings / os.path.basename(pointer.read_text().strip())
-    manifest = read_json(folder / "manifest.json", "run", "created", "as_of", "users", "columns")
+    try:
+        manifest = read_json(folder / "manifest.json", "run", "created", "as_of", "users", "columns")
+    except StateError as error:
+        raise StateError(str(error), "lookalike embed --run RUN writes the vectors anew; lookalike status") from error
     if set(manifest.get("blocks", {})) != set(BLOCKS) or "shards" not in manifest:
         raise StateError(f"{folder}: the manifest does not fit this version of lookalike", "lookalike train")
     return Representation(folder, manifest)
@@ -287,6 +292,4 @@ def _read_ids(representation: Representation, query: Callable[[pl.LazyFrame], pl
         return query(pl.scan_parquet(representation.ids)).collect(engine="streaming")
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).splitlines()[0][:200]
-        raise StateError(
-            f"{representation.ids}: damaged or missing ({reason})", "lookalike train writes it anew"
-        ) from error
+        raise StateError(f"{representation.ids}: damaged or missing ({reason})", "lookalike embed --full") from error

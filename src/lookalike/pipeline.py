@@ -4,7 +4,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from lookalike import diagnosis, embeddings, store
+from lookalike import diagnosis, embeddings, runs, store
 from lookalike import ingest as ingesting
 from lookalike.errors import StateError
 from lookalike.ingest import IngestOptions
@@ -25,7 +25,10 @@ def ingest(workspace: Workspace, paths: list[Path], options: IngestOptions, talk
 
 def after_ingest(workspace: Workspace) -> str:
     """The command that takes in what was ingested."""
-    return "embed" if embeddings.exists(workspace) else "train"
+    if not embeddings.exists(workspace):
+        return "train"
+    stale = diagnosis.newer_files(workspace, embeddings.current(workspace))
+    return "embed" if stale else "expand --seed seed.csv --size 5%"
 
 
 def explain(paths: list[Path], options: IngestOptions) -> Result:
@@ -80,10 +83,12 @@ def status(workspace: Workspace) -> Result:
     if workspace.database.exists():
         with store.opened(workspace.database, read_only=True) as opened:  # no lock: a training may be under way
             log = store.summary(opened)
-    live = embeddings.current(workspace).manifest if (workspace.embeddings / "CURRENT").exists() else None
+    readable = embeddings.exists(workspace)
+    live = embeddings.current(workspace).manifest if readable else None
     represented = live and {key: live[key] for key in ("run", "created", "as_of", "users", "blocks")}
     made = _expansions(workspace)
-    stale = bool(live) and bool(diagnosis.newer_files(workspace, embeddings.current(workspace)))
+    stale = readable and bool(diagnosis.newer_files(workspace, embeddings.current(workspace)))
+    trained = runs.names(workspace)
     return {
         "workspace": str(workspace.root),
         "log": log,
@@ -93,16 +98,16 @@ def status(workspace: Workspace) -> Result:
         ],
         "representation": represented,
         "expansions": made,
-        "next": f"lookalike {_following(bool(log['events']), bool(live), stale, bool(made))}",
+        "next": f"lookalike {_following(bool(log['events']), readable, trained, stale, bool(made))}",
     }
 
 
-def _following(ingested: bool, trained: bool, stale: bool, expanded: bool) -> str:
+def _following(ingested: bool, represented: bool, trained: list[str], stale: bool, expanded: bool) -> str:
     """The command that comes next."""
     if not ingested:
         return "ingest FILES"
-    if not trained:
-        return "train"
+    if not represented:
+        return f"embed --run {trained[-1]}" if trained else "train"
     if stale:
         return "embed"
     return "report" if expanded else "expand --seed seed.csv --size 5%"

@@ -60,7 +60,9 @@ def embed(workspace: Workspace, request: EmbedRequest, talk: Talk) -> Result:
             arrays, vocabulary = sequences.build(opened, cut, scratch, run.vocabulary, seen)
             people = _People.of(opened, scratch, arrays.users, live if seen else None)
             last = store.last_file(opened)
-        for line in (why, _known(run, len(vocabulary.items))):
+            late = [name for name in store.coded_fields(opened) if name not in run.vocabulary.codes]
+        untrained = f"{', '.join(late)}: not known to {run.name}; lookalike train makes features of it" if late else ""
+        for line in (why, _known(run, len(vocabulary.items)), untrained):
             if line:
                 talk.note(line)
         made = embedder.of_run(run, vocabulary, device)
@@ -102,6 +104,9 @@ def _run(workspace: Workspace, asked: str | None, live: Representation | None) -
     """The run to use; one from elsewhere is copied into the workspace, where lists made with it will look for it."""
     if asked is None:
         if live is None:
+            trained = runs.names(workspace)
+            if trained:
+                raise StateError("there are no stored vectors that can be read", f"lookalike embed --run {trained[-1]}")
             raise StateError("no encoder was trained in this workspace", "lookalike train, or embed --run FOLDER")
         return runs.load(workspace, str(live.manifest["run"]))
     run = runs.load(workspace, asked)

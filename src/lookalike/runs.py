@@ -70,13 +70,18 @@ def save(workspace: Workspace, run: Run, results: Results) -> Path:
     return target
 
 
+def names(workspace: Workspace) -> list[str]:
+    """The runs of a workspace, the oldest first."""
+    return sorted(path.name for path in workspace.runs.glob("r*") if path.name[1:].isdigit())
+
+
 def load(workspace: Workspace, name: str) -> Run:
     """A run by name, or by the path of its folder. Raises StateError when it is not there, or damaged."""
     elsewhere = "/" in name or (not (workspace.runs / name).is_dir() and Path(name).is_dir())
     folder = Path(name) if elsewhere else workspace.runs / checked_name(name)
     if not (folder / "manifest.json").exists():
-        known = sorted(p.name for p in workspace.runs.glob("r*") if p.name[1:].isdigit())
-        raise StateError(f"{folder}: no run is here", f"known: {', '.join(known) or 'none; lookalike train'}")
+        known = ", ".join(names(workspace)) or "none; lookalike train"
+        raise StateError(f"{folder}: no run is here", f"known: {known}")
     hashes = read_json(folder / "manifest.json", "sha256")["sha256"]
     config = read_json(folder / "config.json", "sizes", "settings", "fusion", "aggregates")
     for file in ("model.safetensors", FITTED, "items.parquet", "vocabulary.json"):

@@ -16,7 +16,7 @@ _SAMPLE_ROWS = 100_000
 _THIN = 0.5  # of the median of the same weekday
 _STALE_DAYS = 30
 _SHOWN_DAYS = 5
-_FEW_OF_ONE = 100  # events of one user, on a quiet day more than a hundredth of all
+_MANY_USERS = 1_000
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def checks(store: Store, files: list[FileReport], moment: datetime, since: int) 
     if held.events:
         new = tallies.events_after(since)
         described_anew = any(file.kind == "items" and not file.skipped for file in files)
-        found += _heavy_user(store, held, new) + _days(store, held, moment)
+        found += _heavy_user(store, held, new) + _days(store, held, moment, since)
         found += _items(store, held, "events" if described_anew else new) + _personal(store, new)
         found += _columns(store, held, new)
     order = ("error", "warning", "note")
@@ -85,7 +85,9 @@ def _of_files(files: list[FileReport]) -> list[Check]:
     malformed = sum(n for file in files for reason, n in file.rejected.items() if reason.startswith(planned.MALFORMED))
     found += _counted("malformed_lines", _Limits(0, 0, 0.01), malformed, rows, "lines cannot be read and were left out")
     duplicates = sum(file.duplicates for file in files)
-    found += _counted("duplicates", _Limits(0, 0.05), duplicates, rows, "rows were there already and were dropped")
+    found += _counted(
+        "duplicates", _Limits(0, 0.05), duplicates, rows, "rows are repeated or were there, and were dropped"
+    )
     unreadable = sum(file.unreadable_values for file in files)
     found += _counted(
         "unreadable_values", _Limits(0, 0), unreadable, rows, "rows have a value or quantity that is no number"
@@ -101,17 +103,21 @@ def _counted(name: str, limits: _Limits, count: int, rows: int, text: str) -> li
 
 
 def _heavy_user(store: Store, held: Totals, new: str) -> list[Check]:
-    most, count = store.rows(
-        f"SELECT coalesce(max(n), 0), coalesce(sum(n), 0) FROM (SELECT count(*) AS n FROM {new} GROUP BY user_id)"
+    users, most, count = store.rows(
+        f"SELECT count(*), coalesce(max(n), 0), coalesce(sum(n), 0)::BIGINT "
+        f"FROM (SELECT count(*) AS n FROM {new} GROUP BY user_id)"
     )[0]
-    if held.users < 1000 or most < max(_FEW_OF_ONE, 0.01 * float(count)):
+    # on a day of few people everybody is a large part of it
+    of, whole = ("those that came", count) if users >= _MANY_USERS else ("all", held.events)
+    share = most / whole
+    if held.users < _MANY_USERS or share <= 0.01:
         return []
-    share = most / float(count)
-    message = f"one user made {most:,} events ({_percent(share)} of those that came): a robot, a test account or a shared device?"
+    message = f"one user made {most:,} events ({_percent(share)} of {of}): a robot, a test account or a shared device?"
     return [Check("heavy_user", "warning", most, share, message)]
 
 
-def _days(store: Store, held: Totals, moment: datetime) -> list[Check]:
+def _days(store: Store, held: Totals, moment: datetime, since: int) -> list[Check]:
+    """Of the days that came, beside what their weekday usually has in the whole log."""
     assert held.first is not None
     assert held.last is not None
     found: list[Check] = []
@@ -126,9 +132,13 @@ def _days(store: Store, held: Totals, moment: datetime) -> list[Check]:
         "every AS (SELECT unnest(generate_series(min(day) + 1, max(day) - 1, INTERVAL 1 DAY))::DATE AS day "
         "FROM counted), "
         "filled AS (SELECT day, coalesce(n, 0) AS n, median(coalesce(n, 0)) OVER (PARTITION BY isodow(day)) AS usual "
-        "FROM every LEFT JOIN counted USING (day)) "
-        f"SELECT strftime(day, '%Y-%m-%d'), (SELECT count(*) FROM every) FROM filled "
-        f"WHERE usual >= 10 AND n < {_THIN} * usual ORDER BY day"
+        "FROM every LEFT JOIN counted USING (day)), "
+        # the last day before may have been cut short, and days between it and the first of these are missing
+        "came AS (SELECT * FROM filled WHERE day >= (SELECT least(max(last_ts) FILTER (file_id <= $1), "
+        "min(first_ts) FILTER (file_id > $1))::DATE FROM files)) "
+        "SELECT strftime(day, '%Y-%m-%d'), (SELECT count(*) FROM came) FROM came "
+        f"WHERE usual >= 10 AND n < {_THIN} * usual ORDER BY day",
+        since,
     )
     if days:
         shown = ", ".join(day for day, _ in days[:_SHOWN_DAYS]) + (" ..." if len(days) > _SHOWN_DAYS else "")

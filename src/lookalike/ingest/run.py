@@ -45,6 +45,7 @@ def ingest(store: Store, paths: list[Path], options: IngestOptions, talk: Talk) 
     moment = datetime.now(UTC)
     reports: list[FileReport] = []
     found: list[Check] = []
+    told: set[str] = set()  # columns that are not used
     with _session(store.connection, options) as scratch:
         jobs = [_job(store, source, kind, options, scratch) for source, kind in find(paths, options)]
         _check_context(store, jobs, asked, scratch)
@@ -59,6 +60,11 @@ def ingest(store: Store, paths: list[Path], options: IngestOptions, talk: Talk) 
                 found += more
                 done += job.source.size
                 _say(talk, job, report)
+                if unused := [name for name in report.unused if name not in told and report.kind == "events"]:
+                    talk.note(
+                        f"{report.name}: not used: {', '.join(unused)} (--context keeps a column with each event)"
+                    )
+                    told.update(unused)
             step(done, "checks")
             held, checked = quality.checks(store, reports, moment, tallies.add(store))
             checked += context.decide(store)
