@@ -29,9 +29,7 @@ from lookalike.sieve import Halves, Sieve, Sifted, Sums
 Rows = NDArray[np.int64]
 Floats = NDArray[np.float64]
 STEP = 65_536  # users that a thread takes at once
-TOGETHER = (
-    50_000_000  # users times lists from which on sums are made for all lists together, which takes a second to begin
-)
+TOGETHER = 50_000_000  # sums (users times lists) that are worth the second in which torch is imported
 TILE = 4_096  # users that a scorer which is not linear is given at once
 WIDENED = 1_024  # users made doubles at once: more would not stay in the cache of one core
 SAMPLE, RUN = 16_384, 128  # users by whom the end of a list is guessed, and how many of them stand together

@@ -112,7 +112,7 @@ Sums = Callable[[dict[str, Halves]], Singles]  # blocks [n, width] of at most ST
 
 
 def sums_of(sieves: Sequence[Sieve], together: bool) -> Sums:
-    """What makes the sums of some sieves, for one thread; `together` pays from a few sieves and some 100,000 users on."""
+    """What makes the sums of some sieves, for one thread; `together` is faster from three on, once torch is there."""
     return _Multiplied(sieves) if together else _Scanned(sieves)
 
 
