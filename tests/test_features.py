@@ -203,3 +203,14 @@ def test_a_log_without_any_item_still_has_both_blocks(store: Store, tmp_path: Pa
     content = features.fit_content(arrays, vocabulary, 8, 0)
     assert (content.transform(arrays) == 0).all()
     assert features.fit_aggregates(arrays, vocabulary, 8).transform(arrays)[:, 0] == pytest.approx(np.log1p([1, 2]))
+
+
+@pytest.mark.parametrize(("users", "events"), [(7, 10**9), (10**9, 60), (10**9, 1)])
+def test_what_is_fitted_on_is_bounded_in_users_and_in_events(
+    log: tuple[Sequences, Vocabulary], monkeypatch: pytest.MonkeyPatch, users: int, events: int
+) -> None:
+    monkeypatch.setattr(features, "MOST_SAMPLED", users)
+    monkeypatch.setattr(features, "MOST_EVENTS", events)
+    sample = features.sample(log[0], 0)
+    assert 1 <= sample.users <= users
+    assert sample.users == 1 or len(sample["time"]) <= events

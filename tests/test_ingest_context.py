@@ -421,3 +421,14 @@ def test_a_column_that_fills_with_a_small_file_is_judged_as_any(
     report = load(store, wrote(tmp_path / "day.csv", "user_id,ts,source\n" + rows))
     assert check(report, "identifier_context") is not None
     assert "source" not in coded_fields(store)
+
+
+def test_columns_of_a_log_that_has_grown_are_all_looked_at_again(
+    store: Store, log: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(context, "_FEW_EVENTS", 0)
+    load(store, log("'c' || (i % 5)"), context=("c",))
+    assert "c" in coded_fields(store)
+    report = load(store, log("'token' || i", "second"))
+    assert check(report, "identifier_context") is not None
+    assert "c" not in coded_fields(store)
