@@ -21,15 +21,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lookalike import embedder, judging, next_items, pipeline, pseudo_audiences, sequences, store, training
-from lookalike.embedder import Embedder
-from lookalike.encoders import ENCODERS
-from lookalike.fusion import Fusion, Place, Weights
-from lookalike.ingest import IngestOptions
-from lookalike.settings import TrainSettings
-from lookalike.talk import Silent
-from lookalike.training import Fit
-from lookalike.workspace import Workspace
+from lookalike.api import ingest
+from lookalike.data import database, sequence_builder, sequences
+from lookalike.data.ingest.options import IngestOptions
+from lookalike.encoder import embedder, evaluation, next_item_metrics, pseudo_audiences, trainer
+from lookalike.encoder.embedder import Embedder
+from lookalike.encoder.fusion import Centring, Fusion, FusionWeights
+from lookalike.encoder.model import ENCODERS
+from lookalike.encoder.trainer import Fit
+from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.progress import QuietProgress
+from lookalike.workspace.settings import TrainSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT = TrainSettings()
@@ -62,37 +64,37 @@ def _silence(fit: Fit) -> None:
 
 def read(folder: Path, scratch: Path) -> tuple[sequences.Sequences, sequences.Vocabulary]:
     """A task set's log as arrays."""
-    workspace = Workspace(scratch / "space")
+    workspace = WorkspaceFolder(scratch / "space")
     items, users = (path if (path := folder / f"{name}.parquet").exists() else None for name in ("items", "users"))
-    pipeline.ingest(workspace, [folder / "events.parquet"], IngestOptions(items, users), Silent())
-    with store.opened_in(workspace) as opened:
-        return sequences.build(opened, store.Cut(store.last_moment(opened)), scratch)
+    ingest.ingest(workspace, [folder / "events.parquet"], IngestOptions(items, users), QuietProgress())
+    with database.open_in(workspace) as opened:
+        return sequence_builder.build_sequences(opened, database.Cut(database.end_of_log(opened)), scratch)
 
 
 def judged(fit: Fit, everything: sequences.Sequences) -> dict[str, Any]:
     """Recall of each held-out user and log lift of each held-out audience, of the fused vector and of its parts."""
-    weights, figures = judging.judged(fit, everything)
-    judges = judging._judges(fit, everything)
+    weights, figures = evaluation.evaluate_encoder(fit, everything)
+    judges = evaluation._judges(fit, everything)
     parts, users, seed = judges.of(judges.candidates), judges.candidates, fit.plan.settings.random_seed
-    place = Place.of(parts)
+    place = Centring.of(parts)
     none = replace(weights, activity=[0.0] * len(weights.activity))
     spaces = {
         "all parts": weights,
         "parts: no taste": replace(weights, taste=1e-6),
         "parts: no bag": replace(weights, bag=1e-6),
         "parts: no activity": none,
-        "parts: untuned weights": Weights.prior(),
+        "parts: untuned weights": FusionWeights.prior(),
     }
     lifts = {}
     for name, one in spaces.items():
         vectors = Fusion(place, one).users(parts)
-        score = judging.by_centroid_of(vectors, users)
+        score = evaluation.by_centroid_of(vectors, users)
         lifts[name] = pseudo_audiences.log_lifts(judges.audiences[1], users, score, seed).tolist()
     made = Embedder(fit.model, *judges.fitted, Fusion(place, weights), fit.plan.window, fit.plan.settings.length)
-    items = embedder.items_of(made, fit.plan.known).vectors(made.fusion)
+    items = embedder.item_parts(made, fit.plan.known).vectors(made.fusion)
     held = fit.plan.held
     scores = made.fusion.users(judges.of(held.users)) @ items.T
-    hits = next_items._hits(scores, held.past, held.coming).sum(1) / np.diff(held.coming.indptr)
+    hits = next_item_metrics._hits(scores, held.past, held.coming).sum(1) / np.diff(held.coming.indptr)
     events = np.diff(fit.plan.known.offsets)[held.users]
     return {
         "recall": hits.tolist(),
@@ -110,7 +112,7 @@ def measure(folder: Path, only: list[str], known: dict[str, Any], keep: Callable
         for name in only:
             if name in known:
                 continue
-            fit = Fit(training.plan(arrays, vocabulary, VARIANTS[name]), vocabulary, torch.device("cpu"))
+            fit = Fit(trainer.plan_fit(arrays, vocabulary, VARIANTS[name]), vocabulary, torch.device("cpu"))
             if name in CHANGES:
                 CHANGES[name](fit)
             fit.run(lambda progress, fit: None, lambda done, note: None)

@@ -15,9 +15,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lookalike import embeddings, expansion, lists, scoring
-from lookalike.embeddings import Representation
-from lookalike.workspace import Workspace
+from lookalike.data import id_lists
+from lookalike.embeddings import user_index
+from lookalike.embeddings.representation import Representation, live_version
+from lookalike.expansion import examples
+from lookalike.expansion.scorers import classifiers, training_sample
+from lookalike.workspace.paths import WorkspaceFolder
 
 ROOT = Path(__file__).resolve().parent.parent
 WITHOUT = ("content", "aggregates")
@@ -29,15 +32,15 @@ def rows_of(representation: Representation, file: Path) -> NDArray[np.int64]:
     """The user rows of a list of ids; none where the file is not there."""
     if not file.exists():
         return np.zeros(0, np.int64)
-    return embeddings.match(representation, lists.read_ids(file).ids)
+    return user_index.match(representation, id_lists.read_ids(file).ids)
 
 
 def log_lift(vectors: NDArray[np.float32], task: dict[str, NDArray[np.int64]]) -> float:
     """The log of lift@5 % of `logistic` on these columns."""
-    background = expansion.draw_background(len(vectors), task["exclude"], 20_000, 0)
+    background = examples.draw_background(len(vectors), task["exclude"], 20_000, 0)
     seed = vectors[task["seed"]]
-    taught = scoring.Taught(seed, vectors[background], np.ones(len(seed)), seed[:0])
-    score = scoring.logistic(taught, np.random.default_rng(0))
+    taught = training_sample.TrainingSample(seed, vectors[background], np.ones(len(seed)), seed[:0])
+    score = classifiers.logistic(taught, np.random.default_rng(0))
     candidates = np.setdiff1d(np.arange(len(vectors)), np.union1d(task["seed"], task["exclude"]))
     first = max(1, round(SHARE * len(candidates)))
     top = candidates[np.argsort(-score(vectors[candidates]), kind="stable")[:first]]
@@ -47,7 +50,7 @@ def log_lift(vectors: NDArray[np.float32], task: dict[str, NDArray[np.int64]]) -
 
 def differences(folder: Path, workspace: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Log lifts of every `new` task, with and without the encoder's block."""
-    representation = embeddings.current(Workspace(workspace))
+    representation = live_version(WorkspaceFolder(workspace))
     everything = representation.gather(np.arange(representation.users))
     columns = [everything[:, representation.columns(*blocks)] for blocks in (WITH, WITHOUT)]
     found = []
@@ -58,7 +61,7 @@ def differences(folder: Path, workspace: Path) -> tuple[NDArray[np.float64], NDA
         truth = pl.read_parquet(folder / "truth" / f"{name}.parquet").select(pl.col("user_id").cast(pl.String))
         people = {side: rows_of(representation, folder / f"{side}s" / f"{name}.csv") for side in ("seed",)}
         people["exclude"] = rows_of(representation, folder / "exclude" / f"{name}.csv")
-        people["truth"] = embeddings.match(representation, truth)
+        people["truth"] = user_index.match(representation, truth)
         found.append([log_lift(one, people) for one in columns])
     pairs = np.array(found)
     return pairs[:, 0], pairs[:, 1]

@@ -198,10 +198,11 @@ def log_of(options: argparse.Namespace) -> Figures:
 
 def ours(options: argparse.Namespace) -> Figures:
     """Runs `lookalike train` in this process, with a clock around each call of what embeds users."""
-    from lookalike import cli, training
+    from lookalike.cli import app
+    from lookalike.encoder import inference
 
     calls: list[Note] = []
-    vectors_of = training.user_vectors
+    vectors_of = inference.user_vectors
 
     def timed(*given: Any, **named: Any) -> Any:
         start = perf_counter()
@@ -209,12 +210,12 @@ def ours(options: argparse.Namespace) -> Figures:
         calls.append((perf_counter() - start, len(vectors)))
         return vectors
 
-    training.user_vectors = timed
+    inference.user_vectors = timed
     workspace = Path(options.log, "workspace")
     settings = f"[train]\nlength = {options.length}\nbatch_events = {options.batch_events}\n"
     (workspace / "lookalike.toml").write_text(settings, encoding="utf-8")
     sizes = ["--encoder", "transformer", "--dim", str(options.width), "--epochs", str(options.epochs)]
-    if status := cli.main(["--workspace", str(workspace), "--quiet", "train", "--device", "cpu", *sizes]):
+    if status := app.main(["--workspace", str(workspace), "--quiet", "train", "--device", "cpu", *sizes]):
         raise SystemExit(f"lookalike train: exit {status}")
     history = json.loads((newest(workspace) / "metrics.json").read_text(encoding="utf-8"))["history"]
     figures: Figures = {

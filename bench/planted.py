@@ -23,10 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from lookalike import evaluation, expansion
-from lookalike.evaluation import Examples
-from lookalike.scoring import Space
-from lookalike.settings import ExpandSettings
+from lookalike.expansion import curves, holdout, selection
+from lookalike.expansion.examples import Examples
+from lookalike.expansion.scorers import FeatureSpace
+from lookalike.workspace import parallel
+from lookalike.workspace.settings import ExpandSettings
 
 USERS, WIDTH, BACKGROUND = 30_000, 24, 8_000
 SIZES = (0.01, 0.02, 0.05, 0.1, 0.2)
@@ -73,7 +74,7 @@ def examples(people: Population) -> Examples:
         background=people.columns[background],
         seed_of=np.where(people.seed[at] == background, at, -1),
         candidates=USERS - len(people.seed),
-        space=Space(lambda blocks: np.arange(1, WIDTH) if blocks == ("sequence",) else np.arange(WIDTH)),
+        space=FeatureSpace(lambda blocks: np.arange(1, WIDTH) if blocks == ("sequence",) else np.arange(WIDTH)),
         activity=0,
     )
 
@@ -81,7 +82,7 @@ def examples(people: Population) -> Examples:
 def true_lifts(people: Population, known: Examples, sizes: tuple[float, ...]) -> list[float]:
     """Lift of the list made of the whole seed on the rest of the audience, at each share of the candidates."""
     candidates = np.setdiff1d(np.arange(USERS), people.seed)
-    scores = expansion.fit(known, SCORER, SETTINGS)(people.columns[candidates])
+    scores = selection.fit_scorer(known, SCORER, SETTINGS)(people.columns[candidates])
     hidden = np.isin(candidates[np.argsort(-scores, kind="stable")], people.audience)
     found = np.cumsum(hidden) / max(1, hidden.sum())
     return [float(found[round(share * len(candidates)) - 1] / share) for share in sizes]
@@ -91,10 +92,10 @@ def covered(run: int, seeds: int, strength: float) -> list[tuple[bool, float]]:
     """At each size: whether the band holds the truth, and the measured lift over the true one."""
     people = population(run, seeds, strength, "audience")
     known = examples(people)
-    quantiles = evaluation.hold_out(known, (SCORER,), SETTINGS, lambda done: None)[SCORER]
+    quantiles = holdout.hold_out(known, (SCORER,), SETTINGS, lambda done: None)[SCORER]
     result = []
     for share, truth in zip(SIZES, true_lifts(people, known, SIZES), strict=True):
-        band = evaluation.lift_band(quantiles, share, SETTINGS.confidence, known.doubt(SETTINGS.folds))
+        band = curves.lift_band(quantiles, share, SETTINGS.confidence, known.doubt(SETTINGS.folds))
         result.append((band.low <= truth <= band.high, band.value / max(truth, 1e-9)))
     return result
 
@@ -104,7 +105,7 @@ def decided(run: int, seeds: int, strength: float, kind: str) -> tuple[bool, flo
     people = population(run, seeds, strength, kind)
     known = examples(people)
     asked = round(0.05 * known.candidates)
-    choice = expansion.decide(known, SCORER, asked, SETTINGS, lambda done: None)
+    choice = selection.select_scorer_and_size(known, SCORER, asked, SETTINGS, lambda done: None)
     return choice.verdict.expand, true_lifts(people, known, (0.05,))[0] if kind == "audience" else 1.0
 
 
@@ -139,7 +140,7 @@ def _each(measure: Any, options: argparse.Namespace, *of: Any) -> Iterator[Any]:
 
 
 def _one_thread() -> None:
-    evaluation.MOST_WORKERS = 1
+    parallel.MAX_THREADS = 1
     threadpool_limits(1)
 
 

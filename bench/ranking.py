@@ -33,8 +33,10 @@ def make(folder: Path, users: int) -> None:
     import numpy as np
     import polars as pl
 
-    from lookalike import shards
-    from lookalike.workspace import Workspace
+    from lookalike.embeddings import writer
+    from lookalike.workspace.paths import WorkspaceFolder
+
+    pass
 
     ties = np.random.default_rng(1).integers(0, 2**63, users, dtype=np.uint64)
     frame = pl.DataFrame({"row": np.arange(users, dtype=np.int32), "tie": ties})
@@ -49,17 +51,19 @@ def make(folder: Path, users: int) -> None:
         made["sequence"] /= np.linalg.norm(made["sequence"], axis=1, keepdims=True)
         return made
 
-    shards.write(Workspace(folder), folder / "users.parquet", shards.Work(compute), facts, lambda done: None)
+    writer.write_version(
+        WorkspaceFolder(folder), folder / "users.parquet", writer.BlockWork(compute), facts, lambda done: None
+    )
 
 
 def opened(folder: Path) -> tuple[Any, Any]:
     """The representation, and a direction as a scorer knows it: the mean of some users."""
     import numpy as np
 
-    from lookalike import embeddings
-    from lookalike.workspace import Workspace
+    from lookalike.embeddings import representation
+    from lookalike.workspace.paths import WorkspaceFolder
 
-    live = embeddings.current(Workspace(folder))
+    live = representation.live_version(WorkspaceFolder(folder))
     return live, live.raw(np.arange(100))["sequence"].mean(axis=0, dtype=np.float64)
 
 
@@ -68,14 +72,17 @@ def ours(folder: Path, keep: int) -> Numbers:
     import numpy as np
     from threadpoolctl import threadpool_limits
 
-    from lookalike import expansion
-    from lookalike.linear import Linear
-    from lookalike.scoring import Selected
+    from lookalike.expansion import selection
+    from lookalike.expansion.scorers import Selected
+    from lookalike.expansion.scorers.logistic import Linear
+
+    pass
+    pass
 
     live, weights = opened(folder)
     score, none = Selected(live.columns("sequence"), Linear(weights)), np.zeros(0, np.int64)
     with threadpool_limits(1, "blas"):
-        return best(lambda: expansion.rank(live, score, keep, none, lambda done: None))
+        return best(lambda: selection.rank(live, score, keep, none, lambda done: None))
 
 
 def ten(folder: Path, keep: int) -> Numbers:
@@ -83,15 +90,15 @@ def ten(folder: Path, keep: int) -> Numbers:
     import numpy as np
     from threadpoolctl import threadpool_limits
 
-    from lookalike import scan
-    from lookalike.linear import Linear
-    from lookalike.scoring import Selected
+    from lookalike.expansion.ranking import scan
+    from lookalike.expansion.scorers import Selected
+    from lookalike.expansion.scorers.logistic import Linear
 
     live, weights = opened(folder)
     rng, spread = np.random.default_rng(3), float(np.abs(weights).mean())
     near = [weights, *(weights + spread * rng.standard_normal(len(weights)) for _ in range(9))]
     columns, none = live.columns("sequence"), np.zeros(0, np.int64)
-    wanted = [scan.Wanted(Selected(columns, Linear(one)), keep, none) for one in near]
+    wanted = [scan.RankingRequest(Selected(columns, Linear(one)), keep, none) for one in near]
     with threadpool_limits(1, "blas"):
         return best(lambda: scan.rank(live, wanted, lambda done: None))
 

@@ -32,18 +32,20 @@ def ingest(log: Path) -> dict[str, Any]:
 
 def sequences(log: Path, workspace: Path) -> dict[str, Any]:
     """DuckDB's sort of three columns of the stored events to Arrow; ours: all arrays and code tables from the same store."""
-    from lookalike import sequences as ours
-    from lookalike import store as database
+    from lookalike.data import database, sequence_builder
 
-    with tempfile.TemporaryDirectory(dir=log) as folder, database.opened(workspace / "lookalike.duckdb") as store:
+    with tempfile.TemporaryDirectory(dir=log) as folder, database.open_file(workspace / "lookalike.duckdb") as store:
         store.connection.execute(f"SET threads = {THREADS}")
 
         def sort() -> None:
             for _ in store.reader("SELECT user_id, ts, item_id FROM events ORDER BY user_id, ts"):
                 pass
 
-        cut = database.Cut(database.last_moment(store))
-        return {"seconds": timed(sort), "ours": timed(lambda: ours.build(store, cut, Path(folder)))}
+        cut = database.Cut(database.end_of_log(store))
+        return {
+            "seconds": timed(sort),
+            "ours": timed(lambda: sequence_builder.build_sequences(store, cut, Path(folder))),
+        }
 
 
 def scoring() -> dict[str, Any]:

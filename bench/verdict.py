@@ -21,17 +21,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from lookalike import audience as audiences
-from lookalike import embeddings, lists, prospecting, shards
-from lookalike.settings import ExpandSettings
-from lookalike.talk import Silent
-from lookalike.workspace import Workspace
+from lookalike.api import expand
+from lookalike.data import id_lists
+from lookalike.embeddings import representation, user_index, writer
+from lookalike.expansion import audience
+from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.progress import QuietProgress
+from lookalike.workspace.settings import ExpandSettings
 
 MOVED = 0.02  # of every figure, as a share of the column's deviation
 AT_ONCE = 1_000_000
 
 
-class Timed(Silent):
+class Timed(QuietProgress):
     """Says nothing, and notes how long each step took."""
 
     def __init__(self) -> None:
@@ -44,13 +46,13 @@ class Timed(Silent):
         self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - began
 
 
-def enlarged(small: Workspace, folder: Path, users: int) -> tuple[Workspace, np.ndarray]:
+def enlarged(small: WorkspaceFolder, folder: Path, users: int) -> tuple[WorkspaceFolder, np.ndarray]:
     """A workspace with so many users, and the small one's row that each is a copy of."""
-    big = Workspace(folder)
+    big = WorkspaceFolder(folder)
     shutil.copytree(small.runs, big.runs)
     shutil.copy(small.database, big.database)
     big.embeddings.mkdir()
-    live = embeddings.current(small)
+    live = representation.live_version(small)
     rows = live.raw(np.arange(live.users))
     spread = {name: values.astype(np.float32).std(axis=0) * MOVED for name, values in rows.items()}
     origin = np.random.default_rng(0).integers(0, live.users, users)
@@ -65,7 +67,7 @@ def enlarged(small: Workspace, folder: Path, users: int) -> tuple[Workspace, np.
 
     listed = folder / "users.parquet"
     write_ids(listed, users)
-    shards.write(big, listed, shards.Work(compute), dict(live.manifest), lambda done: None)
+    writer.write_version(big, listed, writer.BlockWork(compute), dict(live.manifest), lambda done: None)
     listed.unlink()
     return big, origin
 
@@ -90,8 +92,8 @@ def main() -> None:
         "--folder", type=Path, help="where the large workspace is made; a temporary folder if not given"
     )
     options = parser.parse_args()
-    small = Workspace(options.workspace)
-    fans = embeddings.match(embeddings.current(small), lists.read_ids(options.seed).ids)
+    small = WorkspaceFolder(options.workspace)
+    fans = user_index.match(representation.live_version(small), id_lists.read_ids(options.seed).ids)
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         began = time.perf_counter()
         big, origin = enlarged(small, Path(folder) / "big", options.users)
@@ -100,8 +102,8 @@ def main() -> None:
         listed = Path(folder) / "seed.csv"
         pl.DataFrame({"user_id": [f"u{row:09d}" for row in seed]}).write_csv(listed)
         talk, began = Timed(), time.perf_counter()
-        asked = audiences.named_after(listed, audiences.parse_size(min(500_000, options.users // 20)))
-        (done,) = prospecting.expand(big, [asked], ExpandSettings(), prospecting.How(), talk)
+        asked = audience.audience_for_seed(listed, audience.parse_size(min(500_000, options.users // 20)))
+        (done,) = expand.expand(big, [asked], ExpandSettings(), expand.How(), talk)
         whole = time.perf_counter() - began
     ranking = talk.seconds.pop("ranking everybody", 0.0)
     found: dict[str, Any] = {"users": options.users, "seeds": len(seed), "written in": wrote, "expand": whole}

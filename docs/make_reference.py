@@ -14,9 +14,10 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from typer.main import get_command
 
-from lookalike import errors, settings
-from lookalike.audience import _Definition
-from lookalike.cli import app
+from lookalike import errors
+from lookalike.cli.app import app
+from lookalike.expansion.audience import _Definition
+from lookalike.workspace import settings
 
 HERE = Path(__file__).resolve().parent
 MADE = "<!-- Made by docs/make_reference.py; a test keeps it up to date. Change the program's help instead. -->\n"

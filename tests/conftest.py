@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.settings import TrainSettings
-from lookalike.store import Store, opened
-from lookalike.workspace import Workspace
+from lookalike.data.database import Database, open_file
+from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.settings import TrainSettings
 from planted_log import SMALL, Population, planted, trained
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with opened(tmp_path / "space" / "lookalike.duckdb") as one:
+def store(tmp_path: Path) -> Iterator[Database]:
+    with open_file(tmp_path / "space" / "lookalike.duckdb") as one:
         yield one
 
 
@@ -33,7 +33,7 @@ def population() -> Callable[..., Population]:
 class Tiny:
     """A trained workspace, only to be read: copy it before breaking it."""
 
-    workspace: Workspace
+    workspace: WorkspaceFolder
     population: Population
     settings: TrainSettings
 

@@ -8,18 +8,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lookalike import learn, pipeline
-from lookalike.ingest import IngestOptions
-from lookalike.sequences import Sequences, Vocabulary, build
-from lookalike.settings import TrainSettings
-from lookalike.store import Cut, Store, last_moment
-from lookalike.talk import Silent
-from lookalike.workspace import Workspace
+from lookalike.api import ingest, train
+from lookalike.data.database import Cut, Database, end_of_log
+from lookalike.data.ingest.options import IngestOptions
+from lookalike.data.sequence_builder import build_sequences
+from lookalike.data.sequences import Sequences, Vocabulary
+from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.progress import QuietProgress
+from lookalike.workspace.settings import TrainSettings
 
 START = datetime(2024, 3, 1)
 
 
-def insert_events(store: Store, events: pl.DataFrame) -> None:
+def insert_events(store: Database, events: pl.DataFrame) -> None:
     """Adds rows with any of the event columns; the rest is empty, `event_type` is "view" where it is not given."""
     columns = {"event_type": pl.lit("view"), "file_id": pl.lit(1)}
     table = events.with_columns(**{name: value for name, value in columns.items() if name not in events.columns})
@@ -29,11 +30,11 @@ def insert_events(store: Store, events: pl.DataFrame) -> None:
 
 
 def built(
-    store: Store, folder: Path, as_of: datetime | None = None, min_events: int = 1
+    store: Database, folder: Path, as_of: datetime | None = None, min_events: int = 1
 ) -> tuple[Sequences, Vocabulary]:
     """The store's events as arrays; by default all of them."""
     folder.mkdir(parents=True, exist_ok=True)
-    return build(store, Cut(as_of or last_moment(store), min_events), folder)
+    return build_sequences(store, Cut(as_of or end_of_log(store), min_events), folder)
 
 
 @dataclass(frozen=True)
@@ -88,13 +89,13 @@ SMALL = TrainSettings(
 )
 
 
-def trained(root: Path, log: Population, settings: TrainSettings = SMALL) -> Workspace:
+def trained(root: Path, log: Population, settings: TrainSettings = SMALL) -> WorkspaceFolder:
     """A workspace with the log ingested from CSV and an encoder trained on it."""
     files = root / "files"
     files.mkdir(parents=True)
     log.events.write_csv(files / "events.csv", datetime_format="%Y-%m-%d %H:%M:%S")
     log.items.write_csv(files / "items.csv")
-    workspace = Workspace(root / "space")
-    pipeline.ingest(workspace, [files / "events.csv"], IngestOptions(items=files / "items.csv"), Silent())
-    learn.train(workspace, learn.TrainRequest(settings, device="cpu"), Silent())
+    workspace = WorkspaceFolder(root / "space")
+    ingest.ingest(workspace, [files / "events.csv"], IngestOptions(items=files / "items.csv"), QuietProgress())
+    train.train(workspace, train.TrainRequest(settings, device="cpu"), QuietProgress())
     return workspace

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lookalike.cli import main
+from lookalike.cli.app import main
 
 USERS = 300
 FANS = 90

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.cli import main
+from lookalike.cli.app import main
 from small_log import Command, Inputs, trained, write
 
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lookalike import audience
-from lookalike.audience import Audience, Size, parse_size
 from lookalike.errors import SettingsError
-from lookalike.workspace import checked_name
+from lookalike.expansion import audience
+from lookalike.expansion.audience import Audience, Size, parse_size
+from lookalike.workspace.paths import checked_name
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_no_name_leads_out_of_its_folder(name: str) -> None:
 def test_definition_takes_its_name_and_its_paths_from_its_file(tmp_path: Path) -> None:
     path = tmp_path / "spring-buyers.toml"
     path.write_text('seed = "seed.csv"\nsize = 500_000\nsuppress = ["a.csv", "sub/b.csv"]\n')
-    assert audience.load(path) == Audience(
+    assert audience.load_definition(path) == Audience(
         name="spring-buyers",
         seed=tmp_path / "seed.csv",
         size=Size(count=500_000),
@@ -86,7 +86,7 @@ def test_definition_takes_its_name_and_its_paths_from_its_file(tmp_path: Path) -
 def test_absolute_paths_of_a_definition_stay(tmp_path: Path) -> None:
     path = tmp_path / "d.toml"
     path.write_text('seed = "/data/seed.csv"\nsize = "auto"\nname = "x"\nscorer = "centroid"\nformat = "parquet"\n')
-    found = audience.load(path)
+    found = audience.load_definition(path)
     assert (found.seed, found.size.is_auto, found.name) == (Path("/data/seed.csv"), True, "x")
     assert (found.scorer, found.format) == ("centroid", "parquet")
 
@@ -94,16 +94,16 @@ def test_absolute_paths_of_a_definition_stay(tmp_path: Path) -> None:
 def test_flags_and_file_make_the_same_audience(tmp_path: Path) -> None:
     path = tmp_path / "seed.toml"
     path.write_text('seed = "seed.csv"\nsize = "5%"\nscorer = "logistic"\n')
-    flags = audience.changed(
-        audience.named_after(tmp_path / "seed.csv", parse_size("5%")), scorer="logistic", name=None
+    flags = audience.with_flags(
+        audience.audience_for_seed(tmp_path / "seed.csv", parse_size("5%")), scorer="logistic", name=None
     )
-    assert replace(audience.load(path), defined=False) == flags
+    assert replace(audience.load_definition(path), defined=False) == flags
     assert not flags.named
 
 
 def test_flag_that_is_wrong_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="the flags: format: "):
-        audience.changed(audience.named_after(tmp_path / "seed.csv", Size()), format="xlsx")
+        audience.with_flags(audience.audience_for_seed(tmp_path / "seed.csv", Size()), format="xlsx")
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_flag_that_is_wrong_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_audience_is_named_after_its_seed_as_far_as_that_goes(file: str, name: str) -> None:
-    assert checked_name(audience.named_after(Path("x") / file, Size()).name) == name
+    assert checked_name(audience.audience_for_seed(Path("x") / file, Size()).name) == name
 
 
 def test_description_tells_nothing_of_the_machine(tmp_path: Path) -> None:

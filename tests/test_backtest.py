@@ -11,14 +11,18 @@ import polars as pl
 import pytest
 
 import small_log
-from lookalike import backtest, embeddings, expansion, moments, runs, store
-from lookalike.cli import main
-from lookalike.evaluation import ACTIVITY
-from lookalike.expansion import People
-from lookalike.moments import Past
-from lookalike.settings import ExpandSettings
-from lookalike.store import Cut
-from lookalike.workspace import Workspace
+from lookalike.cli.app import main
+from lookalike.data import database
+from lookalike.data.database import Cut
+from lookalike.embeddings import representation, user_index
+from lookalike.encoder import runs
+from lookalike.expansion import backtest, point_in_time
+from lookalike.expansion.examples import build_examples
+from lookalike.expansion.holdout import ACTIVITY
+from lookalike.expansion.point_in_time import PointInTime
+from lookalike.expansion.seed import SeedPeople
+from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.settings import ExpandSettings
 from small_log import FANS, Command, Inputs, events, user_ids
 
 pytest_plugins = ("space_fixtures",)
@@ -33,23 +37,23 @@ def fans_with_moments() -> pl.DataFrame:
 
 
 def run_on(space: Path, scratch: Path) -> backtest.Backtest:
-    workspace = Workspace(space)
-    live = embeddings.current(workspace)
-    seed = embeddings.match(live, fans_with_moments().select("user_id"))
+    workspace = WorkspaceFolder(space)
+    live = representation.live_version(workspace)
+    seed = user_index.match(live, fans_with_moments().select("user_id"))
     by_id = dict(fans_with_moments().rows())
-    moment = np.array([moments.seconds(by_id[user]) for user in embeddings.user_ids(live, seed)])
-    people = People(seed, np.zeros(0, np.int64), moment=moment)
+    moment = np.array([point_in_time.to_seconds(by_id[user]) for user in user_index.user_ids(live, seed)])
+    people = SeedPeople(seed, np.zeros(0, np.int64), moment=moment)
     cut = Cut(datetime.fromisoformat(live.manifest["as_of"]))
-    known = expansion.examples(live, people, SETTINGS)
+    known = build_examples(live, people, SETTINGS)
     scratch.mkdir()
-    with store.opened(workspace.database, read_only=True) as opened:
-        past = Past(opened, runs.load(workspace, live.manifest["run"]), live, scratch, cut)
-        return backtest.run(past, people, known, "logistic", SETTINGS)
+    with database.open_file(workspace.database, read_only=True) as opened:
+        past = PointInTime(opened, runs.load_run(workspace, live.manifest["run"]), live, scratch, cut)
+        return backtest.run_backtest(past, people, known, "logistic", SETTINGS)
 
 
 def test_the_list_of_an_earlier_day_finds_who_comes_next(trained_space: Path, tmp_path: Path) -> None:
     found = run_on(trained_space, tmp_path / "scratch")
-    told = backtest.record(found, "logistic", 0.2, 0.95)
+    told = backtest.backtest_record(found, "logistic", 0.2, 0.95)
     assert found.seeds + found.quantiles["logistic"].shape[1] + found.newcomers == FANS
     assert found.quantiles["logistic"].shape[1] >= 20
     assert told["lifts"]["logistic"]["lift"] > 1.5  # type: ignore[index]
@@ -61,7 +65,7 @@ def test_nothing_from_the_cut_on_is_read(trained_space: Path, tmp_path: Path) ->
     before = run_on(trained_space, tmp_path / "a")
     space = tmp_path / "space"
     shutil.copytree(trained_space, space)
-    with duckdb.connect(str(Workspace(space).database)) as connection:
+    with duckdb.connect(str(WorkspaceFolder(space).database)) as connection:
         gone = connection.execute("DELETE FROM events WHERE ts >= ?", [before.cut]).fetchone()
         assert gone is not None
         assert gone[0] > 500
@@ -131,7 +135,7 @@ def test_what_a_table_of_users_says_is_not_read_by_the_plain_figures(
     (space / "lookalike.toml").write_text(small_log.SETTINGS)
     for words in (("ingest", inputs.log, "--items", inputs.items, "--users", tmp_path / "users.csv"), small_log.TRAIN):
         assert main(["--workspace", str(space), "--quiet", *map(str, words)]) == 0, capsys.readouterr().err
-    told = backtest.record(run_on(space, tmp_path / "scratch"), "logistic", 0.2, 0.95)["lifts"]
+    told = backtest.backtest_record(run_on(space, tmp_path / "scratch"), "logistic", 0.2, 0.95)["lifts"]
     assert told["logistic"]["lift"] > 4.5  # type: ignore[index]
     assert told["plain"]["lift"] < 4  # type: ignore[index]
 
@@ -139,11 +143,13 @@ def test_what_a_table_of_users_says_is_not_read_by_the_plain_figures(
 def test_who_is_looked_for_is_not_fitted_on_as_a_stranger(
     trained_space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    crowds, examples = [], moments.examples
-    monkeypatch.setattr(moments, "examples", lambda *of: crowds.append((of[1].seed, of[4])) or examples(*of))
+    crowds, examples = [], point_in_time.examples_at_moments
+    monkeypatch.setattr(
+        point_in_time, "examples_at_moments", lambda *of: crowds.append((of[1].seed, of[4])) or examples(*of)
+    )
     run_on(trained_space, tmp_path / "scratch")
-    live = embeddings.current(Workspace(trained_space))
-    seed = embeddings.match(live, fans_with_moments().select("user_id"))
+    live = representation.live_version(WorkspaceFolder(trained_space))
+    seed = user_index.match(live, fans_with_moments().select("user_id"))
     [(earlier, crowd)] = crowds
     assert len(crowd) > 50
     assert not set(crowd) & (set(seed) - set(earlier))

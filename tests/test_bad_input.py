@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lookalike.workspace import Workspace
+from lookalike.workspace.paths import WorkspaceFolder
 from small_log import TRAIN, USERS, Command, Inputs, events, id_file, snapshot, user_ids
 
 pytest_plugins = ("space_fixtures",)
@@ -639,7 +639,7 @@ def test_strange_seed_matches_itself(fresh: Command, tmp_path: Path) -> None:
     strange = hostile_log(tmp_path)
     assert fresh("ingest", tmp_path / "hostile.parquet").code == 0
     assert fresh(*TRAIN).code == 0
-    known = pl.read_parquet(Workspace(fresh.workspace).embeddings / "v000001" / "users.parquet")["user_id"]
+    known = pl.read_parquet(WorkspaceFolder(fresh.workspace).embeddings / "v000001" / "users.parquet")["user_id"]
     seed = tmp_path / "seed.csv"
     plain = [value for value in strange.values() if value in set(known) and not value.startswith("'")]
     pl.DataFrame({"user_id": plain}).write_csv(seed)

@@ -7,21 +7,23 @@ import numpy as np
 import pytest
 import torch
 
-from lookalike import embedder, embeddings, encoders, runs, sequences, store, training, transfer
-from lookalike.encoders import FIRST_ITEM
-from lookalike.objectives import Sampling
-from lookalike.workspace import Workspace
+from lookalike.data import database, sequence_builder, sequences
+from lookalike.embeddings import representation
+from lookalike.encoder import embedder, inference, model, runs, trainer, warm_start
+from lookalike.encoder.model import FIRST_ITEM
+from lookalike.encoder.objectives import NegativeSampling
+from lookalike.workspace.paths import WorkspaceFolder
 from small_log import ITEMS, Command, trained, write
 
 COMMON, SHARED = 20, 8
-HAVE: tuple[ModuleType, ...] = (sequences, encoders, training, transfer)
+HAVE: tuple[ModuleType, ...] = (sequences, model, trainer, warm_start, inference)
 
 
 @pytest.fixture
 def few_common(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in HAVE:
         monkeypatch.setattr(module, "COMMON_ITEMS", COMMON)
-    monkeypatch.setattr(encoders, "SHARED_IDS", SHARED)
+    monkeypatch.setattr(model, "SHARED_ID_ROWS", SHARED)
 
 
 @pytest.mark.usefixtures("few_common")
@@ -29,8 +31,8 @@ def test_what_is_kept_of_a_catalogue_is_bounded_and_the_commands_work_all_the_sa
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     inputs = write(tmp_path)
-    space = Workspace(trained(tmp_path / "ws", inputs))
-    run = runs.load(space, "r000001")
+    space = WorkspaceFolder(trained(tmp_path / "ws", inputs))
+    run = runs.load_run(space, "r000001")
     assert len(run.vocabulary.items) == ITEMS
     assert len(run.weights["item_id.weight"]) == COMMON + SHARED + FIRST_ITEM
     terms = COMMON + len(run.vocabulary.attributes)
@@ -38,10 +40,12 @@ def test_what_is_kept_of_a_catalogue_is_bounded_and_the_commands_work_all_the_sa
     assert len(run.fitted["content.components"]) == terms
     assert len(np.load(run.folder / "items.npy")) == COMMON
 
-    made = embedder.of_run(run, run.vocabulary, torch.device("cpu"))
-    with store.opened(space.database, read_only=True) as opened:
-        arrays, _ = sequences.build(opened, store.Cut(store.last_moment(opened)), tmp_path, run.vocabulary)
-    live = embeddings.current(space)
+    made = embedder.load_embedder(run, run.vocabulary, torch.device("cpu"))
+    with database.open_file(space.database, read_only=True) as opened:
+        arrays, _ = sequence_builder.build_sequences(
+            opened, database.Cut(database.end_of_log(opened)), tmp_path, run.vocabulary
+        )
+    live = representation.live_version(space)
     for block, values in made.blocks(arrays).items():
         assert np.array_equal(values.astype(np.float16), live.raw(np.arange(live.users))[block]), block
     assert np.abs(live.raw(np.arange(live.users))["content"]).sum(1).min() > 0  # the rare too are their attributes
@@ -52,7 +56,7 @@ def test_what_is_kept_of_a_catalogue_is_bounded_and_the_commands_work_all_the_sa
 
 @pytest.mark.usefixtures("few_common")
 def test_a_rare_item_shares_its_id_and_the_common_ones_do_not() -> None:
-    rows = encoders._id_row(ITEMS, ITEMS).numpy()
+    rows = model._id_table_index(ITEMS, ITEMS).numpy()
     assert rows[:COMMON].tolist() == list(range(FIRST_ITEM, COMMON + FIRST_ITEM))
     shared = rows[COMMON:]
     assert shared.min() >= COMMON + FIRST_ITEM
@@ -63,6 +67,8 @@ def test_a_rare_item_shares_its_id_and_the_common_ones_do_not() -> None:
 def test_negatives_are_drawn_as_often_as_they_should_be_and_what_has_no_chance_never() -> None:
     chance = np.array([0, 0.5, 0, 0.3, 0.2, 0])
     torch.manual_seed(0)
-    drawn = np.bincount(Sampling(torch.from_numpy(chance).float(), 100_000).draw().numpy(), minlength=6) / 100_000
+    drawn = (
+        np.bincount(NegativeSampling(torch.from_numpy(chance).float(), 100_000).draw().numpy(), minlength=6) / 100_000
+    )
     assert drawn[chance == 0].sum() == 0
     assert np.abs(drawn - chance).max() < 0.01

@@ -10,11 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lookalike import checkpoints, training
-from lookalike.encoders import ENCODERS
+from lookalike.data.sequences import Sequences, Vocabulary
+from lookalike.encoder import checkpoints, trainer
+from lookalike.encoder.model import ENCODERS
 from lookalike.errors import StateError
-from lookalike.sequences import Sequences, Vocabulary
-from lookalike.workspace import TEMPORARY, Workspace
+from lookalike.workspace.files import TEMPORARY_PREFIX
+from lookalike.workspace.paths import WorkspaceFolder
 from planted_log import SMALL
 from test_batches import CODES, sequences_of
 
@@ -33,19 +34,19 @@ def log() -> tuple[Sequences, Vocabulary]:
     return known, Vocabulary([f"i{n}" for n in range(9)], CODES, [], none, [])
 
 
-def fresh(encoder: str = "mean", dim: int = 16) -> training.Fit:
+def fresh(encoder: str = "mean", dim: int = 16) -> trainer.Fit:
     known, vocabulary = log()
     settings = replace(SMALL, encoder=encoder, dim=dim, epochs=EPOCHS, patience=EPOCHS, batch_events=128)
-    return training.Fit(training.plan(known, vocabulary, settings), vocabulary, torch.device("cpu"))
+    return trainer.Fit(trainer.plan_fit(known, vocabulary, settings), vocabulary, torch.device("cpu"))
 
 
 def as_bytes(tensors: dict[str, torch.Tensor]) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in tensors.items()}
 
 
-def stop_after(epoch: int, workspace: Workspace, fit: training.Fit) -> None:
-    def on_epoch(progress: training.Progress, fit: training.Fit) -> None:
-        checkpoints.save(workspace, fit, FINGERPRINT)
+def stop_after(epoch: int, workspace: WorkspaceFolder, fit: trainer.Fit) -> None:
+    def on_epoch(progress: trainer.FitState, fit: trainer.Fit) -> None:
+        checkpoints.save_checkpoint(workspace, fit, FINGERPRINT)
         if progress.epoch == epoch:
             raise Stopped
 
@@ -58,11 +59,11 @@ def stop_after(epoch: int, workspace: Workspace, fit: training.Fit) -> None:
 def test_a_resumed_fit_ends_with_the_weights_of_an_unbroken_one(tmp_path: Path, encoder: str, epoch: int) -> None:
     whole = fresh(encoder)
     whole.run(lambda progress, fit: None, lambda done, note: None)
-    workspace = Workspace(tmp_path)
+    workspace = WorkspaceFolder(tmp_path)
     stop_after(epoch, workspace, fresh(encoder))
     torch.manual_seed(12345)  # another process: nothing of the first one's state is left
     resumed = fresh(encoder)
-    checkpoints.resume(workspace, resumed, FINGERPRINT)
+    checkpoints.resume_fit(workspace, resumed, FINGERPRINT)
     assert resumed.progress.epoch == epoch
     resumed.run(lambda progress, fit: None, lambda done, note: None)
     assert as_bytes(resumed.weights()) == as_bytes(whole.weights())
@@ -72,33 +73,33 @@ def test_a_resumed_fit_ends_with_the_weights_of_an_unbroken_one(tmp_path: Path, 
 
 
 def test_a_fit_that_had_ended_is_not_trained_further_by_resuming(tmp_path: Path) -> None:
-    workspace, whole = Workspace(tmp_path), fresh()
-    whole.run(lambda progress, fit: checkpoints.save(workspace, fit, FINGERPRINT), lambda done, note: None)
+    workspace, whole = WorkspaceFolder(tmp_path), fresh()
+    whole.run(lambda progress, fit: checkpoints.save_checkpoint(workspace, fit, FINGERPRINT), lambda done, note: None)
     resumed = fresh()
-    checkpoints.resume(workspace, resumed, FINGERPRINT)
+    checkpoints.resume_fit(workspace, resumed, FINGERPRINT)
     resumed.run(lambda progress, fit: pytest.fail("an epoch was trained"), lambda done, note: None)
     assert as_bytes(resumed.weights()) == as_bytes(whole.weights())
 
 
 def test_nothing_to_resume_is_a_state_error(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="no unfinished training"):
-        checkpoints.resume(Workspace(tmp_path), fresh(), FINGERPRINT)
+        checkpoints.resume_fit(WorkspaceFolder(tmp_path), fresh(), FINGERPRINT)
 
 
 @pytest.mark.parametrize("change", [{"as_of": 8}, {"events": 98}, {"settings": {"dim": 32, "rate": 0.1}}, {"new": 1}])
 def test_a_checkpoint_of_other_data_or_settings_is_refused_and_said_why(
     tmp_path: Path, change: dict[str, object]
 ) -> None:
-    workspace = Workspace(tmp_path)
+    workspace = WorkspaceFolder(tmp_path)
     stop_after(1, workspace, fresh())
     with pytest.raises(StateError, match=f"differs in {next(iter(change))}"):
-        checkpoints.resume(workspace, fresh(), FINGERPRINT | change)
+        checkpoints.resume_fit(workspace, fresh(), FINGERPRINT | change)
 
 
 def test_the_settings_of_a_real_training_survive_the_file(tmp_path: Path) -> None:
-    workspace, fit = Workspace(tmp_path), fresh()
-    checkpoints.save(workspace, fit, {"settings": asdict(SMALL)})
-    checkpoints.resume(workspace, fresh(), {"settings": asdict(SMALL)})
+    workspace, fit = WorkspaceFolder(tmp_path), fresh()
+    checkpoints.save_checkpoint(workspace, fit, {"settings": asdict(SMALL)})
+    checkpoints.resume_fit(workspace, fresh(), {"settings": asdict(SMALL)})
 
 
 def truncate(folder: Path) -> None:
@@ -168,22 +169,22 @@ def best_is_gone(folder: Path) -> None:
     ],
 )
 def test_a_damaged_checkpoint_is_a_state_error(tmp_path: Path, damage: Callable[[Path], None]) -> None:
-    workspace = Workspace(tmp_path)
+    workspace = WorkspaceFolder(tmp_path)
     stop_after(1, workspace, fresh())
     damage(workspace.runs / checkpoints.UNFINISHED)
     with pytest.raises(StateError):
-        checkpoints.resume(workspace, fresh(), FINGERPRINT)
+        checkpoints.resume_fit(workspace, fresh(), FINGERPRINT)
 
 
 def test_a_checkpoint_of_another_shape_is_a_state_error(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
+    workspace = WorkspaceFolder(tmp_path)
     stop_after(1, workspace, fresh())
     with pytest.raises(StateError, match="damaged"):
-        checkpoints.resume(workspace, fresh(dim=24), FINGERPRINT)
+        checkpoints.resume_fit(workspace, fresh(dim=24), FINGERPRINT)
 
 
 def test_a_save_that_fails_leaves_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace, fit = Workspace(tmp_path), fresh()
+    workspace, fit = WorkspaceFolder(tmp_path), fresh()
     stop_after(2, workspace, fit)
 
     def full(tensors: object, path: Path) -> None:
@@ -192,17 +193,17 @@ def test_a_save_that_fails_leaves_the_checkpoint_before(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(checkpoints, "save_file", full)
     with pytest.raises(OSError, match="No space"):
-        checkpoints.save(workspace, fit, FINGERPRINT)
+        checkpoints.save_checkpoint(workspace, fit, FINGERPRINT)
     again = fresh()
-    checkpoints.resume(workspace, again, FINGERPRINT)
+    checkpoints.resume_fit(workspace, again, FINGERPRINT)
     assert again.progress.epoch == 2
-    assert not list(workspace.runs.glob(f"{TEMPORARY}*"))
+    assert not list(workspace.runs.glob(f"{TEMPORARY_PREFIX}*"))
 
 
 def test_dropping_a_checkpoint_leaves_none(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
-    checkpoints.drop(workspace)
-    checkpoints.save(workspace, fresh(), FINGERPRINT)
-    assert checkpoints.exists(workspace)
-    checkpoints.drop(workspace)
-    assert not checkpoints.exists(workspace)
+    workspace = WorkspaceFolder(tmp_path)
+    checkpoints.drop_checkpoint(workspace)
+    checkpoints.save_checkpoint(workspace, fresh(), FINGERPRINT)
+    assert checkpoints.has_checkpoint(workspace)
+    checkpoints.drop_checkpoint(workspace)
+    assert not checkpoints.has_checkpoint(workspace)

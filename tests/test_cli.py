@@ -8,7 +8,8 @@ from types import ModuleType
 import pytest
 
 import lookalike
-from lookalike import cli
+from lookalike.api import status
+from lookalike.cli import app
 from small_log import TRAIN, Command, Inputs, Ran
 
 pytest_plugins = ("space_fixtures",)
@@ -16,7 +17,7 @@ COMMANDS = ("ingest", "train", "expand", "report", "status")
 
 
 def call(capsys: pytest.CaptureFixture[str], *words: str) -> Ran:
-    code = cli.main(words)
+    code = app.main(words)
     said = capsys.readouterr()
     return Ran(code, said.out, said.err)
 
@@ -154,12 +155,10 @@ def test_debug_adds_the_traceback(ready: Command) -> None:
 
 @pytest.mark.parametrize("flags", [(), ("--debug",)], ids=["plain", "--debug"])
 def test_bug_is_two_lines_and_1(fresh: Command, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]) -> None:
-    from lookalike import pipeline
-
     def broken(*_: object) -> None:
         raise ZeroDivisionError("nobody thought\nof this")
 
-    monkeypatch.setattr(pipeline, "status", broken)
+    monkeypatch.setattr(status, "status", broken)
     ran = fresh(*flags, "status")
     assert (ran.code, ran.out) == (1, "")
     lines = ran.err.splitlines()
@@ -170,12 +169,11 @@ def test_bug_is_two_lines_and_1(fresh: Command, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_interrupt_ends_with_130(fresh: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lookalike import pipeline
 
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pipeline, "status", interrupted)
+    monkeypatch.setattr(status, "status", interrupted)
     ran = fresh("status")
     assert (ran.code, ran.out) == (130, "")
     assert len(ran.err.splitlines()) == 1

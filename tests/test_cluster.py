@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lookalike import embeddings, shards
-from lookalike.cli import main
-from lookalike.engine import Columns, Task
-from lookalike.workspace import Workspace
+from lookalike.cli.app import main
+from lookalike.embeddings import representation, writer
+from lookalike.workspace.executor import Columns, Task
+from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.ray_executor import RayExecutor
 from small_log import TRAIN, Command, Inputs
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -31,20 +32,19 @@ def cluster() -> Iterator[object]:
     """One cluster of two processes for all tests: to start it takes seconds."""
     import ray
 
-    from lookalike.cluster import Ray
-
     # a worker cannot import what stands in a test
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    yield Ray()
+
+    yield RayExecutor()
     ray.shutdown()
 
 
 @pytest.fixture
 def sharded(ready: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
     """The trained workspace with its users in many shards."""
-    monkeypatch.setattr(shards, "USERS_PER_SHARD", PER_SHARD)
+    monkeypatch.setattr(writer, "USERS_PER_SHARD", PER_SHARD)
     assert ready("embed", "--full").code == 0
-    assert len(embeddings.current(Workspace(ready.workspace)).manifest["shards"]) == 8
+    assert len(representation.live_version(WorkspaceFolder(ready.workspace)).manifest["shards"]) == 8
     return ready
 
 
@@ -58,10 +58,11 @@ def listed(ready: Command, inputs: Inputs, scorer: str, *before: str) -> bytes:
 def test_a_list_is_the_same_byte_for_byte(
     sharded: Command, inputs: Inputs, cluster: object, scorer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lookalike.cluster import Ray
 
-    each, asked = Ray.each, list[int]()
-    monkeypatch.setattr(Ray, "each", lambda self, task, numbers: asked.extend(numbers) or each(self, task, numbers))
+    each, asked = RayExecutor.each, list[int]()
+    monkeypatch.setattr(
+        RayExecutor, "each", lambda self, task, numbers: asked.extend(numbers) or each(self, task, numbers)
+    )
     assert listed(sharded, inputs, scorer, "--engine", "ray") == listed(sharded, inputs, scorer)
     assert asked == list(range(8))
 
@@ -74,7 +75,7 @@ def test_vectors_are_the_same_byte_for_byte(sharded: Command, cluster: object) -
 
 
 def vectors(command: Command) -> list[Path]:
-    return sorted(embeddings.current(Workspace(command.workspace)).folder.glob("*.npy"))
+    return sorted(representation.live_version(WorkspaceFolder(command.workspace)).folder.glob("*.npy"))
 
 
 def fragile(task: Task, killed: Path, number: int) -> Columns:
@@ -88,21 +89,20 @@ def fragile(task: Task, killed: Path, number: int) -> Columns:
 def test_a_killed_worker_costs_nothing_but_time(
     sharded: Command, inputs: Inputs, cluster: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lookalike.cluster import Ray
 
-    each, killed = Ray.each, tmp_path / "killed"
+    each, killed = RayExecutor.each, tmp_path / "killed"
 
-    def broken(self: Ray, task: Task, numbers: Sequence[int]) -> Iterator[Columns]:
+    def broken(self: RayExecutor, task: Task, numbers: Sequence[int]) -> Iterator[Columns]:
         return each(self, functools.partial(fragile, task, killed), numbers)
 
     expected = listed(sharded, inputs, "logistic")
-    monkeypatch.setattr(Ray, "each", broken)
+    monkeypatch.setattr(RayExecutor, "each", broken)
     assert listed(sharded, inputs, "logistic", "--engine", "ray") == expected
     assert killed.exists()
 
 
 def test_a_task_that_always_fails_is_an_error_that_says_so(sharded: Command, inputs: Inputs, cluster: object) -> None:
-    live = embeddings.current(Workspace(sharded.workspace))
+    live = representation.live_version(WorkspaceFolder(sharded.workspace))
     damaged = live.folder / "sequence-00003.npy"
     damaged.write_bytes(damaged.read_bytes()[:200])
     before = sorted((sharded.workspace / "audiences").glob("*"))
@@ -263,23 +263,23 @@ def test_without_ray_one_is_told_how_to_get_it(
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(["--engine", "ray", "embed"]) == 2
     said = capsys.readouterr().err
-    assert "Ray is not installed" in said
+    assert "RayExecutor is not installed" in said
     assert "lookalike[ray]" in said
     assert main(["--engine", "spark", "embed"]) == 2
     assert "local|ray" in capsys.readouterr().err
 
 
 def test_sequences_are_opened_elsewhere_and_not_sent(sharded: Command, tmp_path: Path) -> None:
-    from lookalike import sequences, store
-    from lookalike.store import Cut
+    from lookalike.data import database, sequence_builder
+    from lookalike.data.database import Cut
 
-    with store.opened(Workspace(sharded.workspace).database, read_only=True) as opened:
-        arrays, _ = sequences.build(opened, Cut(store.last_moment(opened)), tmp_path)
+    with database.open_file(WorkspaceFolder(sharded.workspace).database, read_only=True) as opened:
+        arrays, _ = sequence_builder.build_sequences(opened, Cut(database.end_of_log(opened)), tmp_path)
     make, parts = arrays.__reduce__()
     assert all(column.array is None for column in parts[2].values())
     again = make(*parts)
     for name, column in arrays.columns.items():
         assert np.array_equal(column, again.columns[name], equal_nan=column.dtype.kind == "f")
-    live = embeddings.current(Workspace(sharded.workspace))
+    live = representation.live_version(WorkspaceFolder(sharded.workspace))
     live.raw(np.arange(10))
     assert live.__reduce__()[1] == (live.folder.resolve(), live.manifest, None)  # and none of the files it has open

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from lookalike import evaluation, metrics, scoring, verdicts
-from lookalike.evaluation import ACTIVITY, Examples
-from lookalike.linear import Matrix
-from lookalike.scoring import Score, Scorer, Space, Taught
-from lookalike.settings import ExpandSettings
+from lookalike.data.arrays import Floats, Matrix
+from lookalike.expansion import curves, holdout, metrics, scorers, verdict
+from lookalike.expansion.examples import Examples
+from lookalike.expansion.holdout import ACTIVITY
+from lookalike.expansion.scorers import FeatureSpace, Score, Scorer
+from lookalike.expansion.scorers.training_sample import TrainingSample
+from lookalike.workspace.settings import ExpandSettings
 
-Floats = NDArray[np.float64]
 QUICK = ExpandSettings(repeats=2, folds=4)
 
 
@@ -32,13 +33,13 @@ def examples_of(values: Floats, seed: NDArray[np.int64], background: NDArray[np.
         background=values[background].astype(np.float32),
         seed_of=np.array([place.get(int(row), -1) for row in background]),
         candidates=len(values) - len(seed),
-        space=Space(lambda blocks: np.arange(values.shape[1])),
+        space=FeatureSpace(lambda blocks: np.arange(values.shape[1])),
         activity=0,
     )
 
 
-def held_out(examples: Examples, names: tuple[str, ...] = ("centroid",), **changes: Any) -> evaluation.Quantiles:
-    return evaluation.hold_out(examples, names, replace(QUICK, **changes), lambda done: None)
+def held_out(examples: Examples, names: tuple[str, ...] = ("centroid",), **changes: Any) -> metrics.Quantiles:
+    return holdout.hold_out(examples, names, replace(QUICK, **changes), lambda done: None)
 
 
 # --- places ----------------------------------------------------------------------------------------------------------
@@ -53,7 +54,7 @@ def test_a_place_lies_between_the_users_surely_before_and_those_possibly_before(
 ) -> None:
     scores, others = np.array(held, float), np.array(pool, float)
     chance = np.random.default_rng(seed).random(len(held))
-    found = evaluation.places(scores, others, len(pool), chance) * (len(pool) + len(held))
+    found = holdout.rank_quantiles(scores, others, len(pool), chance) * (len(pool) + len(held))
     for at, score in enumerate(scores):
         surely = (others > score).sum() + (scores > score).sum()
         possibly = (others >= score).sum() + (scores >= score).sum() - 1
@@ -72,7 +73,7 @@ def test_a_scorer_that_knows_nothing_finds_the_share_of_any_size(pool: int, cand
         return np.floor(rng.random(count) * distinct)
 
     quantiles = np.array(
-        [evaluation.places(draw(40), draw(pool), candidates, rng.random(40)) for _ in range(1_500)]
+        [holdout.rank_quantiles(draw(40), draw(pool), candidates, rng.random(40)) for _ in range(1_500)]
     )  # 60,000 places
     for share in (0.003, 0.0125, 0.05, 0.33, 0.6, 0.9):
         noise = 6 * np.sqrt((1 - share) / share / quantiles.size * (1 + 40 / pool))
@@ -84,7 +85,7 @@ def test_with_everybody_in_the_pool_a_place_is_the_rank() -> None:
     rng = np.random.default_rng(0)
     held, pool = rng.random(20), rng.random(300)
     ranks = np.array([(pool > h).sum() + (held > h).sum() for h in held])
-    found = evaluation.places(held, pool, 300, rng.random(20)) * 320
+    found = holdout.rank_quantiles(held, pool, 300, rng.random(20)) * 320
     assert np.abs(found - ranks).max() <= 1
 
 
@@ -99,7 +100,7 @@ def test_no_fold_sees_its_own_seeds_or_its_own_background(monkeypatch: pytest.Mo
     background = np.sort(rng.permutation(users)[:150])
     fits: list[tuple[set[int], set[int], list[set[int]]]] = []
 
-    def spy(taught: Taught, rng: np.random.Generator) -> Score:
+    def spy(taught: TrainingSample, rng: np.random.Generator) -> Score:
         scored: list[set[int]] = []
         fits.append((set(map(int, taught.seed[:, 0])), set(map(int, taught.background[:, 0])), scored))
 
@@ -109,7 +110,7 @@ def test_no_fold_sees_its_own_seeds_or_its_own_background(monkeypatch: pytest.Mo
 
         return score
 
-    monkeypatch.setitem(scoring.SCORERS, "spy", Scorer(spy, ("aggregates",)))
+    monkeypatch.setitem(scorers.SCORERS, "spy", Scorer(spy, ("aggregates",)))
     held_out(examples_of(values, seed, background), ("spy",), folds=5, repeats=3)
     assert len(fits) == 15
     everyone: list[int] = []
@@ -127,11 +128,11 @@ def test_no_fold_sees_its_own_seeds_or_its_own_background(monkeypatch: pytest.Mo
 def test_a_scorer_that_memorises_its_fit_gains_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ten thousand parameters for a few hundred users: any leak between fit and measure would show as lift."""
 
-    def memory(taught: Taught, rng: np.random.Generator) -> Score:
+    def memory(taught: TrainingSample, rng: np.random.Generator) -> Score:
         known = {tuple(row) for row in taught.seed.tolist()}
         return lambda block: np.array([float(tuple(row) in known) for row in block.tolist()])
 
-    monkeypatch.setitem(scoring.SCORERS, "memory", Scorer(memory, ("aggregates",)))
+    monkeypatch.setitem(scorers.SCORERS, "memory", Scorer(memory, ("aggregates",)))
     rng = np.random.default_rng(1)
     quantiles = held_out(examples_of(rng.random((800, 3)), np.arange(0, 800, 4)), ("memory",), repeats=4)["memory"]
     assert metrics.lift(quantiles, 0.1) == pytest.approx(1, abs=0.45)
@@ -162,16 +163,16 @@ def test_five_seeds_can_be_measured() -> None:
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
 def test_the_recall_band_is_clopper_and_pearsons(hits: int, trials: int, confidence: float) -> None:
     quantiles = np.where(np.arange(trials) < hits, 0.0, 0.9)[None, :]
-    band = evaluation.recall_band(quantiles, 0.1, confidence)
+    band = curves.recall_band(quantiles, 0.1, confidence)
     exact = stats.binomtest(hits, trials).proportion_ci(confidence, method="exact")
     assert (band.low, band.high) == pytest.approx((exact.low, exact.high))
-    lift = evaluation.lift_band(quantiles, 0.1, confidence)
+    lift = curves.lift_band(quantiles, 0.1, confidence)
     assert (lift.value, lift.low, lift.high) == pytest.approx((band.value * 10, band.low * 10, band.high * 10))
 
 
 def test_repeating_the_same_folds_does_not_narrow_the_band() -> None:
     once = np.random.default_rng(0).random((1, 80))
-    assert evaluation.recall_band(np.repeat(once, 50, axis=0), 0.2, 0.95) == evaluation.recall_band(once, 0.2, 0.95)
+    assert curves.recall_band(np.repeat(once, 50, axis=0), 0.2, 0.95) == curves.recall_band(once, 0.2, 0.95)
 
 
 @pytest.mark.slow
@@ -183,7 +184,7 @@ def test_the_band_covers_the_lift_that_everybody_would_have_shown() -> None:
     inside = 0
     for _ in range(repeats):
         held, pool = rng.normal(shift, 1, 120), rng.normal(0, 1, 3_000)
-        band = evaluation.lift_band(evaluation.places(held, pool, 300_000, rng.random(120))[None], share, 0.95)
+        band = curves.lift_band(holdout.rank_quantiles(held, pool, 300_000, rng.random(120))[None], share, 0.95)
         inside += band.low <= truth <= band.high
     assert inside / repeats > 0.93
 
@@ -193,7 +194,7 @@ def test_the_gain_over_the_baseline_is_mcnemars_exact_test(won: int, lost: int) 
     ours = np.array([0.0] * won + [0.9] * lost + [0.0, 0.9] * 10)[None]
     theirs = np.array([0.9] * won + [0.0] * lost + [0.0, 0.9] * 10)[None]
     expected = stats.binomtest(won, won + lost, alternative="greater").pvalue if won else 1.0
-    assert verdicts.gain_p_value(ours, theirs, 0.1) == pytest.approx(expected)
+    assert verdict.mcnemar_p_value(ours, theirs, 0.1) == pytest.approx(expected)
 
 
 # --- curves and choices ----------------------------------------------------------------------------------------------
@@ -201,10 +202,10 @@ def test_the_gain_over_the_baseline_is_mcnemars_exact_test(won: int, lost: int) 
 
 def test_a_curve_rises_to_everybody_and_holds_the_asked_size() -> None:
     quantiles = np.random.default_rng(0).random((2, 50)) ** 2
-    at = evaluation.shares(5_000, 0.0731)
+    at = curves.curve_shares(5_000, 0.0731)
     assert 0.0731 in at
     assert at == sorted(set(at))
-    points = evaluation.curve(quantiles, at, 5_000, 0.95)
+    points = curves.lift_curve(quantiles, at, 5_000, 0.95)
     recalls = [point["recall"] for point in points]
     assert recalls == sorted(recalls)
     assert (points[-1]["size"], points[-1]["recall"], points[-1]["lift"]) == (5_000, 1.0, 1.0)
@@ -214,7 +215,7 @@ def test_a_curve_rises_to_everybody_and_holds_the_asked_size() -> None:
 
 @given(st.integers(1, 10**9), st.none() | st.floats(1e-9, 1))
 def test_the_sizes_of_a_curve_are_of_at_least_one_user_and_never_empty(candidates: int, asked: float | None) -> None:
-    at = evaluation.shares(candidates, asked)
+    at = curves.curve_shares(candidates, asked)
     assert at
     assert all(share * candidates >= 1 for share in at if share != asked)
 

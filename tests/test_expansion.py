@@ -12,18 +12,20 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from lookalike import embeddings, expansion, records, scan, shards, sieve
-from lookalike.audience import Audience, Size, parse_size
-from lookalike.embeddings import Representation
+from lookalike.data.arrays import Floats
+from lookalike.embeddings import writer
+from lookalike.embeddings.representation import BLOCKS, Representation, live_version
 from lookalike.errors import ExpansionError, SettingsError, StateError
-from lookalike.expansion import People
-from lookalike.linear import Linear
-from lookalike.scoring import NAMES
-from lookalike.settings import ExpandSettings
-from lookalike.workspace import Workspace
+from lookalike.expansion import examples, result, selection
+from lookalike.expansion.audience import Audience, Size, parse_size
+from lookalike.expansion.ranking import prefilter, scan
+from lookalike.expansion.scorers import NAMES
+from lookalike.expansion.scorers.logistic import Linear
+from lookalike.expansion.seed import SeedPeople
+from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.settings import ExpandSettings
 from test_embeddings import spoil, values_of, write
 
-Floats = NDArray[np.float64]
 NOBODY = np.zeros(0, np.int64)
 USERS = 1_000
 
@@ -46,9 +48,9 @@ def stored(folder: Path, seed: int, spread: int, ties: int) -> tuple[Representat
         for block, width in (("sequence", 3), ("content", 2), ("aggregates", 4))
     }
     tied = rng.integers(0, ties, USERS, dtype=np.uint64)
-    space = Workspace(folder)
+    space = WorkspaceFolder(folder)
     write(space, values, tied)
-    return embeddings.current(space), tied
+    return live_version(space), tied
 
 
 WEIGHTS = np.array([3.0, -2, 1, 5, 0, 1, -1, 2, -4])
@@ -59,21 +61,21 @@ WEIGHTS = np.array([3.0, -2, 1, 5, 0, 1, -1, 2, -4])
 def test_the_list_is_that_of_one_plain_sort(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spread: int, ties: int, tile: int
 ) -> None:
-    monkeypatch.setattr(shards, "USERS_PER_SHARD", 300)
-    monkeypatch.setattr(scan, "STEP", tile)
-    monkeypatch.setattr(sieve, "STEP", max(1, tile // 3))
+    monkeypatch.setattr(writer, "USERS_PER_SHARD", 300)
+    monkeypatch.setattr(scan, "USERS_PER_STEP", tile)
+    monkeypatch.setattr(prefilter, "USERS_PER_STEP", max(1, tile // 3))
     live, tied = stored(tmp_path, tile, spread, ties)
     left_out = np.sort(np.random.default_rng(1).permutation(USERS)[:150])
     for size in (1, 10, 400, USERS - 150):
         for threads in (1, 5):
             monkeypatch.setattr(os, "cpu_count", lambda threads=threads: threads)
-            found = expansion.rank(live, Linear(WEIGHTS), size, left_out, lambda done: None)
+            found = selection.rank(live, Linear(WEIGHTS), size, left_out, lambda done: None)
             assert found.rows.tolist() == reference(live, WEIGHTS, tied, size, left_out)
 
 
 def test_everybody_can_be_ranked(tmp_path: Path) -> None:
     live, tied = stored(tmp_path, 3, 1, 2**63)
-    found = expansion.rank(live, Linear(WEIGHTS), USERS, NOBODY, lambda done: None)
+    found = selection.rank(live, Linear(WEIGHTS), USERS, NOBODY, lambda done: None)
     assert found.rows.tolist() == reference(live, WEIGHTS, tied, USERS, NOBODY)
     assert sorted(found.rows.tolist()) == list(range(USERS))
 
@@ -82,30 +84,30 @@ def test_users_who_are_the_same_stand_in_the_order_of_their_hashes_wherever_they
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sums of fractions round by how they are grouped; equal users must come out equal to the last bit."""
-    monkeypatch.setattr(shards, "USERS_PER_SHARD", 700)
+    monkeypatch.setattr(writer, "USERS_PER_SHARD", 700)
     rng = np.random.default_rng(0)
     kinds = values_of(1, users=7)
     kind = rng.integers(0, 7, USERS)
     tied = rng.integers(0, 2**64, USERS, dtype=np.uint64)
-    space = Workspace(tmp_path)
+    space = WorkspaceFolder(tmp_path)
     write(space, {block: values[kind] for block, values in kinds.items()}, tied)
-    live = embeddings.current(space)
+    live = live_version(space)
     weights = rng.normal(0, 1, live.width)
     with threadpool_limits(1, "blas"):
         lists = []
         for tile in (64, 512, 4_096):
-            monkeypatch.setattr(scan, "STEP", tile)
-            lists.append(expansion.rank(live, Linear(weights), USERS, NOBODY, lambda done: None).rows)
-    order = np.lexsort((tied, -(np.hstack([kinds[b] for b in embeddings.BLOCKS]).astype(np.float16) @ weights)[kind]))
+            monkeypatch.setattr(scan, "USERS_PER_STEP", tile)
+            lists.append(selection.rank(live, Linear(weights), USERS, NOBODY, lambda done: None).rows)
+    order = np.lexsort((tied, -(np.hstack([kinds[b] for b in BLOCKS]).astype(np.float16) @ weights)[kind]))
     for found in lists:
         assert np.array_equal(found, order)
 
 
 def test_a_shorter_list_is_the_head_of_a_longer_one(tmp_path: Path) -> None:
     live, _ = stored(tmp_path, 4, 1, 2**63)
-    long = expansion.rank(live, Linear(WEIGHTS), 900, NOBODY, lambda done: None).rows
+    long = selection.rank(live, Linear(WEIGHTS), 900, NOBODY, lambda done: None).rows
     for size in (1, 5, 899):
-        assert np.array_equal(expansion.rank(live, Linear(WEIGHTS), size, NOBODY, lambda done: None).rows, long[:size])
+        assert np.array_equal(selection.rank(live, Linear(WEIGHTS), size, NOBODY, lambda done: None).rows, long[:size])
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -113,13 +115,13 @@ def test_a_shorter_list_is_the_head_of_a_longer_one(tmp_path: Path) -> None:
 def test_a_figure_that_is_no_number_anywhere_is_a_state_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: float, row: int
 ) -> None:
-    monkeypatch.setattr(shards, "USERS_PER_SHARD", 300)
-    space = Workspace(tmp_path)
+    monkeypatch.setattr(writer, "USERS_PER_SHARD", 300)
+    space = WorkspaceFolder(tmp_path)
     write(space, values_of(0, users=USERS))
-    live = embeddings.current(space)
+    live = live_version(space)
     spoil(live, row, live.spans["content"][0], bad)
     with pytest.raises(StateError, match="no numbers"):
-        expansion.rank(live, Linear(WEIGHTS), 5, NOBODY, lambda done: None)
+        selection.rank(live, Linear(WEIGHTS), 5, NOBODY, lambda done: None)
 
 
 def test_the_list_ends_all_the_same_when_the_progress_breaks(tmp_path: Path) -> None:
@@ -129,7 +131,7 @@ def test_the_list_ends_all_the_same_when_the_progress_breaks(tmp_path: Path) -> 
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        expansion.rank(live, Linear(WEIGHTS), 5, NOBODY, interrupted)
+        selection.rank(live, Linear(WEIGHTS), 5, NOBODY, interrupted)
 
 
 # --- who is drawn ----------------------------------------------------------------------------------------------------
@@ -141,12 +143,12 @@ def test_a_background_is_of_distinct_eligible_users_and_as_many_as_there_are(
     users: int, most: int, seed: int, data: st.DataObject
 ) -> None:
     suppressed = np.array(sorted(data.draw(st.sets(st.integers(0, users - 1), max_size=users - 1))), np.int64)
-    drawn = expansion.draw_background(users, suppressed, most, seed)
+    drawn = examples.draw_background(users, suppressed, most, seed)
     assert (np.diff(drawn) > 0).all()
     assert not set(drawn.tolist()) & set(suppressed.tolist())
     assert set(drawn.tolist()) <= set(range(users))
     assert len(drawn) == min(most, users - len(suppressed))
-    assert np.array_equal(drawn, expansion.draw_background(users, suppressed, most, seed))
+    assert np.array_equal(drawn, examples.draw_background(users, suppressed, most, seed))
 
 
 @pytest.mark.parametrize("users", [190, 210, 5_000])
@@ -155,7 +157,7 @@ def test_every_eligible_user_is_as_likely_in_the_background(users: int) -> None:
     suppressed = np.arange(0, users, 7)
     counts = np.zeros(users)
     for seed in range(400):
-        counts[expansion.draw_background(users, suppressed, 100, seed)] += 1
+        counts[examples.draw_background(users, suppressed, 100, seed)] += 1
     eligible = np.setdiff1d(np.arange(users), suppressed)
     expected = 400 * 100 / len(eligible)
     quarters = [part.mean() for part in np.array_split(counts[eligible], 4)]
@@ -170,7 +172,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Representation:
 
 def test_examples_name_the_seeds_in_the_background_and_leave_out_the_suppressed(live: Representation) -> None:
     seed, suppressed = np.arange(0, 200, 2), np.arange(150, 420, 3)
-    known = expansion.examples(live, People(seed, suppressed), ExpandSettings(background=500))
+    known = examples.build_examples(live, SeedPeople(seed, suppressed), ExpandSettings(background=500))
     assert known.candidates == USERS - len(np.union1d(seed, suppressed))
     assert np.array_equal(known.seed, live.gather(seed))
     there = known.seed_of >= 0
@@ -183,7 +185,7 @@ def test_examples_name_the_seeds_in_the_background_and_leave_out_the_suppressed(
 
 def test_a_seed_larger_than_the_background_is_sampled_and_nobody_of_it_is_a_stranger(live: Representation) -> None:
     seed = np.arange(0, 600)
-    known = expansion.examples(live, People(seed, NOBODY), ExpandSettings(background=100))
+    known = examples.build_examples(live, SeedPeople(seed, NOBODY), ExpandSettings(background=100))
     assert known.seeds == 100
     assert known.candidates == USERS - 600
     everyone = live.gather(np.arange(USERS))
@@ -195,8 +197,8 @@ def test_a_seed_larger_than_the_background_is_sampled_and_nobody_of_it_is_a_stra
 
 def test_the_sample_a_list_is_described_by_is_of_the_list() -> None:
     rows = np.array([9, 3, 77, 5])
-    assert expansion.draw(rows, 10, 0).tolist() == [3, 5, 9, 77]
-    assert set(expansion.draw(rows, 2, 0).tolist()) < set(rows.tolist())
+    assert examples.draw_sample(rows, 10, 0).tolist() == [3, 5, 9, 77]
+    assert set(examples.draw_sample(rows, 2, 0).tolist()) < set(rows.tolist())
 
 
 # --- sizes, tiers, scorers -------------------------------------------------------------------------------------------
@@ -207,17 +209,17 @@ def test_the_sample_a_list_is_described_by_is_of_the_list() -> None:
     [("7", 7, 7), ("5%", 1_000, 50), ("0.01%", 50, 1), ("auto", 9, None), ("100%", 9, 9)],
 )
 def test_a_size_is_a_count_among_the_candidates(asked: str, candidates: int, size: int | None) -> None:
-    assert expansion.size_among(parse_size(asked), candidates) == size
+    assert selection.resolve_size(parse_size(asked), candidates) == size
 
 
 def test_more_than_there_are_is_refused_and_the_most_is_named() -> None:
     with pytest.raises(ExpansionError, match="only 7 candidates"):
-        expansion.size_among(Size(count=8), 7)
+        selection.resolve_size(Size(count=8), 7)
 
 
 @given(st.integers(1, 500), st.integers(1, 20))
 def test_tiers_part_the_ranks_evenly_from_the_first(count: int, tiers: int) -> None:
-    found = expansion.tiers(count, tiers)
+    found = selection.tiers(count, tiers)
     assert (np.diff(found) >= 0).all()
     sizes = np.bincount(found)[1:]
     assert len(sizes) == min(tiers, count)
@@ -226,20 +228,20 @@ def test_tiers_part_the_ranks_evenly_from_the_first(count: int, tiers: int) -> N
 
 
 def test_no_list_has_no_tier() -> None:
-    assert len(expansion.tiers(0, 5)) == 0
+    assert len(selection.tiers(0, 5)) == 0
 
 
 def test_the_centroid_is_measured_beside_whatever_is_asked_for(live: Representation) -> None:
-    known = expansion.examples(live, People(np.arange(60), NOBODY), ExpandSettings(background=300))
-    assert expansion.scorers_for("auto", known) == tuple(
+    known = examples.build_examples(live, SeedPeople(np.arange(60), NOBODY), ExpandSettings(background=300))
+    assert selection.scorers_for("auto", known) == tuple(
         n for n in NAMES if n not in ("transfer", "boosted", "logodds")
     )
     for name in known.space.names:
-        assert set(expansion.scorers_for(name, known)) == {"centroid", name}
+        assert set(selection.scorers_for(name, known)) == {"centroid", name}
     with pytest.raises(SettingsError, match="no scorer"):
-        expansion.scorers_for("oracle", known)
+        selection.scorers_for("oracle", known)
     with pytest.raises(SettingsError, match="transfer needs what a training learns"):
-        expansion.scorers_for("transfer", known)
+        selection.scorers_for("transfer", known)
 
 
 @pytest.mark.parametrize("asked", [40, None])
@@ -247,8 +249,12 @@ def test_a_decision_follows_its_settings_alone(live: Representation, asked: int 
     settings = ExpandSettings(repeats=1, folds=3, background=300)
     seed = np.arange(0, 120, 2)
     made = [
-        expansion.decide(
-            expansion.examples(live, People(seed, NOBODY), settings), "auto", asked, settings, lambda done: None
+        selection.select_scorer_and_size(
+            examples.build_examples(live, SeedPeople(seed, NOBODY), settings),
+            "auto",
+            asked,
+            settings,
+            lambda done: None,
         )
         for _ in range(2)
     ]
@@ -264,24 +270,24 @@ def test_no_lift_is_above_the_highest_that_is_said_to_be_possible(tmp_path: Path
     seed = np.arange(300)
     values["aggregates"][:, 1] = np.isin(np.arange(USERS), seed) * 8.0
     values["sequence"][:, 0] = np.isin(np.arange(USERS), seed) * 8.0
-    space = Workspace(tmp_path)
+    space = WorkspaceFolder(tmp_path)
     write(space, values)
-    live = embeddings.current(space)
+    live = live_version(space)
     settings = ExpandSettings(repeats=2, background=1_000)
-    known = expansion.examples(live, People(seed, NOBODY), settings)
+    known = examples.build_examples(live, SeedPeople(seed, NOBODY), settings)
     for size in (35, 70, 350):
-        choice = expansion.decide(known, "logistic", size, settings, lambda done: None)
+        choice = selection.select_scorer_and_size(known, "logistic", size, settings, lambda done: None)
         audience = Audience("a", Path("seed.csv"), Size(count=size))
-        held = records.evaluation_record(audience, settings, live, known, choice)["held_out"]
+        held = result.evaluation_record(audience, settings, live, known, choice)["held_out"]
         assert held["lift"] <= held["max_lift"] + 1e-9
         assert held["lift"] > 0.8 * held["max_lift"]
 
 
 def test_the_record_of_a_list_tells_of_every_tier() -> None:
     frame = pl.DataFrame(
-        {"rank": [1, 2, 3, 4, 5], "user_id": list("abcde"), "score": [5.0, 4, 3, 2, 1], "tier": expansion.tiers(5, 2)}
+        {"rank": [1, 2, 3, 4, 5], "user_id": list("abcde"), "score": [5.0, 4, 3, 2, 1], "tier": selection.tiers(5, 2)}
     )
-    found = records.list_record(frame)
+    found = result.list_record(frame)
     assert found["prospects"] == 5
     assert [(t["from_rank"], t["to_rank"], t["users"]) for t in found["tiers"]] == [(1, 3, 3), (4, 5, 2)]
     assert [(t["highest_score"], t["lowest_score"]) for t in found["tiers"]] == [(5, 3), (2, 1)]

@@ -8,10 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lookalike import features, numbering
-from lookalike.features import BASKET_GAP, HOUR_BINS, RECENT_DAYS
-from lookalike.sequences import SECONDS_PER_DAY, Sequences, Vocabulary
-from lookalike.store import Store
+from lookalike.data import id_encoding
+from lookalike.data.database import Database
+from lookalike.data.sequences import SECONDS_PER_DAY, Sequences, Vocabulary
+from lookalike.embeddings import interactions
+from lookalike.embeddings.aggregates import BASKET_GAP, HOUR_BINS, RECENT_DAYS, fit_aggregates
+from lookalike.embeddings.content import fit_content
 from planted_log import built, insert_events
 from test_sequences import put, random_log
 
@@ -19,11 +21,11 @@ from test_sequences import put, random_log
 @pytest.fixture(autouse=True)
 def few_users(monkeypatch: pytest.MonkeyPatch) -> None:
     """The logs here are too small for values that 25 users share."""
-    monkeypatch.setattr(numbering, "FEWEST_USERS", 1)
+    monkeypatch.setattr(id_encoding, "MIN_USERS_PER_VALUE", 1)
 
 
 @pytest.fixture
-def log(store: Store, tmp_path: Path) -> tuple[Sequences, Vocabulary]:
+def log(store: Database, tmp_path: Path) -> tuple[Sequences, Vocabulary]:
     """Users over half a year with refunds, no-item events, attributes of items and of users."""
     rng = np.random.default_rng(3)
     rows = random_log(2, events=500)
@@ -91,7 +93,7 @@ def expected_of(arrays: Sequences, vocabulary: Vocabulary, row: int) -> dict[str
 
 def test_every_named_column_is_what_a_loop_over_the_events_gives(log: tuple[Sequences, Vocabulary]) -> None:
     arrays, vocabulary = log
-    aggregates = features.fit_aggregates(arrays, vocabulary, 50)
+    aggregates = fit_aggregates(arrays, vocabulary, 50)
     found = aggregates.transform(arrays)
     assert found.shape == (arrays.users, len(aggregates.names))
     assert len(set(aggregates.names)) == len(aggregates.names)
@@ -105,8 +107,8 @@ def test_every_named_column_is_what_a_loop_over_the_events_gives(log: tuple[Sequ
 
 def test_blocks_of_users_have_the_same_figures_as_all_at_once(log: tuple[Sequences, Vocabulary]) -> None:
     arrays, vocabulary = log
-    content = features.fit_content(arrays, vocabulary, 4, 0)
-    aggregates = features.fit_aggregates(arrays, vocabulary, 50)
+    content = fit_content(arrays, vocabulary, 4, 0)
+    aggregates = fit_aggregates(arrays, vocabulary, 50)
     for first, last in [(0, 1), (3, 9), (11, 12)]:
         block = arrays.block(first, last)
         assert np.array_equal(aggregates.transform(block), aggregates.transform(arrays)[first:last])
@@ -117,16 +119,16 @@ def test_a_user_without_events_has_finite_figures(log: tuple[Sequences, Vocabula
     arrays, vocabulary = log
     earlier = arrays.before(int(np.quantile(np.asarray(arrays["time"]), 0.05)))
     assert (np.diff(earlier.offsets) == 0).any()
-    figures = features.fit_aggregates(arrays, vocabulary, 50).transform(earlier)
+    figures = fit_aggregates(arrays, vocabulary, 50).transform(earlier)
     assert np.isfinite(figures).all()
     none = np.diff(earlier.offsets) == 0
     assert (figures[none, 0] == 0).all()
 
 
-def test_a_log_without_attributes_counts_its_most_common_items(store: Store, tmp_path: Path) -> None:
+def test_a_log_without_attributes_counts_its_most_common_items(store: Database, tmp_path: Path) -> None:
     put(store, random_log(4))
     arrays, vocabulary = built(store, tmp_path)
-    aggregates = features.fit_aggregates(arrays, vocabulary, 3)
+    aggregates = fit_aggregates(arrays, vocabulary, 3)
     named = [name for name in aggregates.names if name.startswith("item=")]
     met: Counter[int] = Counter()
     for row in range(arrays.users):
@@ -137,26 +139,28 @@ def test_a_log_without_attributes_counts_its_most_common_items(store: Store, tmp
 
 def test_content_is_a_unit_vector_or_zero(log: tuple[Sequences, Vocabulary]) -> None:
     arrays, vocabulary = log
-    counts = features.item_counts(arrays)
+    counts = interactions.item_counts(arrays)
     without = np.diff(counts.indptr) == 0
-    vectors = features.fit_content(arrays, vocabulary, 4, 0).transform(arrays)
+    vectors = fit_content(arrays, vocabulary, 4, 0).transform(arrays)
     assert np.allclose(np.linalg.norm(vectors[~without], axis=1), 1, atol=1e-5)
     assert (vectors[without] == 0).all()
 
 
-def test_a_user_with_nothing_in_common_with_the_directions_gets_zeros_not_noise(store: Store, tmp_path: Path) -> None:
+def test_a_user_with_nothing_in_common_with_the_directions_gets_zeros_not_noise(
+    store: Database, tmp_path: Path
+) -> None:
     """The directions come from a sample; rounding errors made unit length would be a random place in the space."""
     rows = [{"user_id": f"u{n:02d}", "item_id": f"i{i}"} for n in range(40) for i in (n % 4, (n + 1) % 4, n % 3)]
     rows += [{"user_id": "v0", "item_id": "new1"}, {"user_id": "v1", "item_id": "new2"}]
     insert_events(store, pl.DataFrame(rows).with_columns(ts=pl.datetime(2024, 1, 1)))
     arrays, vocabulary = built(store, tmp_path)
     sample = arrays.take(np.arange(40))
-    vectors = features.fit_content(sample, vocabulary, 8, 0).transform(arrays)
+    vectors = fit_content(sample, vocabulary, 8, 0).transform(arrays)
     assert np.allclose(np.linalg.norm(vectors[:40], axis=1), 1, atol=1e-5)
     assert (vectors[40:] == 0).all()
 
 
-def test_users_of_like_taste_are_close_in_content(store: Store, tmp_path: Path) -> None:
+def test_users_of_like_taste_are_close_in_content(store: Database, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     group = np.arange(200) % 2
     rows = [
@@ -166,7 +170,7 @@ def test_users_of_like_taste_are_close_in_content(store: Store, tmp_path: Path) 
     ]
     insert_events(store, pl.DataFrame(rows).with_columns(ts=pl.datetime(2024, 1, 1)))
     arrays, vocabulary = built(store, tmp_path)
-    vectors = features.fit_content(arrays, vocabulary, 8, 0).transform(arrays)
+    vectors = fit_content(arrays, vocabulary, 8, 0).transform(arrays)
     alike = vectors @ vectors.T
     same = group[:, None] == group
     assert alike[same].mean() > alike[~same].mean() + 0.3
@@ -176,41 +180,41 @@ def test_the_sample_is_of_users_and_follows_its_seed(
     log: tuple[Sequences, Vocabulary], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arrays, _ = log
-    monkeypatch.setattr(features, "MOST_SAMPLED", 5)
-    first, again, other = (features.sample(arrays, seed) for seed in (1, 1, 2))
+    monkeypatch.setattr(interactions, "MAX_SAMPLED_USERS", 5)
+    first, again, other = (interactions.sample_users(arrays, seed) for seed in (1, 1, 2))
     assert first.users == 5
     assert first["time"].tobytes() == again["time"].tobytes()
     assert first["time"].tobytes() != other["time"].tobytes()
-    monkeypatch.setattr(features, "MOST_SAMPLED", 10**6)
-    assert features.sample(arrays, 1)["time"].tobytes() == arrays["time"].tobytes()
+    monkeypatch.setattr(interactions, "MAX_SAMPLED_USERS", 10**6)
+    assert interactions.sample_users(arrays, 1)["time"].tobytes() == arrays["time"].tobytes()
 
 
 @pytest.mark.parametrize(("users", "items"), [(1, 1), (2, 1), (1, 5), (3, 2)])
-def test_the_smallest_logs_still_have_both_blocks(store: Store, tmp_path: Path, users: int, items: int) -> None:
+def test_the_smallest_logs_still_have_both_blocks(store: Database, tmp_path: Path, users: int, items: int) -> None:
     rows = [{"user_id": f"u{u}", "item_id": f"i{i}"} for u in range(users) for i in range(items)]
     insert_events(store, pl.DataFrame(rows).with_columns(ts=pl.datetime(2024, 1, 1)))
     arrays, vocabulary = built(store, tmp_path)
-    content = features.fit_content(arrays, vocabulary, 8, 0)
+    content = fit_content(arrays, vocabulary, 8, 0)
     assert np.isfinite(content.transform(arrays)).all()
     assert content.transform(arrays).shape == (users, content.width)
-    assert np.isfinite(features.fit_aggregates(arrays, vocabulary, 8).transform(arrays)).all()
+    assert np.isfinite(fit_aggregates(arrays, vocabulary, 8).transform(arrays)).all()
 
 
-def test_a_log_without_any_item_still_has_both_blocks(store: Store, tmp_path: Path) -> None:
+def test_a_log_without_any_item_still_has_both_blocks(store: Database, tmp_path: Path) -> None:
     frame = pl.DataFrame({"user_id": ["a", "b", "b"], "ts": [datetime(2024, 1, 1)] * 3})
     insert_events(store, frame)
     arrays, vocabulary = built(store, tmp_path)
-    content = features.fit_content(arrays, vocabulary, 8, 0)
+    content = fit_content(arrays, vocabulary, 8, 0)
     assert (content.transform(arrays) == 0).all()
-    assert features.fit_aggregates(arrays, vocabulary, 8).transform(arrays)[:, 0] == pytest.approx(np.log1p([1, 2]))
+    assert fit_aggregates(arrays, vocabulary, 8).transform(arrays)[:, 0] == pytest.approx(np.log1p([1, 2]))
 
 
 @pytest.mark.parametrize(("users", "events"), [(7, 10**9), (10**9, 60), (10**9, 1)])
 def test_what_is_fitted_on_is_bounded_in_users_and_in_events(
     log: tuple[Sequences, Vocabulary], monkeypatch: pytest.MonkeyPatch, users: int, events: int
 ) -> None:
-    monkeypatch.setattr(features, "MOST_SAMPLED", users)
-    monkeypatch.setattr(features, "MOST_EVENTS", events)
-    sample = features.sample(log[0], 0)
+    monkeypatch.setattr(interactions, "MAX_SAMPLED_USERS", users)
+    monkeypatch.setattr(interactions, "MAX_SAMPLED_EVENTS", events)
+    sample = interactions.sample_users(log[0], 0)
     assert 1 <= sample.users <= users
     assert sample.users == 1 or len(sample["time"]) <= events

@@ -10,42 +10,43 @@ import pytest
 import torch
 from scipy import sparse
 
-from lookalike import batches, embedder, features, fusion, training
-from lookalike.embedder import Embedder
-from lookalike.features import ACTIVITY
-from lookalike.fusion import Fusion, Items, Parts, Place, Weights
-from lookalike.next_items import Held
-from lookalike.pseudo_audiences import Audience
-from lookalike.sequences import SECONDS_PER_DAY, Sequences
-from lookalike.store import Store
+from lookalike.data.database import Database
+from lookalike.data.sequences import SECONDS_PER_DAY, Sequences
+from lookalike.embeddings.aggregates import ACTIVITY_COLUMNS, fit_aggregates
+from lookalike.embeddings.content import fit_content
+from lookalike.encoder import batches, embedder, fusion, inference, trainer
+from lookalike.encoder.embedder import Embedder
+from lookalike.encoder.fusion import Centring, Fusion, FusionWeights, ItemParts, RawParts
+from lookalike.encoder.next_item_metrics import HeldOutUsers
+from lookalike.encoder.pseudo_audiences import PseudoAudience
 from planted_log import SMALL, built, insert_events, planted
 from test_batches import sequences_of
 
 TASTE, CONTENT = 12, 20
 
 
-def centred(parts: Parts, place: Place) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def centred(parts: RawParts, place: Centring) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Taste and bag less their means, of unit length; activity standardised."""
-    found = fusion.tensors(parts, place)
+    found = fusion.part_tensors(parts, place)
     taste, bag = (part / part.norm(dim=1, keepdim=True).clamp(min=1e-12) for part in (found.taste, found.bag))
     return taste.numpy(), bag.numpy(), found.activity.numpy()
 
 
-def parts_of(users: int, seed: int = 0, spread: float = 1.0) -> Parts:
+def parts_of(users: int, seed: int = 0, spread: float = 1.0) -> RawParts:
     """Unit tastes about a common direction, unit contents, and activity of very unequal columns."""
     rng = np.random.default_rng(seed)
     taste = rng.normal(size=(users, TASTE)) * spread + 0.8
     content = rng.normal(size=(users, CONTENT)) + 0.3
-    activity = rng.gamma(1.5, size=(users, len(ACTIVITY))) * np.arange(1, len(ACTIVITY) + 1)
-    return Parts(*(part.astype(np.float32) for part in (unit(taste), unit(content), activity)))
+    activity = rng.gamma(1.5, size=(users, len(ACTIVITY_COLUMNS))) * np.arange(1, len(ACTIVITY_COLUMNS) + 1)
+    return RawParts(*(part.astype(np.float32) for part in (unit(taste), unit(content), activity)))
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def fused(parts: Parts, weights: Weights | None = None) -> Fusion:
-    return Fusion(Place.of(parts), weights or Weights.prior())
+def fused(parts: RawParts, weights: FusionWeights | None = None) -> Fusion:
+    return Fusion(Centring.of(parts), weights or FusionWeights.prior())
 
 
 def test_every_user_has_a_unit_vector_of_the_stated_width_even_one_of_whom_nothing_is_known() -> None:
@@ -64,7 +65,7 @@ def test_items_are_ordered_as_by_the_towers_where_the_item_side_adds_nothing(see
     parts = parts_of(60, seed)
     rng = np.random.default_rng([seed, 1])
     taste, bag = (rng.normal(size=(30, width)).astype(np.float32) for width in (TASTE, CONTENT))
-    made = fused(parts, Weights(0.4, 1.7, [0.3] * len(ACTIVITY)))
+    made = fused(parts, FusionWeights(0.4, 1.7, [0.3] * len(ACTIVITY_COLUMNS)))
     found = made.users(parts) @ made.items(taste, bag, rng.normal(size=30)).T
     towers = parts.taste @ taste.T
     assert np.array_equal(np.argsort(-found, axis=1), np.argsort(-towers, axis=1))
@@ -101,7 +102,7 @@ def test_the_bag_and_popularity_join_in_by_their_weights() -> None:
     assert np.allclose(gained, expected, atol=1e-4)
 
 
-def unnormalised(parts: Parts, made: Fusion) -> np.ndarray:
+def unnormalised(parts: RawParts, made: Fusion) -> np.ndarray:
     """The parts side by side before they are made unit length, written out."""
     rows = []
     for user in range(len(parts.taste)):
@@ -121,26 +122,26 @@ def unnormalised(parts: Parts, made: Fusion) -> np.ndarray:
 
 def test_the_vector_is_the_parts_side_by_side() -> None:
     parts = parts_of(30)
-    made = fused(parts, Weights(0.6, 1.1, list(np.linspace(0.05, 0.4, len(ACTIVITY)))))
+    made = fused(parts, FusionWeights(0.6, 1.1, list(np.linspace(0.05, 0.4, len(ACTIVITY_COLUMNS)))))
     assert np.allclose(made.users(parts), unit(unnormalised(parts, made)), atol=1e-5)
 
 
 # --- recency ---------------------------------------------------------------------------------------------------------
 
 
-def embedder_of(store: Store, folder: Path) -> tuple[Embedder, Sequences]:
+def embedder_of(store: Database, folder: Path) -> tuple[Embedder, Sequences]:
     arrays, vocabulary = built(store, folder)
     settings = replace(SMALL, epochs=1, window_days=2_000)
-    fit = training.Fit(training.plan(arrays, vocabulary, settings), vocabulary, torch.device("cpu"))
+    fit = trainer.Fit(trainer.plan_fit(arrays, vocabulary, settings), vocabulary, torch.device("cpu"))
     fit.run(lambda progress, fit: None, lambda done, note: None)
-    content = features.fit_content(arrays, vocabulary, 8, 0)
-    aggregates = features.fit_aggregates(arrays, vocabulary, 16)
+    content = fit_content(arrays, vocabulary, 8, 0)
+    aggregates = fit_aggregates(arrays, vocabulary, 16)
     reach = (2_000, settings.length)
-    parts = embedder.parts_of(fit.model, (content, aggregates), arrays, np.arange(arrays.users), reach)
+    parts = embedder.raw_parts(fit.model, (content, aggregates), arrays, np.arange(arrays.users), reach)
     return Embedder(fit.model, content, aggregates, fused(parts), *reach), arrays
 
 
-def test_the_same_history_a_year_older_gives_another_vector(store: Store, tmp_path: Path) -> None:
+def test_the_same_history_a_year_older_gives_another_vector(store: Database, tmp_path: Path) -> None:
     """The towers see gaps within a history, not its age: that has to come from the activity."""
     log = planted(150, seed=3, items=40).events
     one = log.filter(pl.col("user_id") == "u00007").with_columns(user_id=pl.lit("zz new"))
@@ -149,8 +150,8 @@ def test_the_same_history_a_year_older_gives_another_vector(store: Store, tmp_pa
     insert_events(store, pl.concat([log, one, older]))
     made, arrays = embedder_of(store, tmp_path)
     new, old = (made.blocks(arrays.block(row, row + 1)) for row in (150, 151))
-    latest = batches.latest(arrays, batches.window_starts(arrays, 2_000), SMALL.length)
-    tastes = training.user_vectors(made.model, arrays, latest[np.array([150, 151])])
+    latest = batches.latest_segments(arrays, batches.window_starts(arrays, 2_000), SMALL.length)
+    tastes = inference.user_vectors(made.model, arrays, latest[np.array([150, 151])])
     assert np.allclose(tastes[0], tastes[1], atol=1e-5)
     assert np.allclose(new["content"], old["content"], atol=1e-5)
     likeness = float(new["sequence"][0] @ old["sequence"][0])
@@ -162,7 +163,7 @@ def test_the_same_history_a_year_older_gives_another_vector(store: Store, tmp_pa
 # --- the users' side -------------------------------------------------------------------------------------------------
 
 
-def audiences_by(score: np.ndarray, users: np.ndarray, seed: int = 0, count: int = 24) -> list[Audience]:
+def audiences_by(score: np.ndarray, users: np.ndarray, seed: int = 0, count: int = 24) -> list[PseudoAudience]:
     """Each has most of its members among those who are high in one direction of `score` [n, k], the rest anywhere."""
     rng = np.random.default_rng(seed)
     made = []
@@ -170,25 +171,25 @@ def audiences_by(score: np.ndarray, users: np.ndarray, seed: int = 0, count: int
         direction = rng.normal(size=score.shape[1])
         high = np.argsort(-(score @ direction))[: len(users) // 20]
         members = np.unique(np.concatenate([users[high], rng.choice(users, len(high) // 4)]))
-        made.append(Audience(members, np.zeros(0, np.int64)))
+        made.append(PseudoAudience(members, np.zeros(0, np.int64)))
     return made
 
 
 @pytest.mark.parametrize("part", ["taste", "bag", "recency"])
 def test_a_part_by_which_audiences_differ_comes_to_count_more(part: str) -> None:
     parts = parts_of(1_200)
-    place = Place.of(parts)
+    place = Centring.of(parts)
     users = np.arange(1_200) * 2  # rows, not places
     taste, bag, activity = centred(parts, place)
-    recency = ACTIVITY.index("log_recency_days")
+    recency = ACTIVITY_COLUMNS.index("log_recency_days")
     signal = {"taste": taste, "bag": bag, "recency": activity[:, [recency]]}[part]
-    found = fusion.tuned(parts, place, audiences_by(signal, users), users, seed=0)
-    prior = Weights.prior()
+    found = fusion.tune_weights(parts, place, audiences_by(signal, users), users, seed=0)
+    prior = FusionWeights.prior()
     grown = {
         "taste": found.taste / prior.taste,
         "bag": found.bag / prior.bag,
         "recency": found.activity[recency] / prior.activity[recency],
-        "another": found.activity[(recency + 1) % len(ACTIVITY)] / prior.activity[0],
+        "another": found.activity[(recency + 1) % len(ACTIVITY_COLUMNS)] / prior.activity[0],
     }
     assert grown[part] > 1.15, grown
     assert all(grown[part] > 1.5 * other for name, other in grown.items() if name != part), grown
@@ -196,8 +197,8 @@ def test_a_part_by_which_audiences_differ_comes_to_count_more(part: str) -> None
 
 def test_without_an_audience_the_weights_are_the_prior() -> None:
     parts = parts_of(100)
-    found = fusion.tuned(parts, Place.of(parts), [], np.arange(100), seed=0)
-    prior = Weights.prior()
+    found = fusion.tune_weights(parts, Centring.of(parts), [], np.arange(100), seed=0)
+    prior = FusionWeights.prior()
     assert (found.taste, found.bag) == pytest.approx((prior.taste, prior.bag))
     assert found.activity == pytest.approx(prior.activity)
     assert (found.item_bag, found.item_popularity, found.popularity_days) == (0.0, 0.0, None)
@@ -205,9 +206,9 @@ def test_without_an_audience_the_weights_are_the_prior() -> None:
 
 def test_weights_repeat_and_hang_on_the_seed() -> None:
     parts = parts_of(300)
-    place, users = Place.of(parts), np.arange(300)
+    place, users = Centring.of(parts), np.arange(300)
     audiences = audiences_by(parts.taste, users)
-    first, again, other = (fusion.tuned(parts, place, audiences, users, seed) for seed in (0, 0, 1))
+    first, again, other = (fusion.tune_weights(parts, place, audiences, users, seed) for seed in (0, 0, 1))
     assert first == again
     assert first != other
 
@@ -226,26 +227,30 @@ def log_with_a_fashion(late: np.ndarray) -> Sequences:
     return known
 
 
-def judges(coming: np.ndarray) -> Held:
+def judges(coming: np.ndarray) -> HeldOutUsers:
     """Judges who have met nothing, and then each meet the items of their row of `coming` [n, k]."""
     rows = np.repeat(np.arange(len(coming)), coming.shape[1])
     met = sparse.csr_matrix((np.ones(coming.size), (rows, coming.ravel())), shape=(len(coming), ITEMS))
-    return Held(np.arange(len(coming)) * 5, sparse.csr_matrix((len(coming), ITEMS)), met)
+    return HeldOutUsers(np.arange(len(coming)) * 5, sparse.csr_matrix((len(coming), ITEMS)), met)
 
 
-def item_side_of(coming: np.ndarray, parts: Parts, taste: np.ndarray, bag: np.ndarray, late: np.ndarray) -> Weights:
-    return fusion.item_side(fused(parts), Items(taste, bag, log_with_a_fashion(late), 5.0), parts, judges(coming))
+def item_side_of(
+    coming: np.ndarray, parts: RawParts, taste: np.ndarray, bag: np.ndarray, late: np.ndarray
+) -> FusionWeights:
+    return fusion.tune_item_weights(
+        fused(parts), ItemParts(taste, bag, log_with_a_fashion(late), 5.0), parts, judges(coming)
+    )
 
 
 @pytest.fixture
-def catalogue() -> tuple[Parts, np.ndarray, np.ndarray, np.ndarray]:
+def catalogue() -> tuple[RawParts, np.ndarray, np.ndarray, np.ndarray]:
     """Judges' parts, item tastes and bags in the same spaces, and the five items in fashion."""
     rng = np.random.default_rng(4)
     taste, bag = (unit(rng.normal(size=(ITEMS, width))).astype(np.float32) for width in (TASTE, CONTENT))
     return parts_of(JUDGES, seed=6), taste, bag, np.arange(20, 25)
 
 
-Catalogue = tuple[Parts, np.ndarray, np.ndarray, np.ndarray]
+Catalogue = tuple[RawParts, np.ndarray, np.ndarray, np.ndarray]
 
 
 def test_popularity_of_late_is_chosen_where_it_foretells(catalogue: Catalogue) -> None:
@@ -265,7 +270,7 @@ def test_nothing_is_added_where_taste_alone_foretells(catalogue: Catalogue) -> N
 
 def test_the_bag_is_chosen_where_it_foretells(catalogue: Catalogue) -> None:
     parts, taste, bag, late = catalogue
-    _, centred_bag, _ = centred(parts, Place.of(parts))
+    _, centred_bag, _ = centred(parts, Centring.of(parts))
     coming = np.argsort(-(centred_bag @ bag.T), axis=1)[:, :3]
     found = item_side_of(coming, parts, taste, bag, late)
     assert found.item_bag > 0

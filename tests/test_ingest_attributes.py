@@ -6,17 +6,19 @@ from typing import Any
 import duckdb
 import pytest
 
+from lookalike.data.database import Database, open_file
+from lookalike.data.ingest.ingest import ingest_files
+from lookalike.data.ingest.options import IngestOptions
+from lookalike.data.ingest.results import IngestResult
 from lookalike.errors import DataError
-from lookalike.ingest import IngestOptions, IngestReport, ingest
-from lookalike.store import Store, opened
-from lookalike.talk import Silent
+from lookalike.workspace.progress import QuietProgress
 
 LOG = "user_id,ts,item_id\nann,2024-03-01,a\n"
 
 
 @pytest.fixture
 def store(tmp_path):
-    with opened(tmp_path / "lookalike.duckdb") as one:
+    with open_file(tmp_path / "lookalike.duckdb") as one:
         yield one
 
 
@@ -27,8 +29,8 @@ def log(tmp_path):
     return path
 
 
-def load(store: Store, log: Path, **tables: Path) -> IngestReport:
-    return ingest(store, [log], IngestOptions(**tables), Silent())
+def load(store: Database, log: Path, **tables: Path) -> IngestResult:
+    return ingest_files(store, [log], IngestOptions(**tables), QuietProgress())
 
 
 def wrote(path: Path, text: str) -> Path:
@@ -36,11 +38,11 @@ def wrote(path: Path, text: str) -> Path:
     return path
 
 
-def attributes(store: Store, kind: str = "item") -> list[tuple[Any, ...]]:
+def attributes(store: Database, kind: str = "item") -> list[tuple[Any, ...]]:
     return store.rows(f"SELECT {kind}_id, attribute, value FROM {kind}_attributes ORDER BY ALL")
 
 
-def of(store: Store, attribute: str, kind: str = "item") -> list[tuple[Any, ...]]:
+def of(store: Database, attribute: str, kind: str = "item") -> list[tuple[Any, ...]]:
     query = f"SELECT {kind}_id, value FROM {kind}_attributes WHERE attribute = ? ORDER BY ALL"
     return store.rows(query, attribute)
 

@@ -10,11 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lookalike.ingest import IngestOptions, ingest, sql
-from lookalike.ingest.names import words
-from lookalike.ingest.plan import WHITESPACE
-from lookalike.store import Store, opened
-from lookalike.talk import Silent
+from lookalike.data.database import Database, open_file
+from lookalike.data.ingest import sql
+from lookalike.data.ingest.event_plan import WHITESPACE
+from lookalike.data.ingest.ingest import ingest_files
+from lookalike.data.ingest.options import IngestOptions
+from lookalike.data.ingest.synonyms import word_list
+from lookalike.workspace.progress import QuietProgress
 
 NASTY = [
     "=1+1", "+1", "-2x", "@sum", "<script>alert(1)</script>", "O'Brien", 'say "hi"', "a,b;c\td|e", "two\nlines",
@@ -27,20 +29,20 @@ SLOWLY = settings(max_examples=15, deadline=None, suppress_health_check=list(Hea
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    with opened(tmp_path_factory.mktemp("space") / "lookalike.duckdb") as one:
+    with open_file(tmp_path_factory.mktemp("space") / "lookalike.duckdb") as one:
         yield one
 
 
 def usable(value: str) -> bool:
     bare = value.strip(WHITESPACE)
-    placeholder = bare.lower() in words("placeholder_ids") or (bare.startswith("0") and not bare.strip("0-"))
+    placeholder = bare.lower() in word_list("placeholder_ids") or (bare.startswith("0") and not bare.strip("0-"))
     return bool(bare) and not placeholder
 
 
-def loaded(store: Store, path: Path) -> set[str]:
+def loaded(store: Database, path: Path) -> set[str]:
     for table in ("events", "files", "rejects"):
         store.connection.execute(f"DELETE FROM {table}")
-    ingest(store, [path], IngestOptions(max_rejected_share=1), Silent())
+    ingest_files(store, [path], IngestOptions(max_rejected_share=1), QuietProgress())
     return {row[0] for row in store.rows("SELECT user_id FROM events")}
 
 
@@ -92,5 +94,5 @@ def test_names_of_files_and_columns_are_never_read_as_sql(store, tmp_path):
     path.write_text(cells.getvalue())
     for table in ("events", "files"):
         store.connection.execute(f"DELETE FROM {table}")
-    ingest(store, [path], IngestOptions(mapping={"user_id": column}), Silent())
+    ingest_files(store, [path], IngestOptions(mapping={"user_id": column}), QuietProgress())
     assert store.rows("SELECT user_id FROM events") == [("ann",)]

@@ -8,9 +8,10 @@ import sys
 import duckdb
 import pytest
 
-from lookalike.ingest import IngestOptions, ingest
-from lookalike.store import opened
-from lookalike.talk import Silent
+from lookalike.data.database import open_file
+from lookalike.data.ingest.ingest import ingest_files
+from lookalike.data.ingest.options import IngestOptions
+from lookalike.workspace.progress import QuietProgress
 
 _KILLED = """
 import os, signal, sys
@@ -41,11 +42,11 @@ def test_kill_9_leaves_whole_files_or_none(tmp_path, place):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     killed = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    with opened(database) as store:
+    with open_file(database) as store:
         files = 1 if place == "run._say" else 0  # there the first file is committed
         assert store.rows("SELECT count(*) FROM files") == [(files,)]
         assert store.rows("SELECT count(*) > 0 FROM events") == [(bool(files),)]
         assert store.rows("SELECT count(*) > 0 FROM rejects") == [(bool(files),)]
-        report = ingest(store, [tmp_path / "in"], IngestOptions(), Silent())
+        report = ingest_files(store, [tmp_path / "in"], IngestOptions(), QuietProgress())
         assert report.totals.events == store.rows("SELECT 600000 - ceil(600000 / 7)::BIGINT")[0][0]
         assert store.rows("SELECT count(DISTINCT user_id) FROM events") == [(report.totals.events,)]

@@ -5,9 +5,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from lookalike.ingest import IngestOptions, IngestReport, ingest
-from lookalike.store import opened
-from lookalike.talk import Silent
+from lookalike.data.database import open_file
+from lookalike.data.ingest.ingest import ingest_files
+from lookalike.data.ingest.options import IngestOptions
+from lookalike.data.ingest.results import IngestResult
+from lookalike.workspace.progress import QuietProgress
 
 SOUND = """SELECT 'u' || (i * 7919 % 1500) AS user_id, ['view', 'buy'][1 + (i % 2)::INTEGER] AS event_type,
            now()::TIMESTAMP - INTERVAL 1 HOUR - to_minutes(i * 4) AS ts, 'i' || (i % 50) AS item_id, 1.5 AS value
@@ -19,15 +21,15 @@ BOT = "CASE WHEN i % 50 = 0 THEN 'bot' ELSE 'u' || (i * 7919 % 1500) END"
 def made(tmp_path):
     """Ingests the result of a query as a log."""
 
-    def make(query: str, **tables: Path) -> IngestReport:
+    def make(query: str, **tables: Path) -> IngestResult:
         duckdb.connect().execute(f"COPY ({query}) TO '{tmp_path}/log.parquet' (FORMAT parquet)")
-        with opened(tmp_path / "lookalike.duckdb") as store:
-            return ingest(store, [tmp_path / "log.parquet"], IngestOptions(**tables), Silent())
+        with open_file(tmp_path / "lookalike.duckdb") as store:
+            return ingest_files(store, [tmp_path / "log.parquet"], IngestOptions(**tables), QuietProgress())
 
     return make
 
 
-def found(report: IngestReport) -> dict[str, str]:
+def found(report: IngestResult) -> dict[str, str]:
     return {check.check: check.severity for check in report.checks}
 
 
@@ -94,8 +96,8 @@ def test_the_totals_of_many_days_are_those_of_one_log(made, tmp_path, killed):
         duckdb.connect().execute(
             f"COPY (SELECT * FROM '{tmp_path}/log.parquet' WHERE hash(ts) % 3 = {part}) TO '{tmp_path}/part{part}.parquet'"
         )
-        with opened(tmp_path / "daily.duckdb") as store:
-            report = ingest(store, [tmp_path / f"part{part}.parquet"], IngestOptions(), Silent())
+        with open_file(tmp_path / "daily.duckdb") as store:
+            report = ingest_files(store, [tmp_path / f"part{part}.parquet"], IngestOptions(), QuietProgress())
             if killed and part == 0:  # as if the third file were the first that is counted
                 for table in ("seen_users", "seen_items", "days"):
                     store.connection.execute(f"DELETE FROM {table}")
@@ -109,8 +111,8 @@ def test_a_day_is_judged_by_itself_and_by_the_days_before(made, tmp_path):
 
     def day(query: str) -> dict[str, str]:
         duckdb.connect().execute(f"COPY ({query}) TO '{tmp_path}/day.parquet' (FORMAT parquet)")
-        with opened(tmp_path / "lookalike.duckdb") as store:
-            return found(ingest(store, [tmp_path / "day.parquet"], IngestOptions(), Silent()))
+        with open_file(tmp_path / "lookalike.duckdb") as store:
+            return found(ingest_files(store, [tmp_path / "day.parquet"], IngestOptions(), QuietProgress()))
 
     new = "SELECT 'u' || i AS user_id, 'buy' AS event_type, now()::TIMESTAMP - INTERVAL 1 MINUTE AS ts, 'i1' AS item_id"
     assert day(f"{new}, 2.5 AS value FROM range(50) t(i)") == {}  # one type of event a day is no constant
@@ -124,11 +126,11 @@ def test_a_day_speaks_of_its_own_thin_days_and_not_of_customers_on_a_quiet_day(m
     whole = f"SELECT * FROM ({SOUND}) WHERE ts < current_date - 3 AND ts::DATE <> current_date - 20"
     assert found(made(whole)) == {"thin_days": "warning"}
 
-    def came(first: int, last: int, kept: str = "true") -> IngestReport:
+    def came(first: int, last: int, kept: str = "true") -> IngestResult:
         day = f"SELECT * FROM ({SOUND}) WHERE ts >= current_date - {first} AND ts < current_date - {last} AND {kept}"
         duckdb.connect().execute(f"COPY ({day}) TO '{tmp_path}/day.parquet' (FORMAT parquet)")
-        with opened(tmp_path / "lookalike.duckdb") as store:
-            return ingest(store, [tmp_path / "day.parquet"], IngestOptions(), Silent())
+        with open_file(tmp_path / "lookalike.duckdb") as store:
+            return ingest_files(store, [tmp_path / "day.parquet"], IngestOptions(), QuietProgress())
 
     (check,) = came(3, 0, "ts::DATE <> current_date - 2").checks  # and yesterday is cut short
     assert (check.check, check.rows) == ("thin_days", 1)

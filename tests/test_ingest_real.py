@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from lookalike.ingest import IngestOptions, IngestReport, ingest
-from lookalike.store import Store, opened
-from lookalike.talk import Silent
+from lookalike.data.database import Database, open_file
+from lookalike.data.ingest.ingest import ingest_files
+from lookalike.data.ingest.options import IngestOptions
+from lookalike.data.ingest.results import IngestResult
+from lookalike.workspace.progress import QuietProgress
 
 TASKS = Path(__file__).parents[2] / "shared" / "bench" / "tasks"
 pytestmark = [
@@ -18,17 +20,17 @@ pytestmark = [
 
 @pytest.fixture
 def store(tmp_path):
-    with opened(tmp_path / "lookalike.duckdb") as one:
+    with open_file(tmp_path / "lookalike.duckdb") as one:
         yield one
 
 
-def load(store: Store, name: str) -> IngestReport:
+def load(store: Database, name: str) -> IngestResult:
     tables = {kind: TASKS / name / f"{kind}.parquet" for kind in ("items", "users")}
     options = IngestOptions(**{kind: path for kind, path in tables.items() if path.exists()})
-    return ingest(store, [TASKS / name / "events.parquet"], options, Silent())
+    return ingest_files(store, [TASKS / name / "events.parquet"], options, QuietProgress())
 
 
-def attributes(store: Store, kind: str) -> dict[str, int]:
+def attributes(store: Database, kind: str) -> dict[str, int]:
     return dict(store.rows(f"SELECT attribute, count(DISTINCT value) FROM {kind}_attributes GROUP BY 1"))
 
 

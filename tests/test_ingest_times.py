@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
+from lookalike.data.ingest import timestamps
 from lookalike.errors import DataError
-from lookalike.ingest import times
 
 NOON = datetime(2024, 3, 1, 12, 0, 0)
 
@@ -17,7 +17,7 @@ def read(values: list[str], kind: str = "VARCHAR", timezone: str = "UTC") -> tup
     connection.execute(f"SET TimeZone = '{timezone}'")
     connection.execute(f"CREATE TABLE t (seen {kind})")
     connection.executemany("INSERT INTO t VALUES (?)", [[value] for value in values])
-    found = times.detect(times.Column(connection, "t", "seen", kind, "log.csv"), timezone)
+    found = timestamps.detect_format(timestamps.TimeColumn(connection, "t", "seen", kind, "log.csv"), timezone)
     return found.label, [row[0] for row in connection.execute(f"SELECT {found.expression} FROM t").fetchall()]
 
 
@@ -56,7 +56,7 @@ def test_one_date_that_tells_day_from_month_decides_for_all(first, text):
 def test_numbers_are_read_in_the_unit_of_their_magnitude(kind, unit):
     if (kind, unit) == ("DECIMAL(20,3)", "ns"):
         pytest.skip("19 digits do not fit")
-    label, found = read([str(1_709_294_400 * times.UNITS[unit])], kind)
+    label, found = read([str(1_709_294_400 * timestamps.UNITS[unit])], kind)
     assert label == f"epoch in {unit}"
     assert found == [NOON]
 

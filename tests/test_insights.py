@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lookalike import deeds, insights
-from lookalike.insights import Looked
-from lookalike.store import Cut, Store
+from lookalike.data import behaviour
+from lookalike.data.database import Cut, Database
+from lookalike.expansion import over_index
+from lookalike.expansion.over_index import GroupSizes
 from planted_log import insert_events
 
 START = datetime(2024, 1, 1)  # a Monday
@@ -22,7 +23,7 @@ def counts_of(*rows: tuple[str, str, int, int]) -> pl.DataFrame:
 
 
 def test_a_ratio_is_that_of_the_rates_with_katz_interval() -> None:
-    ((group),) = insights.groups(counts_of(("Items", "x", 60, 50)), Looked(100, 200), 25)
+    ((group),) = over_index.over_index_groups(counts_of(("Items", "x", 60, 50)), GroupSizes(100, 200), 25)
     (row,) = group["rows"]
     spread = np.sqrt(1 / 60 - 1 / 100 + 1 / 50 - 1 / 200)
     assert (row["audience_rate"], row["base_rate"], row["ratio"]) == pytest.approx((0.6, 0.25, 2.4))
@@ -40,36 +41,38 @@ def test_small_cells_are_counted_and_not_shown_and_the_surest_come_first() -> No
         ("Items", "less", 100, 500),
         ("Hours", "03:00", 25, 25),
     )
-    items, hours = insights.groups(counts, Looked(1_000, 2_000), 25)
+    items, hours = over_index.over_index_groups(counts, GroupSizes(1_000, 2_000), 25)
     assert (items["title"], items["hidden"]) == ("Items", 2)
     assert [row["label"] for row in items["rows"]] == ["sure", "steep"]
     assert [row["label"] for row in hours["rows"]] == ["03:00"]
 
 
 def test_what_everybody_does_has_a_ratio_of_one_and_says_nothing() -> None:
-    (group,) = insights.groups(counts_of(("Event types", "view", 100, 300)), Looked(100, 300), 25)
+    (group,) = over_index.over_index_groups(counts_of(("Event types", "view", 100, 300)), GroupSizes(100, 300), 25)
     assert group["rows"] == []
 
 
 def test_only_the_first_rows_of_a_group_are_shown() -> None:
     counts = counts_of(*(("Items", f"i{n}", 50 + n, 40) for n in range(999)))
-    (group,) = insights.groups(counts, Looked(2_000, 2_000), 25)
-    assert len(group["rows"]) == insights.MOST_ROWS
+    (group,) = over_index.over_index_groups(counts, GroupSizes(2_000, 2_000), 25)
+    assert len(group["rows"]) == over_index.MAX_ROWS
     assert group["rows"][0]["label"] == "i998"
 
 
 def test_the_interval_covers_the_true_ratio() -> None:
     rng = np.random.default_rng(0)
-    looked, inside, runs = Looked(500, 2_000), 0, 1_000
+    looked, inside, runs = GroupSizes(500, 2_000), 0, 1_000
     for _ in range(runs):
         a, b = int(rng.binomial(500, 0.3)), int(rng.binomial(2_000, 0.15))
-        (group,) = insights.groups(counts_of(("Items", "x", a, b)), looked, 1)
+        (group,) = over_index.over_index_groups(counts_of(("Items", "x", a, b)), looked, 1)
         (row,) = group["rows"]
         inside += row["ratio_low"] <= 2 <= row["ratio_high"]
     assert inside / runs == pytest.approx(0.95, abs=0.025)
 
 
-def test_the_counts_are_of_people_and_only_of_those_looked_at_before_the_cut(store_with_log: tuple[Store, Any]) -> None:
+def test_the_counts_are_of_people_and_only_of_those_looked_at_before_the_cut(
+    store_with_log: tuple[Database, Any],
+) -> None:
     opened, rows = store_with_log
     audience, base, cut = {"u1", "u2", "u5"}, {"u2", "u3", "u4", "u6"}, START + timedelta(days=9)
     everybody = sorted(audience | base)
@@ -80,7 +83,7 @@ def test_the_counts_are_of_people_and_only_of_those_looked_at_before_the_cut(sto
             "base": [int(u in base) for u in everybody],
         }
     )
-    found = deeds.what_users_did(opened, looked_at, Cut(cut))
+    found = behaviour.behaviour_counts(opened, looked_at, Cut(cut))
     expected: dict[tuple[str, str], set[str]] = defaultdict(set)
     for row in rows:
         if row["ts"] >= cut or row["user_id"] not in everybody:
@@ -101,7 +104,7 @@ def test_the_counts_are_of_people_and_only_of_those_looked_at_before_the_cut(sto
 
 
 @pytest.fixture
-def store_with_log(store: Store) -> tuple[Store, Any]:
+def store_with_log(store: Database) -> tuple[Database, Any]:
     rng = np.random.default_rng(2)
     rows = [
         {

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lookalike import leakage
-from lookalike.evaluation import Examples
-from lookalike.scoring import Space
-from lookalike.settings import ExpandSettings
+from lookalike.expansion import leakage
+from lookalike.expansion.examples import Examples
+from lookalike.expansion.scorers import FeatureSpace
+from lookalike.workspace.settings import ExpandSettings
 
 NAMES = ["log_events", "event_type=purchase", "category=toys", "log_recency_days"]
 
@@ -29,7 +29,7 @@ def examples(seed: int = 0, users: int = 3_000, seeds: int = 120) -> Examples:
         background=values,
         seed_of=at,
         candidates=users - seeds,
-        space=Space(lambda blocks: np.concatenate([spans.get(block, np.arange(4, 6)) for block in blocks])),
+        space=FeatureSpace(lambda blocks: np.concatenate([spans.get(block, np.arange(4, 6)) for block in blocks])),
         activity=3,
     )
 
@@ -45,25 +45,25 @@ def planted(column: int, value: float, share: float = 1.0) -> Examples:
 
 
 def test_a_perfect_predictor_is_found_and_named_with_its_shares() -> None:
-    (leak,) = leakage.audit(planted(4, 2.0), NAMES, 3)
+    (leak,) = leakage.find_leaks(planted(4, 2.0), NAMES, 3)
     assert leak.column == "event_type=purchase"
     assert leak.seed == 1
     assert leak.others == pytest.approx(0.05, abs=0.06)
 
 
 def test_one_that_four_fifths_of_the_seed_have_is_found_and_one_that_half_have_is_not() -> None:
-    assert [leak.column for leak in leakage.audit(planted(5, 9.0, 0.85), NAMES, 3)] == ["category=toys"]
-    assert leakage.audit(planted(5, 9.0, 0.5), NAMES, 3) == []
+    assert [leak.column for leak in leakage.find_leaks(planted(5, 9.0, 0.85), NAMES, 3)] == ["category=toys"]
+    assert leakage.find_leaks(planted(5, 9.0, 0.5), NAMES, 3) == []
 
 
 def test_a_small_value_gives_away_as_much_as_a_large_one() -> None:
     """Everybody in the seed was here today."""
-    (leak,) = leakage.audit(planted(6, -0.01), NAMES, 3)
+    (leak,) = leakage.find_leaks(planted(6, -0.01), NAMES, 3)
     assert (leak.column, leak.seed, leak.others) == ("log_recency_days", 1, 0)
 
 
 def test_nothing_is_found_where_nothing_is_planted() -> None:
-    assert [leak for run in range(10) for leak in leakage.audit(examples(run), NAMES, 3)] == []
+    assert [leak for run in range(10) for leak in leakage.find_leaks(examples(run), NAMES, 3)] == []
 
 
 def test_lift_without_the_predictor_is_what_is_left() -> None:
@@ -74,7 +74,7 @@ def test_lift_without_the_predictor_is_what_is_left() -> None:
 
 
 def test_without_a_column_nothing_reads_it_nor_the_user_embedding() -> None:
-    space = leakage.without(examples().space, np.array([4]))
+    space = leakage.without_columns(examples().space, np.array([4]))
     assert space.columns(("sequence", "aggregates")).tolist() == [3, 5, 6]
     assert space.columns(("counted",)).tolist() == [5]
     assert "centroid" not in space.names

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from lookalike import lists
+from lookalike.data import id_lists
 from lookalike.errors import DataError
 
 
 def read(folder: Path, content: str | bytes, name: str = "ids.csv") -> list[str]:
     (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    return lists.read_ids(folder / name).ids["user_id"].to_list()
+    return id_lists.read_ids(folder / name).ids["user_id"].to_list()
 
 
 def prospects(ids: list[str]) -> pl.DataFrame:
@@ -55,7 +55,7 @@ def test_ids_are_text_however_they_look(tmp_path: Path) -> None:
 
 def test_parquet_of_numbers_is_read_as_text(tmp_path: Path) -> None:
     pl.DataFrame({"user_id": [7, None, 9], "value": [1, 2, 3]}).write_parquet(tmp_path / "ids.parquet")
-    assert lists.read_ids(tmp_path / "ids.parquet").ids["user_id"].to_list() == ["7", "9"]
+    assert id_lists.read_ids(tmp_path / "ids.parquet").ids["user_id"].to_list() == ["7", "9"]
 
 
 @pytest.mark.parametrize("content", ["", "user_id\n", "user_id\n\n \n", "a,b\n1,2\n", "user_id,v\n1,2,3\n"])
@@ -67,24 +67,24 @@ def test_file_without_ids_is_refused(tmp_path: Path, content: str | bytes) -> No
 
 
 def test_written_list_has_its_columns_and_whole_numbers(tmp_path: Path) -> None:
-    assert lists.write_prospects(prospects(["ann", "7"]), tmp_path / "p.csv") == 0
+    assert id_lists.write_prospects(prospects(["ann", "7"]), tmp_path / "p.csv") == 0
     assert (tmp_path / "p.csv").read_text() == "rank,user_id,score,tier\n1,ann,0.500000,1\n2,7,0.500000,1\n"
 
 
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])
 def test_id_that_a_spreadsheet_would_run_is_escaped(tmp_path: Path, sign: str) -> None:
-    assert lists.write_prospects(prospects([f"{sign}1+1", "plain"]), tmp_path / "p.csv") == 1
+    assert id_lists.write_prospects(prospects([f"{sign}1+1", "plain"]), tmp_path / "p.csv") == 1
     shown = pl.read_csv(tmp_path / "p.csv", infer_schema=False)["user_id"].to_list()
     assert shown == [f"'{sign}1+1", "plain"]
 
 
 def test_number_is_no_formula(tmp_path: Path) -> None:
-    assert lists.write_prospects(prospects(["-12", "+3.5"]), tmp_path / "p.csv") == 0
+    assert id_lists.write_prospects(prospects(["-12", "+3.5"]), tmp_path / "p.csv") == 0
 
 
 def test_parquet_keeps_every_id_as_it_is(tmp_path: Path) -> None:
     ids = ["=1+1", "'=1", "\x00", "two\nlines", "\u202eשלום"]
-    assert lists.write_prospects(prospects(ids), tmp_path / "p.parquet") == 0
+    assert id_lists.write_prospects(prospects(ids), tmp_path / "p.parquet") == 0
     assert pl.read_parquet(tmp_path / "p.parquet")["user_id"].to_list() == ids
 
 
@@ -97,12 +97,12 @@ IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
 @given(st.lists(IDS.map(str.strip).filter(bool), min_size=1, max_size=20))
 def test_written_ids_are_read_again_as_they_were(tmp_path_factory: pytest.TempPathFactory, ids: list[str]) -> None:
     path = tmp_path_factory.mktemp("lists") / "p.csv"
-    lists.write_prospects(prospects(ids), path)
-    assert lists.read_ids(path).ids["user_id"].to_list() == [one for one in ids if one.strip()]
+    id_lists.write_prospects(prospects(ids), path)
+    assert id_lists.read_ids(path).ids["user_id"].to_list() == [one for one in ids if one.strip()]
 
 
 @pytest.mark.parametrize("written", ["=1", "'=1"])
 def test_suppression_misses_neither_reading_of_an_id(tmp_path: Path, written: str) -> None:
     read(tmp_path, f"user_id\n{written}\n")
-    both = lists.either_way(lists.read_ids(tmp_path / "ids.csv").ids)["user_id"].to_list()
+    both = id_lists.with_escaped_forms(id_lists.read_ids(tmp_path / "ids.csv").ids)["user_id"].to_list()
     assert set(both) >= {written, written.removeprefix("'")}

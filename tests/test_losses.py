@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lookalike.losses import prototypes, sampled_softmax
+from lookalike.encoder.losses import prototypical_loss, sampled_softmax
 
 
 def test_the_loss_is_the_mean_of_the_formula_written_out() -> None:
@@ -68,20 +68,22 @@ def prototypes_in_loops(users: torch.Tensor, parts: tuple[torch.Tensor, ...], sc
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_prototypes_are_the_formula_written_out(seed: int) -> None:
     users, parts = unit_vectors(14), sides(14, 4, seed)
-    found = prototypes(users, *parts, torch.tensor(3.0))
+    found = prototypical_loss(users, *parts, torch.tensor(3.0))
     assert float(found) == pytest.approx(prototypes_in_loops(users, parts, 3.0), rel=1e-5)
 
 
 def test_an_audience_without_seed_or_without_rest_teaches_nothing() -> None:
     users, (seed, rest, left_out) = unit_vectors(14), sides(14, 4)
-    alone = prototypes(users, seed[:, 2:], rest[:, 2:], left_out[:, 2:], torch.tensor(3.0))
+    alone = prototypical_loss(users, seed[:, 2:], rest[:, 2:], left_out[:, 2:], torch.tensor(3.0))
     seed[:, 0] = False
     rest[:, 1] = False
-    assert float(prototypes(users, seed, rest, left_out, torch.tensor(3.0))) == pytest.approx(float(alone), rel=1e-6)
+    assert float(prototypical_loss(users, seed, rest, left_out, torch.tensor(3.0))) == pytest.approx(
+        float(alone), rel=1e-6
+    )
     nobody = torch.zeros_like(seed)
     users.requires_grad_()
     for parts in ((nobody, rest), (seed, nobody), (nobody, nobody)):
-        loss = prototypes(users, *parts, left_out, torch.tensor(3.0))
+        loss = prototypical_loss(users, *parts, left_out, torch.tensor(3.0))
         assert loss.item() == 0
         (gradient,) = torch.autograd.grad(loss, users)
         assert not gradient.any()
@@ -92,13 +94,15 @@ def test_those_left_out_of_an_audience_change_nothing_of_it() -> None:
     moved = torch.where(left_out, -users, users)
     assert left_out.any()
     scale = torch.tensor(3.0)
-    assert torch.equal(prototypes(users, seed, rest, left_out, scale), prototypes(moved, seed, rest, left_out, scale))
+    assert torch.equal(
+        prototypical_loss(users, seed, rest, left_out, scale), prototypical_loss(moved, seed, rest, left_out, scale)
+    )
 
 
 def test_an_audience_of_everybody_has_nobody_to_be_told_from_and_a_finite_gradient() -> None:
     users = unit_vectors(6).requires_grad_()
     seed = torch.arange(6).unsqueeze(1) < 3
-    loss = prototypes(users, seed, ~seed, torch.zeros_like(seed), torch.tensor(3.0))
+    loss = prototypical_loss(users, seed, ~seed, torch.zeros_like(seed), torch.tensor(3.0))
     assert loss.item() == pytest.approx(0, abs=1e-6)
     (gradient,) = torch.autograd.grad(loss, users)
     assert torch.isfinite(gradient).all()

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lookalike import metrics
+from lookalike.encoder import next_item_metrics
+from lookalike.expansion import metrics
 
 
 def test_recall_counts_held_out_seeds_in_front_of_the_share() -> None:
@@ -18,15 +19,15 @@ def test_auc_is_the_mean_share_behind() -> None:
 
 def test_recall_of_items_is_the_mean_over_users_not_over_hits() -> None:
     hits = np.array([[1.0, 0, 0], [1, 1, 0]])
-    assert metrics.recall_at(hits, np.array([1.0, 4.0])) == pytest.approx((1 + 0.5) / 2)
+    assert next_item_metrics.recall_at(hits, np.array([1.0, 4.0])) == pytest.approx((1 + 0.5) / 2)
 
 
 def test_ndcg_discounts_by_the_logarithm_of_the_place() -> None:
     hits = np.array([[0.0, 1, 0, 1]])
     gain = 1 / np.log2(3) + 1 / np.log2(5)
     best = 1 + 1 / np.log2(3) + 1 / np.log2(4)
-    assert metrics.ndcg_at(hits, np.array([3.0])) == pytest.approx(gain / best)
+    assert next_item_metrics.ndcg_at(hits, np.array([3.0])) == pytest.approx(gain / best)
 
 
 def test_ndcg_of_more_relevant_items_than_places_is_still_one_at_best() -> None:
-    assert metrics.ndcg_at(np.ones((1, 4)), np.array([9.0])) == pytest.approx(1)
+    assert next_item_metrics.ndcg_at(np.ones((1, 4)), np.array([9.0])) == pytest.approx(1)

@@ -8,10 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lookalike import embeddings, runs, store
-from lookalike.moments import Past
-from lookalike.store import Cut
-from lookalike.workspace import Workspace
+from lookalike.data import database
+from lookalike.data.database import Cut
+from lookalike.embeddings import representation, user_index
+from lookalike.encoder import runs
+from lookalike.expansion.point_in_time import PointInTime
+from lookalike.workspace.paths import WorkspaceFolder
 from small_log import Command, Inputs, events
 
 pytest_plugins = ("space_fixtures",)
@@ -23,18 +25,18 @@ def seconds(moment: datetime) -> int:
 
 
 def vectors(space: Path, scratch: Path, rows: np.ndarray, when: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    workspace = Workspace(space)
-    live = embeddings.current(workspace)
+    workspace = WorkspaceFolder(space)
+    live = representation.live_version(workspace)
     cut = Cut(datetime.fromisoformat(live.manifest["as_of"]), int(live.manifest["min_events"]))
     scratch.mkdir()
-    with store.opened(workspace.database, read_only=True) as opened:
-        run = runs.load(workspace, live.manifest["run"])
-        users = pl.DataFrame({"user_id": embeddings.user_ids(live, rows), "moment": when})
-        return Past(opened, run, live, scratch, cut).vectors(users, len(rows))
+    with database.open_file(workspace.database, read_only=True) as opened:
+        run = runs.load_run(workspace, live.manifest["run"])
+        users = pl.DataFrame({"user_id": user_index.user_ids(live, rows), "moment": when})
+        return PointInTime(opened, run, live, scratch, cut).vectors(users, len(rows))
 
 
 def test_past_all_events_somebody_is_as_stored(trained_space: Path, tmp_path: Path) -> None:
-    live = embeddings.current(Workspace(trained_space))
+    live = representation.live_version(WorkspaceFolder(trained_space))
     rows = np.array([7, 3, 200, 150])
     end = seconds(datetime.fromisoformat(live.manifest["as_of"]))
     found, had = vectors(trained_space, tmp_path / "a", rows, np.full(4, end + 86_400))
@@ -44,9 +46,9 @@ def test_past_all_events_somebody_is_as_stored(trained_space: Path, tmp_path: Pa
 
 
 def test_what_came_at_the_moment_or_after_it_is_not_read(trained_space: Path, tmp_path: Path) -> None:
-    live = embeddings.current(Workspace(trained_space))
+    live = representation.live_version(WorkspaceFolder(trained_space))
     log = events().sort("user_id", "ts")
-    who = embeddings.user_ids(live, np.array([5]))[0]
+    who = user_index.user_ids(live, np.array([5]))[0]
     times = [seconds(moment) for moment in log.filter(pl.col("user_id") == who)["ts"]]
     rows = np.full(3, 5)
     # strictly before the third event: the same just after the second and just before the third

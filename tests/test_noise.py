@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lookalike.cli import main
+from lookalike.cli.app import main
 from planted_log import planted
 
 pytestmark = pytest.mark.slow

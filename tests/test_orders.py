@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lookalike.orders import Balanced, RankAverage, centres_of, nearest
+from lookalike.expansion.scorers.rank_ensemble import Balanced, RankAverage, cluster_centres, nearest_centre
 
 
 def population(rng: np.random.Generator, users: int) -> tuple[np.ndarray, np.ndarray]:
@@ -31,7 +31,7 @@ def balanced(rng: np.random.Generator, seeds: tuple[int, int]) -> tuple[Balanced
 def test_the_first_n_hold_the_seeds_shares_at_every_size(seeds: tuple[int, int]) -> None:
     order, columns = balanced(np.random.default_rng(0), seeds)
     rank = np.argsort(-order(columns), kind="stable")
-    near = nearest(columns[:, :6], order.centres)
+    near = nearest_centre(columns[:, :6], order.centres)
     assert (near[np.argsort(-columns[:, 6])[:1_000]] == 1).mean() < 0.05  # unbalanced, the second kind is lost
     wanted = seeds[1] / sum(seeds)
     for size in (100, 300, 1_000):
@@ -40,7 +40,7 @@ def test_the_first_n_hold_the_seeds_shares_at_every_size(seeds: tuple[int, int])
 
 def test_within_a_sub_audience_the_order_stays() -> None:
     order, columns = balanced(np.random.default_rng(1), (60, 60))
-    near, found = nearest(columns[:, :6], order.centres), order(columns)
+    near, found = nearest_centre(columns[:, :6], order.centres), order(columns)
     for one in (0, 1):
         by_score = np.argsort(-columns[near == one, 6], kind="stable")
         assert (np.diff(found[near == one][by_score]) <= 0).all()
@@ -70,7 +70,7 @@ def test_leaders_who_tie_do_not_take_the_whole_head() -> None:
     groups = [people[kind == one][:60] for one in (0, 1)]
     order = Balanced.of(lambda block: block[:, 6].astype(float), scores, (people, groups), np.arange(6))
     rank = np.lexsort((rng.random(6_000), -order(columns)))
-    near = nearest(people, order.centres)
+    near = nearest_centre(people, order.centres)
     assert (near[rank[:300]] == 1).mean() > 0.9  # the tied stand where their middle does
     assert 0.35 < (near[rank[:2_400]] == 1).mean() < 0.5  # all of the tied are in by now, a little early for some
 
@@ -78,10 +78,12 @@ def test_leaders_who_tie_do_not_take_the_whole_head() -> None:
 def test_centres_have_unit_length_and_the_nearest_is_the_most_alike() -> None:
     rng = np.random.default_rng(4)
     groups = [rng.normal(0, 1, (30, 5)) for _ in range(3)]
-    centres = centres_of(groups)
+    centres = cluster_centres(groups)
     assert np.allclose(np.linalg.norm(centres, axis=1), 1)
     people = rng.normal(0, 1, (200, 5))
-    assert np.array_equal(nearest(people, centres), np.argmax([[p @ c for c in centres] for p in people], axis=1))
+    assert np.array_equal(
+        nearest_centre(people, centres), np.argmax([[p @ c for c in centres] for p in people], axis=1)
+    )
 
 
 def test_an_average_of_ranks_lies_between_its_members() -> None:

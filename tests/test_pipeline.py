@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from lookalike.cli import main
+from lookalike.cli.app import main
 from small_log import DAYS, FANS, SETTINGS, TRAIN, USERS, Command, Inputs, events, id_file, user_ids
 
 pytest_plugins = ("space_fixtures",)

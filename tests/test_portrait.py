@@ -1,14 +1,13 @@
 """What is said of a seed: two audiences are two, one is one, and more seeds help where they do."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lookalike import portrait
-from lookalike.evaluation import Examples
-from lookalike.scoring import Space
-from lookalike.settings import ExpandSettings
+from lookalike.data.arrays import Floats
+from lookalike.expansion import clustering, seed_profile
+from lookalike.expansion.examples import Examples
+from lookalike.expansion.scorers import FeatureSpace
+from lookalike.workspace.settings import ExpandSettings
 
-Floats = NDArray[np.float64]
 NAMES = ["log_events", "log_days", "log_recency_days", "category=a", "category=b"]
 WIDTH = 16
 
@@ -36,7 +35,7 @@ def examples(*parts: Floats, others: Floats) -> Examples:
         background=others.astype(np.float32),
         seed_of=np.full(len(others), -1),
         candidates=len(others),
-        space=Space(lambda blocks: np.concatenate([spans.get(block, np.arange(19, 21)) for block in blocks])),
+        space=FeatureSpace(lambda blocks: np.concatenate([spans.get(block, np.arange(19, 21)) for block in blocks])),
         activity=WIDTH,
     )
 
@@ -45,31 +44,31 @@ def test_two_audiences_are_told_apart_and_named_and_one_is_left_whole() -> None:
     rng = np.random.default_rng(0)
     others = people(rng, 1_000, None)
     two = examples(people(rng, 120, 0), people(rng, 60, 1), others=others)
-    found = portrait.portrait(two, NAMES, WIDTH, np.arange(WIDTH), 0)
+    found = seed_profile.profile_seed(two, NAMES, WIDTH, np.arange(WIDTH), 0)
     assert [round(group.share, 2) for group in found.groups] == [0.67, 0.33]
     assert [group.more_of for group in found.groups] == [("category=a",), ("category=b",)]
     assert np.array_equal(found.group_of, np.repeat([0, 1], [120, 60]))
     for one in (people(rng, 180, 0), people(rng, 180, None)):
-        assert portrait.portrait(examples(one, others=others), NAMES, WIDTH, np.arange(WIDTH), 0).groups == ()
+        assert seed_profile.profile_seed(examples(one, others=others), NAMES, WIDTH, np.arange(WIDTH), 0).groups == ()
 
 
 def test_a_part_of_a_few_people_is_no_audience_of_its_own() -> None:
     rng = np.random.default_rng(1)
     known = examples(people(rng, 150, 0), people(rng, 20, 1), others=people(rng, 500, None))
-    assert portrait.portrait(known, NAMES, WIDTH, np.arange(WIDTH), 0).groups == ()
+    assert seed_profile.profile_seed(known, NAMES, WIDTH, np.arange(WIDTH), 0).groups == ()
 
 
 def test_likeness_is_the_mean_cosine_of_two_people() -> None:
     vectors = np.array([[1.0, 0], [0, 1], [1, 0]])
-    assert portrait._alike(vectors) == (1 + 0 + 0) / 3
-    assert portrait._alike(vectors[:1]) == 1
+    assert clustering.mean_cosine(vectors) == (1 + 0 + 0) / 3
+    assert clustering.mean_cosine(vectors[:1]) == 1
 
 
 def test_bots_are_counted() -> None:
     rng = np.random.default_rng(2)
     seed, others = people(rng, 100, 0), people(rng, 5_000, None)
     seed[:7, WIDTH] = np.log1p(50_000)
-    found = portrait.portrait(examples(seed, others=others), NAMES, WIDTH, np.arange(WIDTH), 0)
+    found = seed_profile.profile_seed(examples(seed, others=others), NAMES, WIDTH, np.arange(WIDTH), 0)
     assert 7 <= found.often <= 9
     assert found.usual_events < 10
 
@@ -80,10 +79,11 @@ def test_doubling_is_told_only_where_it_surely_helps() -> None:
     told = 0
     for _ in range(8):  # nothing to learn: more of it does not help
         known = examples(people(rng, 60, None), others=others)
-        told += portrait.gain_of_doubling(known, "centroid", 0.1, settings, lambda done: None) is not None
+        told += seed_profile.gain_of_doubling(known, "centroid", 0.1, settings, lambda done: None) is not None
     assert told <= 1
     assert (
-        portrait.gain_of_doubling(examples(people(rng, 15, 0), others=others), "centroid", 0.1, settings, print) is None
+        seed_profile.gain_of_doubling(examples(people(rng, 15, 0), others=others), "centroid", 0.1, settings, print)
+        is None
     )
 
 
@@ -91,5 +91,7 @@ def test_a_seed_that_needs_many_is_told_that_more_help() -> None:
     rng = np.random.default_rng(4)
     others, faint = people(rng, 2_000, None), people(rng, 240, None)
     faint[:, :WIDTH] += 0.09
-    gain = portrait.gain_of_doubling(examples(faint, others=others), "neighbours", 0.1, ExpandSettings(folds=4), print)
+    gain = seed_profile.gain_of_doubling(
+        examples(faint, others=others), "neighbours", 0.1, ExpandSettings(folds=4), print
+    )
     assert gain is None or gain > 0

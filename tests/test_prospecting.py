@@ -112,11 +112,11 @@ def test_a_seed_that_is_one_audience_is_not_split(ready: Command, inputs: Inputs
 def test_the_parts_of_a_seed_have_lists_without_anybody_of_the_seed(
     ready: Command, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lookalike import portrait
+    from lookalike.expansion import seed_profile
 
-    monkeypatch.setattr(portrait, "APART", 0.0)  # the two halves of so small a log hardly stand apart
-    monkeypatch.setattr(portrait, "STABLE", -1.0)
-    monkeypatch.setattr(portrait, "MOST_GROUPS", 2)
+    monkeypatch.setattr(seed_profile, "MIN_SEPARATION", 0.0)  # the two halves of so small a log hardly stand apart
+    monkeypatch.setattr(seed_profile, "MIN_STABILITY", -1.0)
+    monkeypatch.setattr(seed_profile, "MAX_SUB_AUDIENCES", 2)
     both = TWO_TASTES
     file = write(tmp_path / "both.csv", both)
     made = ready("--json", "expand", "--seed", file, "--size", "20", "--split", "--force").json["audiences"]
@@ -132,11 +132,11 @@ def test_the_parts_of_a_seed_have_lists_without_anybody_of_the_seed(
 def test_a_list_says_what_share_of_each_part_it_has_and_balance_keeps_the_seeds(
     ready: Command, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lookalike import portrait
+    from lookalike.expansion import seed_profile
 
-    monkeypatch.setattr(portrait, "APART", 0.0)
-    monkeypatch.setattr(portrait, "STABLE", -1.0)
-    monkeypatch.setattr(portrait, "MOST_GROUPS", 2)
+    monkeypatch.setattr(seed_profile, "MIN_SEPARATION", 0.0)
+    monkeypatch.setattr(seed_profile, "MIN_STABILITY", -1.0)
+    monkeypatch.setattr(seed_profile, "MAX_SUB_AUDIENCES", 2)
     file = write(tmp_path / "both.csv", TWO_TASTES)
     words = ("expand", "--seed", file, "--size", "40", "--scorer", "logistic", "--force")
     assert ready(*words).code == 0
@@ -228,7 +228,7 @@ def test_two_definitions_of_one_name_do_not_replace_each_other(ready: Command, i
 def test_several_definitions_are_ranked_in_one_pass_and_each_list_is_as_alone(
     ready: Command, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lookalike import scan
+    from lookalike.expansion.ranking import scan
 
     passes: list[int] = []
     rank = scan.rank

@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lookalike.ranking import Ranked, TopN
+from lookalike.expansion.ranking.top_k import Ranking, TopN
 
 
 def reference(scores: NDArray[np.float64], ties: NDArray[np.uint64], n: int) -> list[int]:
     return sorted(range(len(scores)), key=lambda row: (-scores[row], int(ties[row]), row))[:n]
 
 
-def ranked(scores: NDArray[np.float64], ties: NDArray[np.uint64], n: int, cuts: list[int]) -> Ranked:
+def ranked(scores: NDArray[np.float64], ties: NDArray[np.uint64], n: int, cuts: list[int]) -> Ranking:
     top = TopN(n)
     for rows in np.split(np.arange(len(scores)), cuts):
         top.add(scores[rows], ties[rows], rows)

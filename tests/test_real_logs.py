@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lookalike.cli import main
+from lookalike.cli.app import main
 from small_log import Command, Ran
 
 TASKS = Path(__file__).resolve().parents[2] / "shared" / "bench" / "tasks"

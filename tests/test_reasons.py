@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lookalike import reasons
-from lookalike.cli import main
+from lookalike.cli.app import main
+from lookalike.expansion import explanations
 from small_log import SETTINGS, TRAIN, Command, Inputs, events, items
 
 pytest_plugins = ("space_fixtures",)
@@ -26,7 +26,7 @@ def marks(inside: list[int], everybody: list[int], size: int, base: int, fewest:
         }
     )
     seed = pl.DataFrame({"user_id": [f"u{at}" for at in range(size)], "cluster": [0] * size})
-    return reasons.marks(counts, seed, base, fewest)
+    return explanations.cluster_traits(counts, seed, base, fewest)
 
 
 def test_a_mark_is_what_the_seed_has_more_often_and_the_heaviest_comes_first() -> None:
@@ -48,12 +48,12 @@ def test_every_seed_has_a_cluster_and_the_largest_is_the_first() -> None:
     kind = np.repeat([0, 1, 2], [200, 100, 60])
     vectors = centres[kind] + rng.normal(0, 0.05, (360, 3))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    found = reasons.clusters(vectors.astype(np.float32))
+    found = explanations.cluster_seed(vectors.astype(np.float32))
     sizes = np.bincount(found.of)
     assert len(found.of) == 360
     assert (np.diff(sizes) <= 0).all()
     assert len(found.centres) == len(sizes)
-    assert reasons.clusters(vectors[:30].astype(np.float32)).of.tolist() == [0] * 30
+    assert explanations.cluster_seed(vectors[:30].astype(np.float32)).of.tolist() == [0] * 30
 
 
 def test_each_prospect_has_a_line_of_what_they_met(ready: Command, inputs: Inputs) -> None:
@@ -73,7 +73,7 @@ def test_each_prospect_has_a_line_of_what_they_met(ready: Command, inputs: Input
         known[user] |= {*labels}
     assert lines["shared"].is_not_null().mean() > 0.9
     for user, shared in lines.drop_nulls("shared").select("user_id", "shared").rows():
-        assert 1 <= len(shared.split("; ")) <= reasons.NAMED
+        assert 1 <= len(shared.split("; ")) <= explanations.TRAITS_SHOWN
         assert {*shared.split("; ")} <= known[user]
     # the seed's taste is what most of them share
     assert lines["shared"].str.contains("garden").mean() > 0.8

@@ -13,13 +13,18 @@ import polars as pl
 import pytest
 
 from conftest import Tiny
-from lookalike import embeddings, pipeline, refresh, shards, store
-from lookalike.embeddings import BLOCKS, Representation
+from lookalike.api import embed as embed_module
+from lookalike.api import embed_sessions, status
+from lookalike.api import ingest as ingest_module
+from lookalike.api.embed import STALE, EmbedRequest
+from lookalike.api.embed_sessions import SessionsRequest
+from lookalike.data import database
+from lookalike.data.ingest.options import IngestOptions
+from lookalike.embeddings import representation, writer
+from lookalike.embeddings.representation import BLOCKS, Representation
 from lookalike.errors import StateError
-from lookalike.ingest import IngestOptions
-from lookalike.refresh import EmbedRequest, SessionsRequest
-from lookalike.talk import Silent
-from lookalike.workspace import Workspace
+from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.progress import QuietProgress
 from planted_log import START, Population
 from small_log import Command, snapshot
 
@@ -41,12 +46,12 @@ class Listener:
 
 
 @pytest.fixture
-def space(tiny_run: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+def space(tiny_run: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkspaceFolder:
     """The tiny workspace, to be changed; written in several shards and steps from here on."""
     shutil.copytree(tiny_run.workspace.root, tmp_path / "space")
-    monkeypatch.setattr(shards, "USERS_PER_SHARD", 250)
-    monkeypatch.setattr(shards, "USERS_PER_STEP", 90)
-    return Workspace(tmp_path / "space")
+    monkeypatch.setattr(writer, "USERS_PER_SHARD", 250)
+    monkeypatch.setattr(writer, "USERS_PER_STEP", 90)
+    return WorkspaceFolder(tmp_path / "space")
 
 
 def write_events(
@@ -63,13 +68,13 @@ def write_events(
     return path
 
 
-def ingest(space: Workspace, *paths: Path, **options: Any) -> None:
-    pipeline.ingest(space, list(paths), IngestOptions(**options), Silent())
+def ingest(space: WorkspaceFolder, *paths: Path, **options: Any) -> None:
+    ingest_module.ingest(space, list(paths), IngestOptions(**options), QuietProgress())
 
 
-def embed(space: Workspace, **asked: Any) -> tuple[dict[str, Any], list[str]]:
+def embed(space: WorkspaceFolder, **asked: Any) -> tuple[dict[str, Any], list[str]]:
     talk = Listener()
-    return refresh.embed(space, EmbedRequest(device="cpu", **asked), talk), talk.notes
+    return embed_module.embed(space, EmbedRequest(device="cpu", **asked), talk), talk.notes
 
 
 def stored(of: Representation) -> dict[str, dict[str, bytes]]:
@@ -79,15 +84,15 @@ def stored(of: Representation) -> dict[str, dict[str, bytes]]:
     return {user: {block: blocks[block][row].tobytes() for block in BLOCKS} for row, user in enumerate(ids)}
 
 
-def live(space: Workspace) -> Representation:
-    return embeddings.current(space)
+def live(space: WorkspaceFolder) -> Representation:
+    return representation.live_version(space)
 
 
 FEW = ["u00003", "u00250", "u00251", "u00599"]
 
 
 def test_only_those_with_new_events_are_embedded_and_all_others_keep_their_bytes(
-    space: Workspace, tmp_path: Path
+    space: WorkspaceFolder, tmp_path: Path
 ) -> None:
     before = stored(live(space))
     ingest(space, write_events(tmp_path / "new.csv", FEW))
@@ -106,7 +111,7 @@ def test_only_those_with_new_events_are_embedded_and_all_others_keep_their_bytes
         assert changed, block
 
 
-def test_ties_and_ids_go_with_their_users(space: Workspace, tmp_path: Path) -> None:
+def test_ties_and_ids_go_with_their_users(space: WorkspaceFolder, tmp_path: Path) -> None:
     def ties(of: Representation) -> dict[str, int]:
         values = np.concatenate([tie for _, _, tie in of.stream(90)])
         return dict(zip(pl.read_parquet(of.ids).sort("row")["user_id"], values.tolist(), strict=True))
@@ -119,7 +124,7 @@ def test_ties_and_ids_go_with_their_users(space: Workspace, tmp_path: Path) -> N
     assert all(after[user] == tie for user, tie in before.items())
 
 
-def test_a_refreshed_user_has_the_vector_that_everybody_anew_would_give(space: Workspace, tmp_path: Path) -> None:
+def test_a_refreshed_user_has_the_vector_that_everybody_anew_would_give(space: WorkspaceFolder, tmp_path: Path) -> None:
     new = ["a first", "u00300 and a half", "zz last"]
     ingest(space, write_events(tmp_path / "new.csv", FEW + new, items=("i0003", "i0008", "unheard of")))
     done, _ = embed(space)
@@ -137,7 +142,7 @@ def test_a_refreshed_user_has_the_vector_that_everybody_anew_would_give(space: W
     assert not np.allclose(some.gather(others), whole.gather(others), atol=4e-3)  # the others grew older
 
 
-def test_new_users_appear_in_their_place(space: Workspace, tmp_path: Path) -> None:
+def test_new_users_appear_in_their_place(space: WorkspaceFolder, tmp_path: Path) -> None:
     before = stored(live(space))
     ingest(space, write_events(tmp_path / "new.csv", ["a first", "u00300 and a half", "zz last"]))
     done, _ = embed(space)
@@ -148,7 +153,7 @@ def test_new_users_appear_in_their_place(space: Workspace, tmp_path: Path) -> No
     assert list(after) == sorted(after)
 
 
-def test_nothing_is_written_when_nothing_changed(space: Workspace, tmp_path: Path) -> None:
+def test_nothing_is_written_when_nothing_changed(space: WorkspaceFolder, tmp_path: Path) -> None:
     embed(space, full=True)
     before = snapshot(space.embeddings)
     done, notes = embed(space)
@@ -160,7 +165,7 @@ def test_nothing_is_written_when_nothing_changed(space: Workspace, tmp_path: Pat
     assert embed(space)[0]["refreshed"] == 0
 
 
-def test_events_of_the_past_that_arrive_late_count_as_new(space: Workspace, tmp_path: Path) -> None:
+def test_events_of_the_past_that_arrive_late_count_as_new(space: WorkspaceFolder, tmp_path: Path) -> None:
     ingest(space, write_events(tmp_path / "late.csv", FEW[:2], START + timedelta(days=3)))
     before = stored(live(space))
     assert embed(space)[0]["refreshed"] == 2
@@ -168,7 +173,7 @@ def test_events_of_the_past_that_arrive_late_count_as_new(space: Workspace, tmp_
     assert {user for user in before if before[user] != after[user]} == set(FEW[:2])
 
 
-def test_events_past_the_earlier_cut_are_taken_in_when_the_cut_moves(space: Workspace, tiny_run: Tiny) -> None:
+def test_events_past_the_earlier_cut_are_taken_in_when_the_cut_moves(space: WorkspaceFolder, tiny_run: Tiny) -> None:
     middle = START + timedelta(days=70)
     log = tiny_run.population.events
     first, _ = embed(space, as_of=middle)
@@ -180,20 +185,22 @@ def test_events_past_the_earlier_cut_are_taken_in_when_the_cut_moves(space: Work
     assert any("keep their vectors" in note for note in notes)
 
 
-def test_a_file_that_brings_nothing_new_changes_nobody_and_is_not_called_news(space: Workspace, tmp_path: Path) -> None:
+def test_a_file_that_brings_nothing_new_changes_nobody_and_is_not_called_news(
+    space: WorkspaceFolder, tmp_path: Path
+) -> None:
     again = write_events(tmp_path / "new.csv", FEW)
     ingest(space, again)
     embed(space)
-    before, before_it = stored(live(space)), pipeline.status(space)["next"]
+    before, before_it = stored(live(space)), status.status(space)["next"]
     more = tmp_path / "the same rows.csv"
     more.write_bytes(again.read_bytes() + again.read_bytes().split(b"\n")[1] + b"\n")
     ingest(space, more)
     assert embed(space)[0]["refreshed"] == 0
     assert stored(live(space)) == before
-    assert pipeline.status(space)["next"] == before_it
+    assert status.status(space)["next"] == before_it
 
 
-def test_full_and_a_changed_items_table_and_another_run_do_everybody(space: Workspace, tmp_path: Path) -> None:
+def test_full_and_a_changed_items_table_and_another_run_do_everybody(space: WorkspaceFolder, tmp_path: Path) -> None:
     done, notes = embed(space, full=True)
     assert done["refreshed"] == 600
     assert any("as asked" in note for note in notes)
@@ -210,14 +217,14 @@ def test_full_and_a_changed_items_table_and_another_run_do_everybody(space: Work
     assert any("by r000002" in note for note in notes)
 
 
-def test_a_cut_before_the_stored_one_does_everybody(space: Workspace) -> None:
+def test_a_cut_before_the_stored_one_does_everybody(space: WorkspaceFolder) -> None:
     done, notes = embed(space, as_of=START + timedelta(days=40))
     assert done["refreshed"] == done["users"] < 600
     assert any("everybody is embedded anew" in note for note in notes)
 
 
-def test_refreshing_twice_is_refreshing_once_with_both_files(space: Workspace, tmp_path: Path) -> None:
-    other = Workspace(tmp_path / "at once")
+def test_refreshing_twice_is_refreshing_once_with_both_files(space: WorkspaceFolder, tmp_path: Path) -> None:
+    other = WorkspaceFolder(tmp_path / "at once")
     shutil.copytree(space.root, other.root)
     files = write_events(tmp_path / "1.csv", FEW[:2]), write_events(tmp_path / "2.csv", FEW[2:], LATER)
     for file in files:
@@ -229,7 +236,9 @@ def test_refreshing_twice_is_refreshing_once_with_both_files(space: Workspace, t
     assert np.allclose(*found, atol=4e-3)
 
 
-def test_the_command_tells_the_counts(space: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_tells_the_counts(
+    space: WorkspaceFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     ingest(space, write_events(tmp_path / "new.csv", FEW))
     ran = Command(capsys, space.root)("--json", "embed")
     assert ran.code == 0, ran.err
@@ -267,11 +276,11 @@ def regulars(tiny_run: Tiny) -> list[str]:
 
 
 def test_a_session_finds_its_own_user_far_better_than_chance(
-    space: Workspace, tiny_run: Tiny, regulars: list[str], tmp_path: Path
+    space: WorkspaceFolder, tiny_run: Tiny, regulars: list[str], tmp_path: Path
 ) -> None:
     """By interest alone one of five is as good as another: the best median is about 0.1, chance is 0.5."""
     file = sessions_of(tiny_run.population, regulars, tmp_path / "sessions")
-    done = refresh.embed_sessions(space, SessionsRequest([file], device="cpu"), Silent())
+    done = embed_sessions.embed_sessions(space, SessionsRequest([file], device="cpu"), QuietProgress())
     assert done["sessions"] == len(regulars) == 60
     frame = pl.read_parquet(done["path"])
     assert set(frame["session_id"]) == {f"session of {user}" for user in regulars}
@@ -286,24 +295,26 @@ def test_a_session_finds_its_own_user_far_better_than_chance(
     assert np.median(percentiles) < 0.2
 
 
-def test_sessions_never_join_the_users(space: Workspace, tiny_run: Tiny, regulars: list[str], tmp_path: Path) -> None:
-    with store.opened_in(space) as opened:
-        log = store.summary(opened)
+def test_sessions_never_join_the_users(
+    space: WorkspaceFolder, tiny_run: Tiny, regulars: list[str], tmp_path: Path
+) -> None:
+    with database.open_in(space) as opened:
+        log = database.log_summary(opened)
     before = snapshot(space.root)
     file = sessions_of(tiny_run.population, regulars, tmp_path / "sessions")
-    done = refresh.embed_sessions(space, SessionsRequest([file], device="cpu"), Silent())
+    done = embed_sessions.embed_sessions(space, SessionsRequest([file], device="cpu"), QuietProgress())
     path = Path(done["path"])
     assert path.parent == space.embeddings
     assert path.name.startswith("sessions-tonight-")
     after = snapshot(space.root)
     assert after.keys() - before.keys() == {f"embeddings/{path.name}"}
     assert {name for name in before if before[name] != after[name]} == set()
-    with store.opened_in(space) as opened:
-        assert store.summary(opened) == log
+    with database.open_in(space) as opened:
+        assert database.log_summary(opened) == log
     assert embed(space)[0]["refreshed"] == 0
 
 
-def test_a_session_with_a_user_beside_it_is_still_a_session(space: Workspace, tmp_path: Path) -> None:
+def test_a_session_with_a_user_beside_it_is_still_a_session(space: WorkspaceFolder, tmp_path: Path) -> None:
     """Two sessions of one signed-in user stay two, and the user's id is nowhere in the result."""
     rows = [
         {"visitor": "u00003", "visit": f"s{n}", "ts": LATER, "event_type": "view", "item_id": f"i000{n}"}
@@ -311,14 +322,16 @@ def test_a_session_with_a_user_beside_it_is_still_a_session(space: Workspace, tm
     ]
     pl.DataFrame(rows).write_csv(tmp_path / "s.csv", datetime_format="%Y-%m-%d %H:%M:%S")
     options = IngestOptions(mapping={"session_id": "visit"})
-    done = refresh.embed_sessions(space, SessionsRequest([tmp_path / "s.csv"], None, options, "cpu"), Silent())
+    done = embed_sessions.embed_sessions(
+        space, SessionsRequest([tmp_path / "s.csv"], None, options, "cpu"), QuietProgress()
+    )
     frame = pl.read_parquet(done["path"])
     assert frame["session_id"].to_list() == ["s1", "s2"]
     assert frame.columns == ["session_id", "events", "sequence"]
 
 
 def test_sessions_through_the_command(
-    space: Workspace, tiny_run: Tiny, regulars: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    space: WorkspaceFolder, tiny_run: Tiny, regulars: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = sessions_of(tiny_run.population, regulars, tmp_path / "sessions")
     command = Command(capsys, space.root)
@@ -335,7 +348,7 @@ def test_sessions_through_the_command(
 
 
 def test_what_a_run_of_sessions_cannot_do_is_refused(
-    space: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    space: WorkspaceFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = Command(capsys, space.root)
     file = tmp_path / "visits.csv"
@@ -347,33 +360,33 @@ def test_what_a_run_of_sessions_cannot_do_is_refused(
     assert "item_id" in hint
 
 
-def test_vectors_that_lag_more_than_a_month_are_made_anew(space: Workspace, tmp_path: Path) -> None:
-    held = embeddings.current(space)
+def test_vectors_that_lag_more_than_a_month_are_made_anew(space: WorkspaceFolder, tmp_path: Path) -> None:
+    held = representation.live_version(space)
     end = datetime.fromisoformat(held.manifest["as_of"])
-    late = pl.DataFrame({"user_id": ["u00000"], "ts": [end + refresh.STALE + timedelta(days=1)], "item_id": ["i0001"]})
+    late = pl.DataFrame({"user_id": ["u00000"], "ts": [end + STALE + timedelta(days=1)], "item_id": ["i0001"]})
     late.write_csv(tmp_path / "late.csv", datetime_format="%Y-%m-%d %H:%M:%S")
-    pipeline.ingest(space, [tmp_path / "late.csv"], IngestOptions(), Silent())
-    found = refresh.embed(space, refresh.EmbedRequest(device="cpu"), Silent())
+    ingest_module.ingest(space, [tmp_path / "late.csv"], IngestOptions(), QuietProgress())
+    found = embed_module.embed(space, EmbedRequest(device="cpu"), QuietProgress())
     assert found["refreshed"] == found["users"]
 
 
-def test_many_small_refreshes_do_not_let_the_others_lag_for_ever(space: Workspace, tmp_path: Path) -> None:
-    end = datetime.fromisoformat(embeddings.current(space).manifest["as_of"])
+def test_many_small_refreshes_do_not_let_the_others_lag_for_ever(space: WorkspaceFolder, tmp_path: Path) -> None:
+    end = datetime.fromisoformat(representation.live_version(space).manifest["as_of"])
     found = []
     for days in (20, 40):  # neither step is a month by itself
         news = pl.DataFrame({"user_id": ["u00000"], "ts": [end + timedelta(days=days)], "item_id": ["i0001"]})
         news.write_csv(tmp_path / f"{days}.csv", datetime_format="%Y-%m-%d %H:%M:%S")
-        pipeline.ingest(space, [tmp_path / f"{days}.csv"], IngestOptions(), Silent())
-        found.append(refresh.embed(space, refresh.EmbedRequest(device="cpu"), Silent()))
+        ingest_module.ingest(space, [tmp_path / f"{days}.csv"], IngestOptions(), QuietProgress())
+        found.append(embed_module.embed(space, EmbedRequest(device="cpu"), QuietProgress()))
     assert found[0]["refreshed"] == 1
     assert found[1]["refreshed"] == found[1]["users"]
 
 
-def test_a_cut_past_the_log_is_its_end_and_one_before_it_leaves_the_version(space: Workspace) -> None:
-    held = embeddings.current(space).manifest["as_of"]
-    refresh.embed(space, refresh.EmbedRequest(as_of=datetime(2040, 1, 1), full=True, device="cpu"), Silent())
-    assert embeddings.current(space).manifest["as_of"] == held
-    live = embeddings.current(space).folder
+def test_a_cut_past_the_log_is_its_end_and_one_before_it_leaves_the_version(space: WorkspaceFolder) -> None:
+    held = representation.live_version(space).manifest["as_of"]
+    embed_module.embed(space, EmbedRequest(as_of=datetime(2040, 1, 1), full=True, device="cpu"), QuietProgress())
+    assert representation.live_version(space).manifest["as_of"] == held
+    live = representation.live_version(space).folder
     with pytest.raises(StateError):
-        refresh.embed(space, refresh.EmbedRequest(as_of=datetime(2001, 1, 1), device="cpu"), Silent())
-    assert embeddings.current(space).folder == live
+        embed_module.embed(space, EmbedRequest(as_of=datetime(2001, 1, 1), device="cpu"), QuietProgress())
+    assert representation.live_version(space).folder == live

@@ -14,7 +14,8 @@ import pytest
 from typer.main import get_command
 
 import lookalike
-from lookalike import cli, settings
+from lookalike.cli import app
+from lookalike.workspace import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src" / "lookalike"
@@ -182,7 +183,7 @@ def test_reference_is_what_the_program_says(reference: ModuleType) -> None:
 
 def test_every_command_and_flag_is_in_the_docs() -> None:
     text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
-    root = get_command(cli.app)
+    root = get_command(app.app)
     for name, command in root.commands.items():  # type: ignore[attr-defined]
         section = text.split(f"\n## {name}\n")[1].split("\n## ")[0]
         flags = [
@@ -193,7 +194,7 @@ def test_every_command_and_flag_is_in_the_docs() -> None:
 
 
 def test_every_flag_and_setting_says_what_it_is_for(reference: ModuleType) -> None:
-    root = get_command(cli.app)
+    root = get_command(app.app)
     commands = [root, *root.commands.values()]  # type: ignore[attr-defined]
     assert [p.name for command in commands for p in command.params if not p.help] == []
     for section in fields(settings.Settings):
@@ -209,7 +210,7 @@ def test_every_setting_is_in_the_docs() -> None:
 
 
 def test_every_key_of_a_definition_is_in_the_docs(reference: ModuleType) -> None:
-    from lookalike.audience import _Definition
+    from lookalike.expansion.audience import _Definition
 
     assert list(reference.DEFINITION) == [field.name for field in fields(_Definition)]
 

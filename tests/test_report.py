@@ -13,10 +13,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from lookalike.report import page, tables
-from lookalike.report import words as say
-from lookalike.report.charts import charts
-from lookalike.report.page import asset, in_script
+from lookalike.cli.report_tables import report_tables
+from lookalike.reporting import formatting
+from lookalike.reporting.charts import charts
+from lookalike.reporting.page import asset, in_script, page
 
 PATH = Path(__file__).parent / "evaluation_example.json"
 NBSP = "\u00a0"
@@ -45,7 +45,7 @@ def evaluation() -> dict[str, Any]:
 def printed(evaluation: dict[str, Any], width: int = 80) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width, highlight=False)
-    for one in tables(evaluation):
+    for one in report_tables(evaluation):
         console.print(one)
     return out.getvalue()
 
@@ -196,20 +196,20 @@ def test_the_centroid_can_be_the_chosen_scorer(evaluation: dict[str, Any]) -> No
 
 
 def test_figures_read_as_people_write_them() -> None:
-    assert say.count(1234567) == "1,234,567"
-    assert [say.ratio(value) for value in (0, 0.001, 0.96, 1, 1.04, 3.14159, 42.04, 1234.5)] == [
+    assert formatting.count(1234567) == "1,234,567"
+    assert [formatting.ratio(value) for value in (0, 0.001, 0.96, 1, 1.04, 3.14159, 42.04, 1234.5)] == [
         *("0", f"<{NBSP}0.01", "0.96", "1", "1.04", "3.1", "42.0", "1,234"),
     ]
-    assert [say.percent(value) for value in (0, 0.00001, 0.001, 0.05, 0.9474, 0.9999, 1)] == [
+    assert [formatting.percent(value) for value in (0, 0.00001, 0.001, 0.05, 0.9474, 0.9999, 1)] == [
         *(f"0{NBSP}%", f"<{NBSP}0.01{NBSP}%", f"0.1{NBSP}%", f"5{NBSP}%"),
         *(f"94.7{NBSP}%", f">{NBSP}99.9{NBSP}%", f"100{NBSP}%"),
     ]
     for nothing in (None, float("nan"), float("inf"), "7", True, 10**400):
-        assert say.count(nothing) == say.times(nothing) == say.percent(nothing) == "–"
-    assert say.band(1, None) == "1 or more"
-    assert say.moment("2011-12-10T09:14:27+00:00") == "10 December 2011, 09:14 UTC"
-    assert say.moment("soon") == "soon"
-    assert say.plural(1, "person", "people") == f"1{NBSP}person"
+        assert formatting.count(nothing) == formatting.times(nothing) == formatting.percent(nothing) == "–"
+    assert formatting.band(1, None) == "1 or more"
+    assert formatting.moment("2011-12-10T09:14:27+00:00") == "10 December 2011, 09:14 UTC"
+    assert formatting.moment("soon") == "soon"
+    assert formatting.plural(1, "person", "people") == f"1{NBSP}person"
 
 
 def test_importing_the_report_loads_neither_the_template_engine_nor_the_charts() -> None:

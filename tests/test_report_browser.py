@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lookalike.report import page
+from lookalike.reporting.page import page
 
 pytestmark = pytest.mark.browser
 

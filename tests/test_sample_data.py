@@ -10,7 +10,7 @@ from types import ModuleType
 import polars as pl
 import pytest
 
-from lookalike import audience
+from lookalike.expansion import audience
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE = ROOT / "sample_data"
@@ -87,7 +87,7 @@ def test_attribution_is_there() -> None:
 
 @pytest.mark.parametrize("definition", sorted((ROOT / "audiences").glob("*.toml")), ids=lambda path: path.stem)
 def test_definition_is_valid_and_its_files_are_there(definition: Path) -> None:
-    loaded = audience.load(definition)
+    loaded = audience.load_definition(definition)
     assert loaded.name == definition.stem
     assert loaded.seed.is_file()
     assert all(file.is_file() for file in loaded.suppress)

@@ -8,18 +8,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lookalike import embeddings, scan, shards, sieve
-from lookalike.embeddings import Representation
-from lookalike.engine import Columns, Task
+from lookalike.data.arrays import Floats
+from lookalike.embeddings import representation, writer
+from lookalike.embeddings.representation import Representation
 from lookalike.errors import StateError
-from lookalike.linear import Linear
-from lookalike.ranking import Ranked
-from lookalike.scan import Wanted
-from lookalike.scoring import RankAverage, Score, Selected, SoftMaximum
-from lookalike.workspace import Workspace
+from lookalike.expansion.ranking import prefilter, scan
+from lookalike.expansion.ranking.scan import RankingRequest
+from lookalike.expansion.ranking.top_k import Ranking
+from lookalike.expansion.scorers import RankAverage, Score, Selected
+from lookalike.expansion.scorers.centroids import SoftMaximum
+from lookalike.expansion.scorers.logistic import Linear
+from lookalike.workspace.executor import Columns, Task
+from lookalike.workspace.paths import WorkspaceFolder
 from test_embeddings import spoil, write
 
-Floats = NDArray[np.float64]
 USERS = 2_000
 WIDTHS = {"sequence": 16, "content": 3, "aggregates": 11}
 NOBODY = np.zeros(0, np.int64)
@@ -30,42 +32,42 @@ READ = np.concatenate([np.arange(16), np.arange(19, 30)])  # the sequence and th
 @pytest.fixture(autouse=True)
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Many shards, steps and tiles, and a sample that is a part of the users."""
-    monkeypatch.setattr(shards, "USERS_PER_SHARD", 700)
-    monkeypatch.setattr(scan, "STEP", 128)
-    monkeypatch.setattr(scan, "TILE", 64)
-    monkeypatch.setattr(scan, "SAMPLE", 256)
-    monkeypatch.setattr(scan, "RUN", 8)
-    monkeypatch.setattr(scan, "WIDENED", 32)
-    monkeypatch.setattr(sieve, "STEP", 48)
+    monkeypatch.setattr(writer, "USERS_PER_SHARD", 700)
+    monkeypatch.setattr(scan, "USERS_PER_STEP", 128)
+    monkeypatch.setattr(scan, "TILE_USERS", 64)
+    monkeypatch.setattr(scan, "SAMPLE_USERS", 256)
+    monkeypatch.setattr(scan, "SAMPLE_RUN", 8)
+    monkeypatch.setattr(scan, "WIDEN_USERS", 32)
+    monkeypatch.setattr(prefilter, "USERS_PER_STEP", 48)
 
 
 def made(folder: Path, values: NDArray[np.float32], ties: NDArray[np.uint64] | None = None) -> Representation:
     edges = np.cumsum(list(WIDTHS.values()))[:-1]
     folder.mkdir(exist_ok=True)
-    write(Workspace(folder), dict(zip(WIDTHS, np.split(values, edges, axis=1), strict=True)), ties)
-    return embeddings.current(Workspace(folder))
+    write(WorkspaceFolder(folder), dict(zip(WIDTHS, np.split(values, edges, axis=1), strict=True)), ties)
+    return representation.live_version(WorkspaceFolder(folder))
 
 
 def ordinary(seed: int = 0) -> NDArray[np.float32]:
     return np.random.default_rng(seed).standard_normal((USERS, sum(WIDTHS.values()))).astype(np.float32)
 
 
-def brute(live: Representation, score: Score, size: int, left_out: NDArray[np.int64]) -> Ranked:
+def brute(live: Representation, score: Score, size: int, left_out: NDArray[np.int64]) -> Ranking:
     """Everybody scored in doubles at once, and one plain sort."""
     whole = live.gather(np.arange(live.users)).astype(np.float64)
     ties = np.concatenate([of for _, _, of in live.stream(10**9)])
     scores = np.concatenate([score(part) for part in np.split(whole, range(64, len(whole), 64))])
     order = np.lexsort((np.arange(len(scores)), ties, -scores))
     order = order[~np.isin(order, left_out)][:size]
-    return Ranked(scores[order], order)
+    return Ranking(scores[order], order)
 
 
-def same(found: Ranked, expected: Ranked) -> bool:
+def same(found: Ranking, expected: Ranking) -> bool:
     return np.array_equal(found.rows, expected.rows) and np.array_equal(found.scores, expected.scores)
 
 
-def rank(live: Representation, score: Score, size: int, left_out: NDArray[np.int64] = LEFT_OUT) -> Ranked:
-    return scan.rank(live, [Wanted(score, size, left_out)], lambda done: None)[0]
+def rank(live: Representation, score: Score, size: int, left_out: NDArray[np.int64] = LEFT_OUT) -> Ranking:
+    return scan.rank(live, [RankingRequest(score, size, left_out)], lambda done: None)[0]
 
 
 def near_ties(seed: int) -> NDArray[np.float32]:
@@ -112,9 +114,9 @@ def test_neither_steps_nor_threads_nor_shards_change_a_bit(tmp_path: Path, monke
     score = Selected(READ, Linear(weights_of("ordinary")))
     lists = []
     for at, (shard, step, small, threads) in enumerate([(700, 128, 48, 1), (2_000, 2_000, 2_000, 5), (33, 7, 3, 2)]):
-        monkeypatch.setattr(shards, "USERS_PER_SHARD", shard)
-        monkeypatch.setattr(scan, "STEP", step)
-        monkeypatch.setattr(sieve, "STEP", small)
+        monkeypatch.setattr(writer, "USERS_PER_SHARD", shard)
+        monkeypatch.setattr(scan, "USERS_PER_STEP", step)
+        monkeypatch.setattr(prefilter, "USERS_PER_STEP", small)
         monkeypatch.setattr(os, "sched_getaffinity", lambda pid, threads=threads: set(range(threads)), raising=False)
         live = made(tmp_path / str(at), ordinary(), np.arange(USERS, dtype=np.uint64))
         lists.append(rank(live, score, 300))
@@ -151,7 +153,7 @@ def test_a_guess_that_was_too_high_is_taken_back(tmp_path: Path) -> None:
     values[looked_at, 0] = 500
     live, score = made(tmp_path / "live", values), Selected(READ, Linear(np.eye(len(READ))[0]))
     seen: list[int] = []
-    found = scan.rank(live, [Wanted(score, 600, NOBODY), Wanted(score, 20, NOBODY)], seen.append)
+    found = scan.rank(live, [RankingRequest(score, 600, NOBODY), RankingRequest(score, 20, NOBODY)], seen.append)
     assert seen.count(USERS) == 2
     assert same(found[0], brute(live, score, 600, NOBODY))
     assert same(found[1], brute(live, score, 20, NOBODY))
@@ -168,9 +170,9 @@ def scorers() -> Iterator[Score]:
 
 @pytest.mark.parametrize("together", [10**12, 0])
 def test_several_lists_are_made_in_one_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, together: int) -> None:
-    monkeypatch.setattr(scan, "TOGETHER", together)
+    monkeypatch.setattr(scan, "MIN_SHARED_SUMS", together)
     live, seen = made(tmp_path / "live", ordinary()), list[int]()
-    wanted = [Wanted(score, 30 + 100 * at, LEFT_OUT[at:]) for at, score in enumerate(scorers())]
+    wanted = [RankingRequest(score, 30 + 100 * at, LEFT_OUT[at:]) for at, score in enumerate(scorers())]
     together = scan.rank(live, wanted, seen.append)
     assert seen.count(USERS) == 1
     for one, found in zip(wanted, together, strict=True):
@@ -236,7 +238,7 @@ class Shuffled:
 def test_the_heads_of_shards_merge_into_the_list_of_one_reading(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    monkeypatch.setattr(shards, "USERS_PER_SHARD", 170)
+    monkeypatch.setattr(writer, "USERS_PER_SHARD", 170)
     rng = np.random.default_rng(number)
     values = rng.integers(-2, 3, (2_000, 30)) if number % 2 else rng.standard_normal((2_000, 30))
     if number % 3 == 0:  # the sample finds more than there are: the guess is too high, and the list is made again
@@ -245,8 +247,8 @@ def test_the_heads_of_shards_merge_into_the_list_of_one_reading(
     left_out = np.sort(rng.choice(2_000, rng.integers(0, 1_500), replace=False))
     weights = np.eye(16)[0] if number % 3 == 0 else rng.integers(-2, 3, 16).astype(float)
     at = np.arange(16)
-    wanted = [Wanted(Selected(at, Linear(weights)), size, left_out) for size in (5, 300, 1_900)]
-    wanted.append(Wanted(Selected(at, SoftMaximum(rng.standard_normal((3, 16)))), 400, left_out))
+    wanted = [RankingRequest(Selected(at, Linear(weights)), size, left_out) for size in (5, 300, 1_900)]
+    wanted.append(RankingRequest(Selected(at, SoftMaximum(rng.standard_normal((3, 16)))), 400, left_out))
     seen: list[int] = []
     together = scan.rank_by(Shuffled(rng), live, wanted, seen.append)
     assert max(seen) == 2_000
@@ -258,16 +260,16 @@ def test_the_heads_of_shards_merge_into_the_list_of_one_reading(
 def test_more_shards_than_files_may_be_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import resource
 
-    monkeypatch.setattr(shards, "USERS_PER_SHARD", 5)
-    space = Workspace(tmp_path / "space")
+    monkeypatch.setattr(writer, "USERS_PER_SHARD", 5)
+    space = WorkspaceFolder(tmp_path / "space")
     space.root.mkdir()
     values = np.random.default_rng(0).standard_normal((1_000, 6)).astype(np.float32)
     write(space, {"sequence": values[:, :2], "content": values[:, 2:4], "aggregates": values[:, 4:]})
-    live = embeddings.current(space)
+    live = representation.live_version(space)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (len(list(Path("/proc/self/fd").iterdir())) + 200, hard))
     try:
-        found = scan.rank(live, [Wanted(Linear(np.ones(6)), 100, NOBODY)], lambda done: None)[0]
+        found = scan.rank(live, [RankingRequest(Linear(np.ones(6)), 100, NOBODY)], lambda done: None)[0]
         assert len(live.gather(np.arange(1_000))) == 1_000
         assert len(live.ties(np.arange(0, 1_000, 7))) == 143
     finally:

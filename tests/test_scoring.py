@@ -4,16 +4,18 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from lookalike import linear
-from lookalike.linear import Standardised, ridge_logistic
-from lookalike.orders import RankAverage
-from lookalike.scoring import Space, Taught, _member_weights, centroid, logistic
+from lookalike.expansion.scorers import FeatureSpace, _member_weights
+from lookalike.expansion.scorers.centroids import centroid
+from lookalike.expansion.scorers.classifiers import logistic
+from lookalike.expansion.scorers.logistic import RIDGES, Standardised, best_ridge, ridge_logistic
+from lookalike.expansion.scorers.rank_ensemble import RankAverage
+from lookalike.expansion.scorers.training_sample import TrainingSample
 
 RNG = np.random.default_rng(0)
 
 
-def taught(seed: np.ndarray, background: np.ndarray) -> Taught:
-    return Taught(seed, background, np.ones(len(seed)), seed[:0])
+def taught(seed: np.ndarray, background: np.ndarray) -> TrainingSample:
+    return TrainingSample(seed, background, np.ones(len(seed)), seed[:0])
 
 
 def problem(rows: int, width: int, seeds: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +32,7 @@ def reference(x: np.ndarray, y: np.ndarray, ridge: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("rows", "width", "seeds"), [(300, 4, 100), (2_000, 40, 60), (60, 90, 20), (5_000, 10, 5)])
-@pytest.mark.parametrize("ridge", [30.0, *linear.RIDGES])
+@pytest.mark.parametrize("ridge", [30.0, *RIDGES])
 def test_the_weights_are_those_of_scikit_learn(rows: int, width: int, seeds: int, ridge: float) -> None:
     x, y = problem(rows, width, seeds)
     found = ridge_logistic(x, y, np.ones((1, rows)), np.array([ridge]))[0]
@@ -93,9 +95,9 @@ def test_standardised_columns_have_mean_0_and_deviation_1_in_the_background() ->
 
 def test_a_seed_of_a_handful_takes_a_usual_ridge_and_of_equal_ridges_the_strongest_is_taken() -> None:
     x, y = problem(200, 3, 5)
-    assert linear.best_ridge(x, y, np.ones(len(y)), np.random.default_rng(0)) == linear.RIDGES[1]
+    assert best_ridge(x, y, np.ones(len(y)), np.random.default_rng(0)) == RIDGES[1]
     x, y = problem(400, 3, 40)
-    assert linear.best_ridge(np.zeros_like(x), y, np.ones(len(y)), np.random.default_rng(0)) == linear.RIDGES[-1]
+    assert best_ridge(np.zeros_like(x), y, np.ones(len(y)), np.random.default_rng(0)) == RIDGES[-1]
 
 
 def test_the_ridge_follows_the_evidence() -> None:
@@ -106,8 +108,8 @@ def test_the_ridge_follows_the_evidence() -> None:
     clear = nothing.copy()
     clear[:seeds, :10] += rng.normal(0, 0.6, 10)
     clear[:seeds, 0] -= 0.3
-    chosen = [linear.best_ridge(clear, y, np.ones(len(y)), np.random.default_rng(s)) for s in range(5)]
-    assert np.median(chosen) < linear.RIDGES[-1]
+    chosen = [best_ridge(clear, y, np.ones(len(y)), np.random.default_rng(s)) for s in range(5)]
+    assert np.median(chosen) < RIDGES[-1]
 
 
 def test_the_centroid_is_the_cosine_with_the_mean_of_the_seed() -> None:
@@ -145,7 +147,7 @@ def test_a_member_that_finds_more_weighs_more_and_few_seeds_leave_them_nearly_eq
     background = rng.normal(0, 1, (4_000, 8))
     seed = rng.normal(0, 1, (seeds, 8))
     seed[:, 7] += 2  # only the logistic scorer reads the last column
-    space = Space(lambda blocks: np.arange(4) if blocks == ("sequence",) else np.arange(8))
+    space = FeatureSpace(lambda blocks: np.arange(4) if blocks == ("sequence",) else np.arange(8))
     weights = _member_weights(("centroid", "logistic"), space, taught(seed, background), rng)
     assert weights.sum() == pytest.approx(1)
     assert least <= weights[1] < (0.95 if seeds > 100 else 0.56)

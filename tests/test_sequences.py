@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lookalike import numbering
+from lookalike.data import id_encoding
+from lookalike.data.database import Database
+from lookalike.data.sequence_builder import COLUMNS
+from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.errors import StateError
-from lookalike.sequences import COLUMNS, Sequences, Vocabulary
-from lookalike.store import Store
 from planted_log import built, insert_events
 
 START = datetime(2024, 1, 1)
@@ -41,7 +42,7 @@ def random_log(seed: int, users: int = 12, events: int = 300) -> list[Row]:
 SCHEMA = {"item_id": pl.String, "value": pl.Float64, "quantity": pl.Float64, "country": pl.String}
 
 
-def put(store: Store, log: list[Row]) -> None:
+def put(store: Database, log: list[Row]) -> None:
     insert_events(store, pl.DataFrame(log, schema_overrides=SCHEMA))
 
 
@@ -97,7 +98,7 @@ def by_moment(events: list[tuple[Any, ...]]) -> list[tuple[int, Counter[tuple[An
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_every_event_stands_with_its_user_in_time_order(store: Store, tmp_path: Path, seed: int) -> None:
+def test_every_event_stands_with_its_user_in_time_order(store: Database, tmp_path: Path, seed: int) -> None:
     log = random_log(seed)
     put(store, log)
     arrays, vocabulary = built(store, tmp_path)
@@ -109,7 +110,7 @@ def test_every_event_stands_with_its_user_in_time_order(store: Store, tmp_path: 
     assert vocabulary.codes["country"] == ranked_names(log, "country")
 
 
-def test_the_order_of_the_rows_in_the_log_changes_no_byte(store: Store, tmp_path: Path) -> None:
+def test_the_order_of_the_rows_in_the_log_changes_no_byte(store: Database, tmp_path: Path) -> None:
     log = random_log(1)
     put(store, log)
     first, words = built(store, tmp_path / "a")
@@ -122,7 +123,7 @@ def test_the_order_of_the_rows_in_the_log_changes_no_byte(store: Store, tmp_path
     assert (tmp_path / "a" / "users.parquet").read_bytes() == (tmp_path / "b" / "users.parquet").read_bytes()
 
 
-def test_the_cut_is_strict_and_counts_only_users_with_enough_events_before_it(store: Store, tmp_path: Path) -> None:
+def test_the_cut_is_strict_and_counts_only_users_with_enough_events_before_it(store: Database, tmp_path: Path) -> None:
     moment = START + timedelta(hours=1)
     rows = [("a", -2), ("a", -1), ("a", 0), ("b", -1), ("b", 5), ("c", 0), ("d", -9), ("d", -8)]
     put(store, [{"user_id": u, "ts": moment + timedelta(seconds=s), "item_id": f"{u}{s}"} for u, s in rows])
@@ -134,19 +135,19 @@ def test_the_cut_is_strict_and_counts_only_users_with_enough_events_before_it(st
     assert "b5" not in vocabulary.items
 
 
-def test_no_event_before_the_cut_gives_no_user(store: Store, tmp_path: Path) -> None:
+def test_no_event_before_the_cut_gives_no_user(store: Database, tmp_path: Path) -> None:
     put(store, random_log(0))
     arrays, _ = built(store, tmp_path, START - timedelta(days=1))
     assert arrays.users == 0
     assert len(arrays["time"]) == 0
 
 
-def test_an_empty_log_is_a_state_error(store: Store, tmp_path: Path) -> None:
+def test_an_empty_log_is_a_state_error(store: Database, tmp_path: Path) -> None:
     with pytest.raises(StateError):
         built(store, tmp_path)
 
 
-def test_a_fraction_of_a_second_counts_before_the_cut_and_keeps_its_order(store: Store, tmp_path: Path) -> None:
+def test_a_fraction_of_a_second_counts_before_the_cut_and_keeps_its_order(store: Database, tmp_path: Path) -> None:
     times = [0.6, 0.1, 59.9999995]
     put(store, [{"user_id": "a", "ts": START + timedelta(seconds=s), "item_id": f"i{s}"} for s in times])
     arrays, vocabulary = built(store, tmp_path)
@@ -154,7 +155,7 @@ def test_a_fraction_of_a_second_counts_before_the_cut_and_keeps_its_order(store:
     assert (np.asarray(arrays["time"]) <= arrays.as_of).all()
 
 
-def test_a_field_with_more_values_than_a_code_holds_keeps_the_most_common(store: Store, tmp_path: Path) -> None:
+def test_a_field_with_more_values_than_a_code_holds_keeps_the_most_common(store: Database, tmp_path: Path) -> None:
     store.connection.execute(
         """INSERT INTO events (user_id, ts, event_type, source, file_id)
            SELECT 'u' || (i % 50), TIMESTAMP '2024-01-01' + to_seconds(i), 'view',
@@ -167,7 +168,7 @@ def test_a_field_with_more_values_than_a_code_holds_keeps_the_most_common(store:
     assert int((np.asarray(arrays["source"]) == 1).sum()) == 40_000
 
 
-def test_attributes_of_items_and_users_are_numbered_by_what_they_explain(store: Store, tmp_path: Path) -> None:
+def test_attributes_of_items_and_users_are_numbered_by_what_they_explain(store: Database, tmp_path: Path) -> None:
     put(store, [{"user_id": u, "ts": START, "item_id": i} for u, i in [("a", "x"), ("a", "y"), ("b", "z"), ("b", "x")]])
     store.connection.execute(
         """INSERT INTO item_attributes VALUES
@@ -188,11 +189,11 @@ def test_attributes_of_items_and_users_are_numbered_by_what_they_explain(store: 
 @pytest.fixture(autouse=True)
 def few_users(monkeypatch: pytest.MonkeyPatch) -> None:
     """The logs here are too small for values that 25 users share."""
-    monkeypatch.setattr(numbering, "FEWEST_USERS", 1)
+    monkeypatch.setattr(id_encoding, "MIN_USERS_PER_VALUE", 1)
 
 
 @pytest.fixture
-def arrays(store: Store, tmp_path: Path) -> Sequences:
+def arrays(store: Database, tmp_path: Path) -> Sequences:
     put(store, random_log(5))
     store.connection.execute(
         """INSERT INTO user_attributes VALUES ('u1', 'plan', 'pro'), ('u2', 'plan', 'free'), ('u2', 'sex', 'f'),

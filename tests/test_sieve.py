@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lookalike.embeddings import largest_of
-from lookalike.linear import Linear
-from lookalike.sieve import Products, Sieve, Sifted, sift, sums_of
+from lookalike.embeddings.representation import max_abs
+from lookalike.expansion.ranking.prefilter import Prefilter, Products, Survivors, apply_prefilters, sums_for
+from lookalike.expansion.scorers.logistic import Linear
 
 SPANS = {"sequence": (0, 13), "aggregates": (15, 26)}
 COLUMNS = np.concatenate([np.arange(*span) for span in SPANS.values()])
@@ -32,13 +32,13 @@ def rows_of(rng: np.random.Generator, count: int, scale: float) -> dict[str, NDA
 
 def sifted(
     linear: Linear, blocks: dict[str, NDArray[np.float16]], threshold: float, together: bool = False
-) -> tuple[Sieve, Sifted]:
+) -> tuple[Prefilter, Survivors]:
     """With a second sieve beside the one, of which nothing is wanted."""
-    made, other = Sieve.of(linear, COLUMNS, SPANS), Sieve.of(Linear(np.ones(len(COLUMNS))), COLUMNS, SPANS)
+    made, other = Prefilter.of(linear, COLUMNS, SPANS), Prefilter.of(Linear(np.ones(len(COLUMNS))), COLUMNS, SPANS)
     assert made
     assert other
     largest = {block: float(np.abs(halves).max()) for block, halves in blocks.items()}
-    found = sift([(other, 1e9), (made, threshold)], sums_of([other, made], together), blocks, largest)
+    found = apply_prefilters([(other, 1e9), (made, threshold)], sums_for([other, made], together), blocks, largest)
     return made, found[1]
 
 
@@ -104,20 +104,20 @@ def test_the_largest_figure_is_that_of_either_sign() -> None:
     rng = np.random.default_rng(0)
     for values in (rng.standard_normal(99), -rng.random(99), rng.random(99), np.zeros(9), np.array([-65504.0, 1])):
         halves = values.astype(np.float16)
-        assert largest_of(halves) == float(np.abs(halves).max())
+        assert max_abs(halves) == float(np.abs(halves).max())
     for bad in (np.nan, -np.nan, np.inf, -np.inf):
-        assert not np.isfinite(largest_of(np.array([1, bad, -1], np.float16)))
+        assert not np.isfinite(max_abs(np.array([1, bad, -1], np.float16)))
 
 
 @pytest.mark.parametrize(
     "weights", [np.zeros(24), np.full(24, 1e250), np.full(24, 1e-300), np.full(24, np.inf), np.full(24, np.nan)]
 )
 def test_there_is_no_sieve_where_the_bound_could_not_be_vouched_for(weights: NDArray[np.float64]) -> None:
-    assert Sieve.of(Linear(weights), COLUMNS, SPANS) is None
+    assert Prefilter.of(Linear(weights), COLUMNS, SPANS) is None
 
 
 def test_there_is_no_sieve_of_a_column_that_is_read_twice() -> None:
-    assert Sieve.of(Linear(np.ones(24)), np.append(COLUMNS[:-1], 0), SPANS) is None
+    assert Prefilter.of(Linear(np.ones(24)), np.append(COLUMNS[:-1], 0), SPANS) is None
 
 
 def test_sums_further_off_than_promised_are_a_fault() -> None:
@@ -127,7 +127,7 @@ def test_sums_further_off_than_promised_are_a_fault() -> None:
     exact = linear(np.hstack([blocks[block] for block in SPANS]))
     for apart in (1.5 * found.off, np.nan):
         with pytest.raises(ArithmeticError):
-            made.check(exact, Sifted(found.places, found.sums + np.float32(apart), found.off))
+            made.check(exact, Survivors(found.places, found.sums + np.float32(apart), found.off))
 
 
 def test_threads_do_not_disturb_each_other_and_no_type_of_faiss_loses_its_count() -> None:

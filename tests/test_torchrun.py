@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lookalike import embeddings, pipeline
-from lookalike.ingest import IngestOptions
-from lookalike.talk import Silent
-from lookalike.workspace import Workspace
+from lookalike.api import ingest
+from lookalike.data.ingest.options import IngestOptions
+from lookalike.embeddings import representation
+from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.progress import QuietProgress
 from planted_log import planted
 
 pytestmark = pytest.mark.slow
@@ -21,25 +22,25 @@ SETTINGS = "[train]\nbatch_events = 512\nnegatives = 100\ncontent_dim = 8\ngroup
 TRAIN = ("train", "--encoder", "transformer", "--dim", "16", "--epochs", "4", "--device", "cpu")
 
 
-def space_of(folder: Path) -> Workspace:
+def space_of(folder: Path) -> WorkspaceFolder:
     """A planted log of some seven thousand events, ingested."""
     folder.mkdir()
     log = planted(900, seed=9, items=60)
     log.events.write_csv(folder / "events.csv", datetime_format="%Y-%m-%d %H:%M:%S")
     log.items.write_csv(folder / "items.csv")
-    space = Workspace(folder / "space")
-    pipeline.ingest(space, [folder / "events.csv"], IngestOptions(items=folder / "items.csv"), Silent())
+    space = WorkspaceFolder(folder / "space")
+    ingest.ingest(space, [folder / "events.csv"], IngestOptions(items=folder / "items.csv"), QuietProgress())
     (space.root / "lookalike.toml").write_text(SETTINGS)
     return space
 
 
-def run(space: Workspace, *before: str) -> subprocess.CompletedProcess[str]:
+def run(space: WorkspaceFolder, *before: str) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", *before, "lookalike", "--workspace", str(space.root), "--json", *TRAIN]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(words, capture_output=True, text=True, timeout=400, env=environment)
 
 
-def figures_of(space: Workspace) -> dict[str, float]:
+def figures_of(space: WorkspaceFolder) -> dict[str, float]:
     found = json.loads((space.runs / "r000001" / "metrics.json").read_text())
     encoder = found["figures"]["encoder"]
     return {
@@ -66,7 +67,7 @@ def test_two_processes_make_one_run_as_good_as_one_process(tmp_path: Path) -> No
     assert abs(one["recall"] - two["recall"]) < noise
     assert two["recall"] > 1.3 * 20 / 60, "better than twenty items by lot"
     assert two["first loss"] == pytest.approx(one["first loss"], rel=0.25)
-    counts = [embeddings.current(space).users for space in (alone, both)]
+    counts = [representation.live_version(space).users for space in (alone, both)]
     assert counts == [900, 900]
 
 
@@ -80,7 +81,7 @@ def test_two_processes_make_the_same_run_twice(tmp_path: Path) -> None:
 
 
 def test_a_fault_ends_all_processes_with_its_two_lines(tmp_path: Path) -> None:
-    space = Workspace(tmp_path / "nothing here")
+    space = WorkspaceFolder(tmp_path / "nothing here")
     done = run(space, "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
     assert done.returncode != 0
     assert "error: nothing was ingested into this workspace" in done.stderr

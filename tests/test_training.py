@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from lookalike import batches, next_items, objectives, training
-from lookalike.encoders import ENCODERS
+from lookalike.data.database import Database, open_file
+from lookalike.data.sequences import Sequences, Vocabulary
+from lookalike.encoder import batches, inference, next_item_metrics, objectives, trainer
+from lookalike.encoder.model import ENCODERS
 from lookalike.errors import SettingsError, StateError
-from lookalike.sequences import Sequences, Vocabulary
-from lookalike.settings import TrainSettings
-from lookalike.store import Store, opened
+from lookalike.workspace.settings import TrainSettings
 from planted_log import SMALL, built, insert_events, planted
 from test_batches import CODES, sequences_of
 
@@ -25,7 +25,7 @@ Log = tuple[Sequences, Vocabulary]
 def log(tmp_path_factory: pytest.TempPathFactory) -> Log:
     folder = tmp_path_factory.mktemp("log")
     made = planted(200, seed=2, items=60)
-    with opened(folder / "lookalike.duckdb") as store:
+    with open_file(folder / "lookalike.duckdb") as store:
         insert_events(store, made.events)
         store.connection.execute(
             "INSERT INTO item_attributes SELECT 'i' || lpad(i::VARCHAR, 4, '0'), 'category', 'c' || (i % 5) FROM range(60) t(i)"
@@ -33,8 +33,8 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Log:
         return built(store, folder)
 
 
-def fitted(log: Log, settings: TrainSettings = SMALL, sequences: Sequences | None = None) -> training.Fit:
-    fit = training.Fit(training.plan(sequences or log[0], log[1], settings), log[1], CPU)
+def fitted(log: Log, settings: TrainSettings = SMALL, sequences: Sequences | None = None) -> trainer.Fit:
+    fit = trainer.Fit(trainer.plan_fit(sequences or log[0], log[1], settings), log[1], CPU)
     fit.run(lambda progress, fit: None, lambda done, note: None)
     return fit
 
@@ -42,7 +42,7 @@ def fitted(log: Log, settings: TrainSettings = SMALL, sequences: Sequences | Non
 ONCE = replace(SMALL, epochs=1)
 
 
-def as_bytes(fit: training.Fit) -> dict[str, bytes]:
+def as_bytes(fit: trainer.Fit) -> dict[str, bytes]:
     return {name: value.numpy().tobytes() for name, value in fit.weights().items()}
 
 
@@ -71,7 +71,7 @@ def test_the_number_of_threads_changes_no_weight_beyond_rounding(log: Log) -> No
 def test_events_after_the_cut_change_no_weight(log: Log) -> None:
     """Every epoch's weights: which of them is kept is chosen by held-out figures, and is all they decide."""
     arrays, _ = log
-    cut = training.cut_for(arrays, SMALL.holdout_share)
+    cut = trainer.holdout_cut(arrays, SMALL.holdout_share)
     later = np.asarray(arrays["time"]) >= cut
     assert 0.08 < later.mean() < 0.12
     rng = np.random.default_rng(0)
@@ -81,7 +81,7 @@ def test_events_after_the_cut_change_no_weight(log: Log) -> None:
     columns["time"] = np.where(later, int(arrays["time"].max()), arrays["time"]).astype(np.int64)
     kept: list[list[dict[str, bytes]]] = []
     for sequences in (arrays, replace(arrays, columns=columns)):
-        fit = training.Fit(training.plan(sequences, log[1], SMALL), log[1], CPU)
+        fit = trainer.Fit(trainer.plan_fit(sequences, log[1], SMALL), log[1], CPU)
         epochs: list[dict[str, bytes]] = []
         fit.run(lambda progress, fit, epochs=epochs: epochs.append(as_bytes(fit)), lambda done, note: None)
         kept.append(epochs)
@@ -101,7 +101,7 @@ def test_the_loss_falls_and_the_held_out_items_are_foreseen_better_than_by_popul
     history = fit.progress.history
     assert history[-1].loss < history[0].loss
     best = history[fit.progress.best_epoch - 1].figures
-    popular = next_items.measure(fit.plan.held, next_items.popularity(fit.plan.known, 60))
+    popular = next_item_metrics.measure(fit.plan.held, next_item_metrics.popularity(fit.plan.known, 60))
     assert best["ndcg@20"] > 1.15 * popular["ndcg@20"]
 
 
@@ -109,8 +109,8 @@ def test_training_stops_when_patience_ends_and_gives_back_the_best_epoch(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worth = iter([0.1, 0.5, 0.4, 0.3, 0.9, 0.9])
-    monkeypatch.setattr(next_items, "measure", lambda held, scores: {"recall@20": 0.0, "ndcg@20": next(worth)})
-    fit = training.Fit(training.plan(log[0], log[1], replace(SMALL, epochs=9, patience=2)), log[1], CPU)
+    monkeypatch.setattr(next_item_metrics, "measure", lambda held, scores: {"recall@20": 0.0, "ndcg@20": next(worth)})
+    fit = trainer.Fit(trainer.plan_fit(log[0], log[1], replace(SMALL, epochs=9, patience=2)), log[1], CPU)
     epochs: list[dict[str, bytes]] = []
     fit.run(lambda progress, fit: epochs.append(as_bytes(fit)), lambda done, note: None)
     assert len(epochs) == 4
@@ -119,12 +119,12 @@ def test_training_stops_when_patience_ends_and_gives_back_the_best_epoch(
 
 
 def foretold(
-    known: Sequences, position: np.ndarray, later: batches.Later, rng: np.random.Generator
+    known: Sequences, position: np.ndarray, later: batches.FutureEvents, rng: np.random.Generator
 ) -> list[tuple[int, int]]:
     """The items all_action draws and the events it draws them at; places that have read nothing are left out."""
     told: list[tuple[int, int]] = []
 
-    class Seen(objectives.Step):
+    class Seen(objectives.TrainingStep):
         @property
         def users(self) -> torch.Tensor:
             flat = np.hstack([np.full((len(position), 1), -1), position])
@@ -135,7 +135,7 @@ def foretold(
             return users.sum()
 
     lengths = (position >= 0).sum(1)
-    stretches = batches.Stretches(position[:, 0], lengths, np.arange(len(position)))
+    stretches = batches.Segments(position[:, 0], lengths, np.arange(len(position)))
     step = Seen(None, known, None, stretches, later, 2, None, rng, CPU)  # type: ignore[arg-type]
     objectives.all_action(step)
     return [(item, event) for item, event in told if event >= 0]
@@ -144,7 +144,7 @@ def foretold(
 def test_no_target_is_of_another_user_or_of_the_same_moment_or_missing() -> None:
     known = sequences_of([[0, 0, 5, 9], [5, 5], [1, 2, 3]])
     known.columns["item"][:] = [0, 1, 2, -1, 4, 5, 6, 7, 8]
-    later = batches.later_events(known, 2)
+    later = batches.future_events(known, 2)
     position = np.array([[0, 1, 2, 3], [4, 5, -1, -1], [6, 7, 8, -1]])
     allowed = {0: {2}, 1: {2}, 6: {7, 8}, 7: {8}}  # flat event -> items; the item of event 3 is not known
     seen: dict[int, set[int]] = {}
@@ -158,8 +158,8 @@ def test_no_target_is_of_another_user_or_of_the_same_moment_or_missing() -> None
 def test_events_about_no_item_make_no_item_a_more_likely_negative() -> None:
     known = sequences_of([[1, 2, 3, 4, 5, 6]])
     known.columns["item"][:] = [-1, -1, -1, -1, 0, 1]
-    plan = training.plan(known, vocabulary_of(2), replace(SMALL, holdout_share=0.001))
-    fit = training.Fit(replace(plan, known=known), vocabulary_of(2), CPU)
+    plan = trainer.plan_fit(known, vocabulary_of(2), replace(SMALL, holdout_share=0.001))
+    fit = trainer.Fit(replace(plan, known=known), vocabulary_of(2), CPU)
     assert fit.sampling.chance.tolist() == pytest.approx([0.5, 0.5])
 
 
@@ -173,41 +173,41 @@ def vocabulary_of(items: int) -> Vocabulary:
 )
 def test_the_smallest_logs_can_be_trained_on(times: list[list[int]]) -> None:
     known = sequences_of(times)
-    fit = training.Fit(training.plan(known, vocabulary_of(9), ONCE), vocabulary_of(9), CPU)
+    fit = trainer.Fit(trainer.plan_fit(known, vocabulary_of(9), ONCE), vocabulary_of(9), CPU)
     fit.run(lambda progress, fit: None, lambda done, note: None)
     assert all(torch.isfinite(value).all() for value in fit.weights().values())
-    latest = batches.latest(known, batches.window_starts(known, None), 8)
-    lengths = np.linalg.norm(training.user_vectors(fit.model, known, latest), axis=1)
+    latest = batches.latest_segments(known, batches.window_starts(known, None), 8)
+    lengths = np.linalg.norm(inference.user_vectors(fit.model, known, latest), axis=1)
     assert np.all((np.abs(lengths - 1) < 1e-5) | (lengths < 1e-5))
 
 
 def test_a_user_has_the_same_vector_alone_and_among_others(log: Log) -> None:
     fit = fitted(log, replace(SMALL, encoder="transformer", epochs=1))
     arrays, _ = log
-    latest = batches.latest(arrays, batches.window_starts(arrays, None), SMALL.length)
-    whole = training.user_vectors(fit.model, arrays, latest)
+    latest = batches.latest_segments(arrays, batches.window_starts(arrays, None), SMALL.length)
+    whole = inference.user_vectors(fit.model, arrays, latest)
     for rows in (np.array([7]), np.arange(40, 45), np.array([199, 0])):
-        assert np.allclose(training.user_vectors(fit.model, arrays, latest[rows]), whole[rows], atol=1e-5)
+        assert np.allclose(inference.user_vectors(fit.model, arrays, latest[rows]), whole[rows], atol=1e-5)
 
 
 def test_only_the_latest_events_within_the_window_shape_a_user(log: Log) -> None:
     fit = fitted(log, ONCE)
     arrays, _ = log
-    latest = batches.latest(arrays, batches.window_starts(arrays, 20), 4)
-    before = training.user_vectors(fit.model, arrays, latest)
+    latest = batches.latest_segments(arrays, batches.window_starts(arrays, 20), 4)
+    before = inference.user_vectors(fit.model, arrays, latest)
     used = np.zeros(len(arrays["item"]), bool)
     for start, length in zip(latest.start, latest.length, strict=True):
         used[start : start + length] = True
     columns = dict(arrays.columns)
     columns["item"] = np.where(used, arrays["item"], 3).astype(np.int32)
-    after = training.user_vectors(fit.model, replace(arrays, columns=columns), latest)
+    after = inference.user_vectors(fit.model, replace(arrays, columns=columns), latest)
     assert np.array_equal(before, after)
     assert len(np.unique(before[latest.length == 0], axis=0)) == 1  # of whom nothing is known
     assert (latest.length == 0).any()
 
 
 def test_the_learning_rate_warms_up_and_falls_to_a_tenth(log: Log) -> None:
-    fit = training.Fit(training.plan(log[0], log[1], SMALL), log[1], CPU)
+    fit = trainer.Fit(trainer.plan_fit(log[0], log[1], SMALL), log[1], CPU)
     rates = []
     for done in (0.0, 0.01, 0.02, 0.5, 1.0):
         fit._set_rate(done)
@@ -216,14 +216,14 @@ def test_the_learning_rate_warms_up_and_falls_to_a_tenth(log: Log) -> None:
 
 
 def test_a_device_that_is_not_there_is_a_settings_error() -> None:
-    assert training.device_for("cpu").type == "cpu"
-    assert training.device_for("auto").type in ("cpu", "cuda")
+    assert inference.device_for("cpu").type == "cpu"
+    assert inference.device_for("auto").type in ("cpu", "cuda")
     for name in ("abacus", "cuda:99"):
         with pytest.raises(SettingsError):
-            training.device_for(name)
+            inference.device_for(name)
 
 
-def test_a_log_of_any_order_of_rows_gives_the_same_weights(store: Store, tmp_path: Path) -> None:
+def test_a_log_of_any_order_of_rows_gives_the_same_weights(store: Database, tmp_path: Path) -> None:
     made = planted(80, seed=4, items=20)
     found = []
     for turn, frame in enumerate((made.events, made.events.sample(fraction=1, shuffle=True, seed=1))):
@@ -241,21 +241,21 @@ def test_what_a_run_keeps_of_its_history_is_plain_json(log: Log) -> None:
 # --- a loss that turns into no number --------------------------------------------------------------------------------
 
 
-def turning(monkeypatch: pytest.MonkeyPatch, epoch: int) -> list[training.Fit]:
+def turning(monkeypatch: pytest.MonkeyPatch, epoch: int) -> list[trainer.Fit]:
     """From this epoch on the objective gives no number. The fit it belongs to has to be put into the list."""
-    whose: list[training.Fit] = []
+    whose: list[trainer.Fit] = []
     whole = objectives.OBJECTIVES["all_action"]
 
-    def turned(step: objectives.Step) -> torch.Tensor:
+    def turned(step: objectives.TrainingStep) -> torch.Tensor:
         return whole(step) * (float("nan") if whose[0].progress.epoch + 1 >= epoch else 1.0)
 
     monkeypatch.setitem(objectives.OBJECTIVES, "all_action", turned)
     return whose
 
 
-def fit_for(log: Log, **changes: object) -> training.Fit:
+def fit_for(log: Log, **changes: object) -> trainer.Fit:
     settings = replace(SMALL, epochs=6, patience=6, **changes)  # type: ignore[arg-type]
-    return training.Fit(training.plan(log[0], log[1], settings), log[1], CPU)
+    return trainer.Fit(trainer.plan_fit(log[0], log[1], settings), log[1], CPU)
 
 
 def test_a_loss_that_turns_into_no_number_leaves_the_best_epoch_before_and_says_so(
@@ -290,7 +290,7 @@ def test_one_step_without_a_number_is_found_wherever_it_stands(log: Log, monkeyp
     fit = fit_for(log, batch_events=64)
     with pytest.raises(StateError):
         fit.run(lambda progress, fit: None, lambda done, note: None)
-    assert next(steps) < 3 + 2 + training.CHECKED_EVERY
+    assert next(steps) < 3 + 2 + trainer.CHECK_EVERY
 
 
 def test_no_number_in_the_last_epochs_over_all_events_gives_back_the_weights_of_the_figures(
@@ -308,7 +308,7 @@ def test_no_number_in_the_last_epochs_over_all_events_gives_back_the_weights_of_
 
 def test_the_last_epochs_see_the_held_out_events(log: Log) -> None:
     arrays, _ = log
-    late = np.asarray(arrays["time"]) >= training.cut_for(arrays, SMALL.holdout_share)
+    late = np.asarray(arrays["time"]) >= trainer.holdout_cut(arrays, SMALL.holdout_share)
     columns = dict(arrays.columns)
     columns["item"] = np.where(late, 3, arrays["item"]).astype(np.int32)
     ended = []

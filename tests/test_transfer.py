@@ -10,14 +10,16 @@ import polars as pl
 import pytest
 import torch
 
-from lookalike import embeddings, learn, training, transfer
-from lookalike.encoders import ENCODERS, FIRST_ITEM, MOMENTS, NO_ITEM, Sizes, TwoTower
+from lookalike.api import train
+from lookalike.data.sequences import Vocabulary
+from lookalike.embeddings import representation
+from lookalike.encoder import inference, warm_start
+from lookalike.encoder.model import ENCODERS, EVENT_FEATURES, FIRST_ITEM, NO_ITEM, ModelSizes, TwoTower, build_model
+from lookalike.encoder.runs import Run
 from lookalike.errors import SettingsError, StateError
-from lookalike.runs import Run
-from lookalike.sequences import Vocabulary
-from lookalike.settings import TrainSettings
-from lookalike.talk import Silent
-from lookalike.workspace import Workspace
+from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.progress import QuietProgress
+from lookalike.workspace.settings import TrainSettings
 from small_log import SETTINGS, Command, events, items
 
 pytest_plugins = ("space_fixtures",)
@@ -50,7 +52,7 @@ def model_of(vocabulary: Vocabulary, encoder: str = "transformer", dim: int = DI
     torch.manual_seed(seed)
     fields = {name: len(values) for name, values in vocabulary.codes.items()}
     counts = (len(vocabulary.items), len(vocabulary.attributes), fields, len(vocabulary.profile))
-    model = training.model_for(Sizes(encoder, dim, LENGTH, *counts), vocabulary)
+    model = build_model(ModelSizes(encoder, dim, LENGTH, *counts), vocabulary)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter += 0.3 * torch.randn(parameter.shape)
@@ -66,7 +68,7 @@ def run_of(model: TwoTower, vocabulary: Vocabulary) -> Run:
 @pytest.mark.parametrize("encoder", sorted(ENCODERS))
 def test_into_the_same_vocabulary_all_weights_come(encoder: str) -> None:
     theirs, ours = model_of(HERE, encoder), model_of(HERE, encoder, seed=1)
-    said = transfer.put_in(ours, HERE, run_of(theirs, HERE))
+    said = warm_start.copy_weights(ours, HERE, run_of(theirs, HERE))
     for name, value in theirs.state_dict().items():
         assert torch.equal(ours.state_dict()[name], value), name
     assert said == "20 of 20 items and 6 of 6 item attributes are known to it"
@@ -84,8 +86,8 @@ def test_numbers_that_moved_are_matched_by_name() -> None:
     there = shuffled()
     assert there.items != HERE.items
     theirs, ours = model_of(HERE), model_of(there, seed=1)
-    transfer.put_in(ours, there, run_of(theirs, HERE))
-    vectors, before = training.item_vectors(ours), training.item_vectors(theirs)
+    warm_start.copy_weights(ours, there, run_of(theirs, HERE))
+    vectors, before = inference.item_vectors(ours), inference.item_vectors(theirs)
     for row, item in enumerate(there.items):
         assert np.allclose(vectors[row], before[HERE.items.index(item)], atol=1e-6), item
     for code, pair in enumerate(there.profile):
@@ -94,12 +96,12 @@ def test_numbers_that_moved_are_matched_by_name() -> None:
         for code, value in enumerate(["", *values]):
             old = ["", *HERE.codes[field]].index(value)
             assert torch.equal(context_row(ours, there, field, code), context_row(theirs, HERE, field, old)), value
-    moments = sum(MOMENTS.values())
+    moments = sum(EVENT_FEATURES.values())
     assert torch.equal(ours.context.weight[:moments], theirs.context.weight[:moments])
 
 
 def context_row(model: TwoTower, vocabulary: Vocabulary, field: str, code: int) -> torch.Tensor:
-    at = len(MOMENTS) + list(vocabulary.codes).index(field)
+    at = len(EVENT_FEATURES) + list(vocabulary.codes).index(field)
     return model.context.weight[int(model.context_starts[at]) + code]
 
 
@@ -108,7 +110,7 @@ def test_new_names_keep_their_own_start_and_the_known_ones_come() -> None:
         ["i50", "i03", "i51"], ["c9", "c3"], ["pro", "gold"], {"event_type": ["tap", "view"], "other": ["x"]}
     )
     theirs, ours, untouched = model_of(HERE), model_of(there, seed=1), model_of(there, seed=1)
-    said = transfer.put_in(ours, there, run_of(theirs, HERE))
+    said = warm_start.copy_weights(ours, there, run_of(theirs, HERE))
     assert said == "1 of 3 items and 1 of 2 item attributes are known to it"
     expected = untouched.item_id.weight.detach().clone()
     expected[NO_ITEM] = theirs.item_id.weight[NO_ITEM]  # an event about no item is one in any log
@@ -125,18 +127,18 @@ def test_new_names_keep_their_own_start_and_the_known_ones_come() -> None:
 def test_of_another_world_nothing_is_known_and_it_says_so() -> None:
     there = vocabulary_of(["x90", "x91"], ["z1"], [], {"kind": ["a"]})
     theirs, ours, untouched = model_of(HERE), model_of(there, seed=1), model_of(there, seed=1)
-    said = transfer.put_in(ours, there, run_of(theirs, HERE))
+    said = warm_start.copy_weights(ours, there, run_of(theirs, HERE))
     assert said == "0 of 2 items and 0 of 1 item attributes are known to it"
     assert torch.equal(ours.item_id.weight[FIRST_ITEM:], untouched.item_id.weight[FIRST_ITEM:])
     assert torch.equal(ours.attribute.weight, untouched.attribute.weight)
     for name, value in ours.state_dict().items():
-        if name.startswith(transfer.SHARED):  # how to read a sequence is no matter of names
+        if name.startswith(warm_start.SHARED_PREFIXES):  # how to read a sequence is no matter of names
             assert torch.equal(value, theirs.state_dict()[name]), name
 
 
 def test_a_log_without_items_can_take_weights_too() -> None:
     there = vocabulary_of([], [], [], {"event_type": ["view"]})
-    said = transfer.put_in(model_of(there), there, run_of(model_of(HERE), HERE))
+    said = warm_start.copy_weights(model_of(there), there, run_of(model_of(HERE), HERE))
     assert said == "0 of 0 items and 0 of 0 item attributes are known to it"
 
 
@@ -144,7 +146,7 @@ def test_a_log_without_items_can_take_weights_too() -> None:
 def test_weights_of_another_shape_are_refused(encoder: str, dim: int) -> None:
     theirs = run_of(model_of(HERE, encoder, dim), HERE)
     with pytest.raises(StateError, match="r000001 has weights of another shape"):
-        transfer.put_in(model_of(HERE), HERE, theirs)
+        warm_start.copy_weights(model_of(HERE), HERE, theirs)
 
 
 # --- the commands ----------------------------------------------------------------------------------------------------
@@ -208,7 +210,7 @@ def test_a_run_folder_from_another_workspace_embeds_and_says_how_much_it_knows(
     ran = elsewhere("embed", "--run", folder)
     assert ran.code == 0, ran.err
     assert "30 items are new to r000001: they are their attributes alone" in " ".join(ran.err.split())
-    live = embeddings.current(Workspace(elsewhere.workspace))
+    live = representation.live_version(WorkspaceFolder(elsewhere.workspace))
     assert live.manifest["run"] == "r000001"
     assert set(pl.read_parquet(live.ids)["user_id"]) == {"x" + user for user in events()["user_id"].unique()}
     stored = live.gather(np.arange(live.users))[:, live.columns("sequence")]
@@ -259,7 +261,7 @@ def test_a_damaged_folder_is_refused(elsewhere: Command, trained_space: Path, tm
 
 def test_a_resumed_training_goes_on_as_it_was_begun(trained_space: Path, tmp_path: Path) -> None:
     shutil.copytree(trained_space, tmp_path / "space")
-    workspace = Workspace(tmp_path / "space")
-    request = learn.TrainRequest(TrainSettings(), device="cpu", resume=True, start_from="r000001")
+    workspace = WorkspaceFolder(tmp_path / "space")
+    request = train.TrainRequest(TrainSettings(), device="cpu", resume=True, start_from="r000001")
     with pytest.raises(SettingsError, match="begun"):
-        learn.train(workspace, request, Silent())
+        train.train(workspace, request, QuietProgress())

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lookalike import evaluation, expansion, scoring, verdicts
-from lookalike.evaluation import Examples
-from lookalike.linear import Linear
-from lookalike.scoring import Scorer, Space
-from lookalike.settings import ExpandSettings
-from lookalike.verdicts import Against, Asked
+from lookalike.data.arrays import Floats
+from lookalike.expansion import curves, holdout, permutation_test, scorer_selection, scorers, selection, verdict
+from lookalike.expansion.examples import Examples
+from lookalike.expansion.permutation_test import PermutationTest
+from lookalike.expansion.scorers import FeatureSpace, Scorer
+from lookalike.expansion.scorers.logistic import Linear
+from lookalike.expansion.verdict import RequestedList
+from lookalike.workspace.settings import ExpandSettings
 
-Floats = NDArray[np.float64]
 Seeds = Callable[[np.random.Generator, Floats], NDArray[np.int64]]
 QUICK = ExpandSettings(repeats=2, folds=4)
 
@@ -29,7 +30,7 @@ def examples_of(values: Floats, seed: NDArray[np.int64]) -> Examples:
         background=values.astype(np.float32),
         seed_of=at,
         candidates=len(values) - len(seed),
-        space=Space(lambda blocks: np.arange(values.shape[1])),
+        space=FeatureSpace(lambda blocks: np.arange(values.shape[1])),
         activity=0,
     )
 
@@ -63,20 +64,26 @@ def test_the_reference_stays_unless_another_scorer_is_surely_better() -> None:
     rng = np.random.default_rng(0)
     names = ("centroid", "logistic")
     poor, good = rng.random((2, 100)), rng.random((2, 100)) ** 3
-    assert verdicts.choose({"centroid": poor, "logistic": poor.copy()}, names, 0.05) == "logistic"
-    assert verdicts.choose({"centroid": good, "logistic": poor}, names, 0.05) == "centroid"
-    assert verdicts.choose({"centroid": poor, "logistic": good}, names, 0.05) == "logistic"
-    assert verdicts.choose({"centroid": np.ones((2, 9)), "logistic": np.ones((2, 9))}, names, 0.001) == "logistic"
-    assert verdicts.choose({"centroid": good}, ("centroid",), 0.05) == "centroid"
+    assert scorer_selection.choose_scorer({"centroid": poor, "logistic": poor.copy()}, names, 0.05) == "logistic"
+    assert scorer_selection.choose_scorer({"centroid": good, "logistic": poor}, names, 0.05) == "centroid"
+    assert scorer_selection.choose_scorer({"centroid": poor, "logistic": good}, names, 0.05) == "logistic"
+    assert (
+        scorer_selection.choose_scorer({"centroid": np.ones((2, 9)), "logistic": np.ones((2, 9))}, names, 0.001)
+        == "logistic"
+    )
+    assert scorer_selection.choose_scorer({"centroid": good}, ("centroid",), 0.05) == "centroid"
     three = {"centroid": poor, "logistic": poor, "transfer": poor}
-    assert verdicts.choose(three, ("centroid", "logistic", "transfer"), 0.05) == "transfer"
+    assert scorer_selection.choose_scorer(three, ("centroid", "logistic", "transfer"), 0.05) == "transfer"
 
 
 def test_one_lucky_seed_does_not_change_the_choice() -> None:
     places = np.full((1, 25), 0.5)
     lucky = places.copy()
     lucky[0, 0] = 0.001
-    assert verdicts.choose({"centroid": lucky, "logistic": places}, ("centroid", "logistic"), 0.05) == "logistic"
+    assert (
+        scorer_selection.choose_scorer({"centroid": lucky, "logistic": places}, ("centroid", "logistic"), 0.05)
+        == "logistic"
+    )
 
 
 def test_the_best_of_many_blind_scorers_promises_nothing() -> None:
@@ -85,8 +92,8 @@ def test_the_best_of_many_blind_scorers_promises_nothing() -> None:
     for run in range(200):
         rng = np.random.default_rng(run)
         blind = {f"s{n}": rng.random((1, 60)) for n in range(30)}
-        lifts.append(np.mean(verdicts.of_choice(blind, tuple(blind), 0.1, run) < 0.1) / 0.1)
-        lucky.append(np.mean(blind[verdicts.choose(blind, tuple(blind), 0.1)] < 0.1) / 0.1)
+        lifts.append(np.mean(scorer_selection.cross_fitted_quantiles(blind, tuple(blind), 0.1, run) < 0.1) / 0.1)
+        lucky.append(np.mean(blind[scorer_selection.choose_scorer(blind, tuple(blind), 0.1)] < 0.1) / 0.1)
     assert np.mean(lucky) > 1.2
     assert np.mean(lifts) == pytest.approx(1, abs=0.1)
 
@@ -94,7 +101,9 @@ def test_the_best_of_many_blind_scorers_promises_nothing() -> None:
 def test_a_choice_that_everybody_makes_keeps_its_figures() -> None:
     rng = np.random.default_rng(1)
     found = {"centroid": rng.random((2, 200)), "logistic": rng.random((2, 200)) ** 4}
-    assert np.array_equal(verdicts.of_choice(found, ("centroid", "logistic"), 0.1, 0), found["logistic"])
+    assert np.array_equal(
+        scorer_selection.cross_fitted_quantiles(found, ("centroid", "logistic"), 0.1, 0), found["logistic"]
+    )
 
 
 # --- what size -------------------------------------------------------------------------------------------------------
@@ -103,10 +112,10 @@ def test_a_choice_that_everybody_makes_keeps_its_figures() -> None:
 def test_the_largest_size_is_where_the_people_stop() -> None:
     rng = np.random.default_rng(0)
     within = rng.random((1, 2_000)) * 0.2  # every seed is in the first fifth, evenly
-    assert verdicts.largest_size(within, 100_000, 0.95) == pytest.approx(0.3)  # of 0.15 to 0.3 a third is good
-    assert verdicts.largest_size(within, 100_000, 0.95, floor=3) == pytest.approx(0.225)
-    assert verdicts.largest_size(within, 100_000, 0.95, floor=6) is None
-    assert verdicts.largest_size(np.linspace(0, 1, 500, endpoint=False)[None], 100_000, 0.95) is None
+    assert verdict.largest_share(within, 100_000, 0.95) == pytest.approx(0.3)  # of 0.15 to 0.3 a third is good
+    assert verdict.largest_share(within, 100_000, 0.95, floor=3) == pytest.approx(0.225)
+    assert verdict.largest_share(within, 100_000, 0.95, floor=6) is None
+    assert verdict.largest_share(np.linspace(0, 1, 500, endpoint=False)[None], 100_000, 0.95) is None
 
 
 # --- against random seeds --------------------------------------------------------------------------------------------
@@ -116,8 +125,8 @@ def test_random_seeds_have_the_seeds_activity() -> None:
     rng = np.random.default_rng(0)
     values = log_like(rng, 5_000, 4)
     seed = active_people(rng, values)
-    drawn = verdicts._matched(values[seed, 0], values[:, 0], rng)
-    assert drawn.shape == (verdicts.DRAWN, 80)
+    drawn = permutation_test._activity_matched_seeds(values[seed, 0], values[:, 0], rng)
+    assert drawn.shape == (permutation_test.RANDOM_SEEDS, 80)
     assert all(len(np.unique(one)) == 80 for one in drawn)
     assert np.allclose(np.sort(values[drawn, 0], axis=1).mean(axis=0), np.sort(values[seed, 0]), atol=0.35)
     first, last = values[drawn[:, :40], 0].mean(), values[drawn[:, 40:], 0].mean()
@@ -126,7 +135,7 @@ def test_random_seeds_have_the_seeds_activity() -> None:
 
 def test_a_seed_more_active_than_anybody_has_the_nearest_beside_it() -> None:
     rng = np.random.default_rng(0)
-    drawn = verdicts._matched(np.full(10, 9.0), np.linspace(0, 5, 400), rng)
+    drawn = permutation_test._activity_matched_seeds(np.full(10, 9.0), np.linspace(0, 5, 400), rng)
     assert (np.linspace(0, 5, 400)[drawn] > 4.8).all()
 
 
@@ -136,7 +145,7 @@ def test_the_p_value_of_seeds_with_nothing_to_find_is_even(draw: Seeds) -> None:
     for run in range(60):
         rng = np.random.default_rng([run, 5])
         values = log_like(rng, 1_500, 12)
-        found.append(verdicts.against_random(examples_of(values, draw(rng, values)), 0.05, QUICK).p_value)
+        found.append(permutation_test.permutation_test(examples_of(values, draw(rng, values)), 0.05, QUICK).p_value)
     assert np.mean(found) == pytest.approx(0.5, abs=0.12)
     assert np.mean(np.array(found) < 0.1) < 0.25
 
@@ -145,8 +154,8 @@ def test_people_who_are_alike_stand_out_and_the_same_seed_gives_the_same_answer(
     rng = np.random.default_rng(2)
     values = log_like(rng, 2_000, 12)
     known = examples_of(values, alike_people(rng, values))
-    found = verdicts.against_random(known, 0.05, QUICK)
-    assert found == verdicts.against_random(known, 0.05, QUICK)
+    found = permutation_test.permutation_test(known, 0.05, QUICK)
+    assert found == permutation_test.permutation_test(known, 0.05, QUICK)
     assert found.p_value < 0.005
     assert found.usual is not None
     assert found.lift > 2 * found.usual
@@ -154,14 +163,17 @@ def test_people_who_are_alike_stand_out_and_the_same_seed_gives_the_same_answer(
 
 # --- the verdict -----------------------------------------------------------------------------------------------------
 
-STANDS_OUT, DOES_NOT = Against(4.0, 1.0, 0.002), Against(2.0, 1.9, 0.4)
+STANDS_OUT, DOES_NOT = PermutationTest(4.0, 1.0, 0.002), PermutationTest(2.0, 1.9, 0.4)
 
 
 def verdict_on(
-    ours: Floats, activity: Floats, against: Against = STANDS_OUT, asked: Asked = Asked(0.1, 0.2)
-) -> verdicts.Verdict:
+    ours: Floats,
+    activity: Floats,
+    against: PermutationTest = STANDS_OUT,
+    asked: RequestedList = RequestedList(0.1, 0.2),
+) -> verdict.Verdict:
     known = examples_of(np.zeros((max(2_000, len(ours)), 2)), np.arange(len(ours)))
-    return verdicts.verdict(known, (ours[None], activity[None]), against, asked, QUICK)
+    return verdict.decide(known, (ours[None], activity[None]), against, asked, QUICK)
 
 
 def test_only_a_list_above_chance_of_a_seed_that_stands_out_is_worth_it() -> None:
@@ -171,7 +183,9 @@ def test_only_a_list_above_chance_of_a_seed_that_stands_out_is_worth_it() -> Non
     assert not verdict_on(chance, chance).expand
     assert not verdict_on(good, chance, DOES_NOT).expand
     assert not verdict_on(good, rng.random(400) ** 6).expand  # counting events is better
-    assert not verdict_on(np.zeros(400), np.full(400, 0.9), asked=Asked(1.0, 0.2)).expand  # everybody is no list
+    assert not verdict_on(
+        np.zeros(400), np.full(400, 0.9), asked=RequestedList(1.0, 0.2)
+    ).expand  # everybody is no list
 
 
 def test_too_few_seeds_are_told_so_whatever_they_show() -> None:
@@ -183,24 +197,24 @@ def test_too_few_seeds_are_told_so_whatever_they_show() -> None:
 
 def test_a_list_longer_than_what_is_worth_taking_is_told_how_long_it_should_be() -> None:
     rng = np.random.default_rng(0)
-    said = verdict_on(rng.random(400) ** 3, rng.random(400), asked=Asked(0.4, 0.2))
+    said = verdict_on(rng.random(400) ** 3, rng.random(400), asked=RequestedList(0.4, 0.2))
     assert said.expand
     assert said.up_to == round(0.2 * 1_600)
     assert "beyond 320" in said.reasons[-1]
-    assert verdict_on(rng.random(400) ** 3, rng.random(400), asked=Asked(0.2, 0.2)).up_to is None
+    assert verdict_on(rng.random(400) ** 3, rng.random(400), asked=RequestedList(0.2, 0.2)).up_to is None
 
 
 def test_an_auto_size_that_nothing_reaches_is_no_list() -> None:
     rng = np.random.default_rng(0)
     chance, good = rng.random(400), rng.random(400) ** 3
-    assert verdict_on(good, chance, asked=Asked(0.1, None)).expand  # asked for so: the reasons say it
-    assert not verdict_on(good, chance, asked=Asked(0.1, None, auto=True)).expand
+    assert verdict_on(good, chance, asked=RequestedList(0.1, None)).expand  # asked for so: the reasons say it
+    assert not verdict_on(good, chance, asked=RequestedList(0.1, None, auto=True)).expand
 
 
 def test_where_random_seeds_cannot_be_drawn_nothing_is_claimed() -> None:
     rng = np.random.default_rng(5)
     values = log_like(rng, 200, 4)
-    found = verdicts.against_random(examples_of(values, np.arange(90)), 0.05, QUICK)
+    found = permutation_test.permutation_test(examples_of(values, np.arange(90)), 0.05, QUICK)
     assert (found.usual, found.p_value) == (None, None)
     said = verdict_on(rng.random(400) ** 3, rng.random(400), found)
     assert not said.expand
@@ -210,16 +224,18 @@ def test_where_random_seeds_cannot_be_drawn_nothing_is_claimed() -> None:
 def test_behind_the_people_of_another_list_there_is_less_to_find() -> None:
     rng = np.random.default_rng(0)
     chance, good = rng.random(400), rng.random(400) ** 3
-    first, behind = (verdict_on(good, chance, asked=Asked(0.1, 0.2, begin=begin)) for begin in (0.0, 0.1))
+    first, behind = (verdict_on(good, chance, asked=RequestedList(0.1, 0.2, begin=begin)) for begin in (0.0, 0.1))
     assert float(first.reasons[0].split(" is ")[1].split()[0]) > 2 * float(
         behind.reasons[0].split(" is ")[1].split()[0]
     )
 
 
-def decided(values: Floats, seed: NDArray[np.int64], share: float, run: int, scorer: str = "auto") -> expansion.Choice:
+def decided(
+    values: Floats, seed: NDArray[np.int64], share: float, run: int, scorer: str = "auto"
+) -> selection.Selection:
     known = examples_of(values, seed)
     settings = ExpandSettings(repeats=2, folds=4, random_seed=run)
-    return expansion.decide(known, scorer, round(share * known.candidates), settings, lambda done: None)
+    return selection.select_scorer_and_size(known, scorer, round(share * known.candidates), settings, lambda done: None)
 
 
 @pytest.mark.slow
@@ -237,18 +253,18 @@ def test_seeds_with_nothing_to_find_are_not_expanded(draw: Seeds, share: float) 
 def test_a_scorer_without_an_opinion_is_never_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     """All scores equal: half the places would be counted as found, or none, if ties did not fall by chance."""
     silent = Scorer(lambda taught, rng: Linear(np.zeros(taught.seed.shape[1])), ("aggregates",))
-    monkeypatch.setitem(scoring.SCORERS, "silent", silent)
+    monkeypatch.setitem(scorers.SCORERS, "silent", silent)
     rng = np.random.default_rng(0)
     values = log_like(rng, 1_500, 4)
     known = examples_of(values, at_random(rng, values))
-    found = evaluation.hold_out(known, ("silent",), QUICK, lambda done: None)["silent"]
+    found = holdout.hold_out(known, ("silent",), QUICK, lambda done: None)["silent"]
     for share in (0.1, 0.6):
-        assert evaluation.lift_band(found, share, 0.999).low < 1 < evaluation.lift_band(found, share, 0.999).high
+        assert curves.lift_band(found, share, 0.999).low < 1 < curves.lift_band(found, share, 0.999).high
 
 
 def test_a_planted_direction_is_found_and_expanded() -> None:
     rng = np.random.default_rng(4)
     values = log_like(rng, 2_000, 12)
     choice = decided(values, alike_people(rng, values), 0.08, 0)
-    assert evaluation.lift_band(choice.found, 0.08, 0.95).low > 2
+    assert curves.lift_band(choice.found, 0.08, 0.95).low > 2
     assert choice.verdict.expand

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lookalike import workspace
 from lookalike.errors import SettingsError, StateError
-from lookalike.workspace import Workspace, checked_name, new_folder, read_json, reserve, sha256, write_json, write_text
+from lookalike.workspace import files
+from lookalike.workspace.files import new_folder, read_json, reserve_space, sha256, write_json, write_text
+from lookalike.workspace.paths import WorkspaceFolder, checked_name
 
 
 class Failure(Exception):
@@ -16,9 +17,9 @@ class Failure(Exception):
 
 
 @pytest.fixture
-def space(tmp_path: Path) -> Workspace:
-    made = Workspace(tmp_path / "space")
-    with made.locked(make=True):
+def space(tmp_path: Path) -> WorkspaceFolder:
+    made = WorkspaceFolder(tmp_path / "space")
+    with made.locked(create=True):
         made.database.touch()
     return made
 
@@ -28,7 +29,7 @@ def names(folder: Path) -> set[str]:
 
 
 def test_paths_lie_in_the_workspace(tmp_path: Path) -> None:
-    space = Workspace(tmp_path)
+    space = WorkspaceFolder(tmp_path)
     places = (space.database, space.settings, space.runs, space.embeddings, space.audiences, space.audience("a"))
     assert all(place.is_relative_to(tmp_path) for place in places)
     assert list(tmp_path.iterdir()) == []  # nothing is made by naming it
@@ -104,7 +105,7 @@ def test_reserved_file_has_its_space_and_its_content(tmp_path: Path) -> None:
     with open(tmp_path / "sparse", "wb") as file:
         file.write(b"head")
         file.truncate(1_000_000)
-    reserve(tmp_path / "sparse")
+    reserve_space(tmp_path / "sparse")
     found = os.stat(tmp_path / "sparse")
     assert (found.st_size, found.st_blocks * 512 >= 1_000_000) == (1_000_000, True)
     assert (tmp_path / "sparse").read_bytes()[:5] == b"head\x00"
@@ -140,9 +141,9 @@ def test_everything_in_a_new_folder_is_flushed_before_it_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done: list[str] = []
-    flush, swap = workspace._flush, workspace._swap
-    monkeypatch.setattr(workspace, "_flush", lambda path: (done.append(path.name), flush(path)))
-    monkeypatch.setattr(workspace, "_swap", lambda old, new: (done.append("swap"), swap(old, new)))
+    flush, swap = files._flush, files._swap
+    monkeypatch.setattr(files, "_flush", lambda path: (done.append(path.name), flush(path)))
+    monkeypatch.setattr(files, "_swap", lambda old, new: (done.append("swap"), swap(old, new)))
     with new_folder(tmp_path / "a") as folder:
         (folder / "one").touch()
         (folder / "two").touch()
@@ -153,24 +154,24 @@ def test_everything_in_a_new_folder_is_flushed_before_it_is_seen(
 
 
 def test_lock_makes_no_workspace_unless_told(tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="nothing was ingested"), Workspace(tmp_path / "no").locked():
+    with pytest.raises(StateError, match="nothing was ingested"), WorkspaceFolder(tmp_path / "no").locked():
         pass
     assert names(tmp_path) == set()
 
 
-def test_lock_keeps_a_second_one_out_and_says_who_holds_it(space: Workspace) -> None:
+def test_lock_keeps_a_second_one_out_and_says_who_holds_it(space: WorkspaceFolder) -> None:
     with space.locked(), pytest.raises(StateError, match=f"process {os.getpid()} is working"), space.locked():
         pass
 
 
-def test_lock_ends_with_its_block_whatever_happens(space: Workspace) -> None:
+def test_lock_ends_with_its_block_whatever_happens(space: WorkspaceFolder) -> None:
     with pytest.raises(Failure), space.locked():
         raise Failure
     with space.locked():
         pass
 
 
-def test_lock_sweeps_what_a_killed_one_left(space: Workspace) -> None:
+def test_lock_sweeps_what_a_killed_one_left(space: WorkspaceFolder) -> None:
     for folder in (space.root, space.runs, space.embeddings, space.audiences):
         (folder / ".tmp-x").mkdir(parents=True)
         (folder / ".tmp-x" / "half").touch()
@@ -182,7 +183,7 @@ def test_lock_sweeps_what_a_killed_one_left(space: Workspace) -> None:
     assert len([path for path in space.root.rglob("kept")]) == 4
 
 
-def test_folder_that_stepped_aside_is_put_back_when_its_successor_never_came(space: Workspace) -> None:
+def test_folder_that_stepped_aside_is_put_back_when_its_successor_never_came(space: WorkspaceFolder) -> None:
     aside = space.audiences / ".old-spring"
     aside.mkdir(parents=True)
     (aside / "manifest.json").write_text(json.dumps({"name": "spring"}))
@@ -192,7 +193,7 @@ def test_folder_that_stepped_aside_is_put_back_when_its_successor_never_came(spa
     assert names(space.audiences / "spring") == {"manifest.json"}
 
 
-def test_folder_that_stepped_aside_goes_when_its_successor_came(space: Workspace) -> None:
+def test_folder_that_stepped_aside_goes_when_its_successor_came(space: WorkspaceFolder) -> None:
     for name in (".old-spring", "spring"):
         (space.audiences / name).mkdir(parents=True)
         (space.audiences / name / name).touch()

@@ -1,17 +1,23 @@
-"""Every error a user can meet, with the exit code the program ends with.
+"""Every error a user can meet, with the exit code the program ends with. May import: nothing of lookalike.
 
     LookalikeError          1
-    ├── SettingsError       2   a flag, a settings file or an audience definition is wrong (as Typer's usage errors)
-    ├── DataError           3   a file that was given cannot be used
+    ├── SettingsError       2   a flag, an argument, a settings file or an audience definition is wrong
+    ├── DataError           3   a file or frame that was given cannot be used
     ├── StateError          4   the workspace is not ready: nothing ingested, nothing trained, damaged, in use
     └── ExpansionError      5   the seed cannot, or by the verdict should not, be expanded
 
 An interrupt ends with 130. Anything else is a bug and ends with 1.
 """
 
+INTERRUPTED = 130
+
 
 class LookalikeError(Exception):
-    """Says what is wrong, where and how often; `hint` names the flag or the command that helps."""
+    """The root of all errors: `message` says what is wrong and where, `hint` names what helps.
+
+    >>> la.LookalikeError("seed.csv: no such file", "check the path").hint
+    'check the path'
+    """
 
     exit_code = 1
 
@@ -21,43 +27,68 @@ class LookalikeError(Exception):
         self.hint = hint
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
-        """From a worker of a cluster it comes back with its hint."""
+        """Keeps the hint when the error comes back from another process."""
         return type(self), (self.message, self.hint)
 
 
 class SettingsError(LookalikeError):
+    """A flag, an argument, a settings file or an audience definition is wrong.
+
+    >>> ws.expand(seed="fans.csv", size="a lot")
+    Traceback (most recent call last):
+    lookalike.errors.SettingsError: size 'a lot' is not a count, a share such as 5%, or auto
+    """
+
     exit_code = 2
 
 
 class DataError(LookalikeError):
+    """A file or frame that was given cannot be used.
+
+    >>> ws.ingest("nowhere.csv")
+    Traceback (most recent call last):
+    lookalike.errors.DataError: nowhere.csv: no such file or folder
+    """
+
     exit_code = 3
 
 
 class StateError(LookalikeError):
+    """The workspace is not ready: nothing ingested, nothing trained, damaged, or in use.
+
+    >>> la.open("empty/").report()
+    Traceback (most recent call last):
+    lookalike.errors.StateError: nothing was expanded in this workspace
+    """
+
     exit_code = 4
 
 
 class ExpansionError(LookalikeError):
+    """The seed cannot be expanded: it matches too few users, or nobody is left to rank.
+
+    >>> ws.expand(seed=["nobody", "knows", "them"], size=10)
+    Traceback (most recent call last):
+    lookalike.errors.ExpansionError: the seed: 0 of 3 ids match a known user (0.00%)
+    """
+
     exit_code = 5
 
 
-INTERRUPTED = 130
+_DISK_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
-_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
-
-
-def unforeseen(error: Exception) -> LookalikeError:
-    """What the system refused (a full disk above all), whichever library met it; anything else is a bug."""
-    if any(words in str(error) for words in _FULL):
-        made: LookalikeError = StateError(
-            f"the disk is full ({error})", "free disk space; what was there before still is"
+def translated_error(error: Exception) -> LookalikeError:
+    """The error as one of ours: StateError for what the system refused (a full disk above all), else a bug."""
+    if any(words in str(error) for words in _DISK_FULL):
+        translated: LookalikeError = StateError(
+            f"the disk is full ({error})", "free disk space; what was stored before is unchanged"
         )
     elif isinstance(error, OSError):
-        made = StateError(str(error), "check the folder and its permissions")
+        translated = StateError(str(error), "check the folder and its permissions")
     else:
-        made = LookalikeError(
+        translated = LookalikeError(
             f"a bug: {type(error).__name__}: {error}", "run it again with --debug and report the traceback"
         )
-    made.__cause__ = error
-    return made
+    translated.__cause__ = error
+    return translated

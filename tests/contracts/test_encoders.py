@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lookalike.encoders import ENCODERS, FIRST_ITEM, MOMENTS, SequenceBatch, Sizes, TwoTower
-from lookalike.training import item_vectors
+from lookalike.encoder.inference import item_vectors
+from lookalike.encoder.model import ENCODERS, EVENT_FEATURES, FIRST_ITEM, ModelSizes, SequenceBatch, TwoTower
 
 DIM, LENGTH, ITEMS, ATTRIBUTES, FIELDS, PROFILE = 16, 12, 30, 7, {"event_type": 4, "any. name": 3}, 5
 
@@ -25,7 +25,7 @@ def model_of(name: str, seed: int = 0) -> TwoTower:
     count = rng.integers(0, 3, ITEMS)  # some items have no attribute
     offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(count)]))
     codes = torch.from_numpy(rng.integers(0, ATTRIBUTES, int(offsets[-1])))
-    model = TwoTower(Sizes(name, DIM, LENGTH, ITEMS, ATTRIBUTES, FIELDS, PROFILE), (offsets, codes))
+    model = TwoTower(ModelSizes(name, DIM, LENGTH, ITEMS, ATTRIBUTES, FIELDS, PROFILE), (offsets, codes))
     with torch.no_grad():  # away from the start, where parts are switched off
         for parameter in model.parameters():
             parameter += 0.3 * torch.randn(parameter.shape)
@@ -44,7 +44,7 @@ def batch_of(lengths: list[int], seed: int = 0, width: int | None = None) -> Seq
         return torch.where(real, values[:, :width], 0)
 
     item = column(1, ITEMS + FIRST_ITEM)
-    widths = [*MOMENTS.values(), *(values + 1 for values in FIELDS.values())]
+    widths = [*EVENT_FEATURES.values(), *(values + 1 for values in FIELDS.values())]
     context = torch.stack([column(0, values) for values in widths], -1)
     profile = torch.arange(2 * len(lengths)) % PROFILE
     return SequenceBatch(item, context, profile, 2 * torch.arange(len(lengths)))

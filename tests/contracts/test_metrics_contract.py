@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lookalike.metrics import AUDIENCE_METRICS, ITEM_METRICS
+from lookalike.encoder.next_item_metrics import ITEM_METRICS
+from lookalike.expansion.metrics import AUDIENCE_METRICS
 
 CHANCE = {
     "recall": lambda share: share,

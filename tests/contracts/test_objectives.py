@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from lookalike import batches, objectives, training
+from lookalike.data.sequences import Sequences, Vocabulary
+from lookalike.encoder import batches, objectives, trainer
+from lookalike.encoder.objectives import OBJECTIVES, TrainingStep
 from lookalike.errors import SettingsError
-from lookalike.objectives import OBJECTIVES, Step
-from lookalike.sequences import Sequences, Vocabulary
 from planted_log import SMALL
 from test_batches import CODES, sequences_of
 
@@ -41,19 +41,21 @@ def log_of(users: int = USERS, items: int = ITEMS, kinds: int = KINDS, times: li
     return known, vocabulary_of(items, kinds)
 
 
-def fit_of(log: Log, seed: int = 0) -> training.Fit:
+def fit_of(log: Log, seed: int = 0) -> trainer.Fit:
     settings = replace(SMALL, random_seed=seed, dropout=0.0, holdout_share=0.001)
-    return training.Fit(replace(training.plan(*log, settings), known=log[0]), log[1], CPU)
+    return trainer.Fit(replace(trainer.plan_fit(*log, settings), known=log[0]), log[1], CPU)
 
 
-def loss_of(name: str, fit: training.Fit, log: Log, seed: int = 0) -> torch.Tensor:
+def loss_of(name: str, fit: trainer.Fit, log: Log, seed: int = 0) -> torch.Tensor:
     """The loss of one batch with the whole log in it; all that is drawn is drawn from the seed."""
     known, vocabulary = log
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     starts = batches.window_starts(known, None)
-    stretches = batches.cut_up(known, starts, SMALL.length, rng)
-    step = Step(fit.model, known, vocabulary, stretches, batches.later_events(known, 8), 8, fit.sampling, rng, CPU)
+    stretches = batches.split_histories(known, starts, SMALL.length, rng)
+    step = TrainingStep(
+        fit.model, known, vocabulary, stretches, batches.future_events(known, 8), 8, fit.sampling, rng, CPU
+    )
     return OBJECTIVES[name](step)
 
 
@@ -139,7 +141,7 @@ def test_smallest_logs_give_a_finite_loss_and_finite_gradients(name: str, case: 
     ],
 )
 def test_sums_are_read_with_their_weights(text: str, expected: list[tuple[float, str]]) -> None:
-    assert objectives.parsed(text) == [(weight, OBJECTIVES[one]) for weight, one in expected]
+    assert objectives.parse_objective(text) == [(weight, OBJECTIVES[one]) for weight, one in expected]
 
 
 WRONG = [
@@ -158,7 +160,7 @@ WRONG = [
 @pytest.mark.parametrize("text", WRONG)
 def test_what_is_no_objective_is_refused_with_the_known_ones(text: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        objectives.parsed(text)
+        objectives.parse_objective(text)
     assert all(one in str(caught.value.hint) for one in OBJECTIVES)
 
 
@@ -168,7 +170,7 @@ def test_training_follows_the_sum_it_was_asked_for() -> None:
     found = []
     for text in ("next_item", "next_item+0*reconstruct", "next_item+reconstruct"):
         settings = replace(SMALL, objective=text, dropout=0.0, epochs=1)
-        fit = training.Fit(training.plan(*log, settings), log[1], CPU)
+        fit = trainer.Fit(trainer.plan_fit(*log, settings), log[1], CPU)
         fit.run(lambda progress, fit: None, lambda done, note: None)
         found.append(fit.progress.history[0].loss)
     assert found[1] == pytest.approx(found[0], rel=0.05)  # the draws differ, since both draw from one generator

@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from lookalike.ingest import files, readers, staging
+from lookalike.data.ingest import readers, sources, staging
 
 ROWS = [("ann", "1", "x,y"), ("bob", "2", None), ("zoë <b>", "3", 'say "hi"')]
 NAMES = ("user id", "when's", "sku")
@@ -52,9 +52,9 @@ MAKERS = {
 def opened(request, tmp_path):
     name, make = MAKERS[request.param]
     connection = duckdb.connect()
-    source = files.source(make(tmp_path / name))
+    source = sources.describe_source(make(tmp_path / name))
     assert source.format == request.param
-    return connection, readers.opened(connection, source, tmp_path)
+    return connection, readers.open_reader(connection, source, tmp_path)
 
 
 def test_columns_are_named_in_the_order_of_the_file(opened):
@@ -84,5 +84,5 @@ def test_dropping_what_was_staged_makes_room_for_the_next_file(opened):
     connection, reader = opened
     for _ in range(2):
         reader.stage(connection, ["sku"])
-        staging.drop(connection)
+        staging.drop_staged(connection)
     assert connection.execute("SELECT count(*) FROM duckdb_tables()").fetchone() == (0,)

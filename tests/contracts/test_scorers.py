@@ -5,13 +5,14 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from lookalike.linear import Prior
-from lookalike.scoring import ENSEMBLES, LEARNT_AND_COUNTED, NAMES, SCORERS, Score, Space, Taught, fit_all
+from lookalike.data.arrays import Floats
+from lookalike.expansion.scorers import ENSEMBLES, NAMES, SCORERS, SEQUENCE_AND_AGGREGATES, FeatureSpace, Score, fit_all
+from lookalike.expansion.scorers.logistic import Prior
+from lookalike.expansion.scorers.training_sample import TrainingSample
 
 WIDTHS = {"sequence": 6, "content": 5, "aggregates": 9}
 COUNTED = np.arange(13, 17)  # of the aggregates
 ENOUGH = {"logodds": 0.58}  # of the planted direction it reads one column, and of that the sign
-Floats = NDArray[np.float32]
 
 
 def columns(blocks: tuple[str, ...]) -> NDArray[np.int64]:
@@ -21,11 +22,11 @@ def columns(blocks: tuple[str, ...]) -> NDArray[np.int64]:
 
 
 def prior() -> Prior:
-    rng, width = np.random.default_rng(9), len(columns(LEARNT_AND_COUNTED))
+    rng, width = np.random.default_rng(9), len(columns(SEQUENCE_AND_AGGREGATES))
     return Prior(0.01 * rng.normal(0, 1, width), 0.02 * rng.normal(0, 1, (width, 4)))
 
 
-SPACE = Space(columns, prior())
+SPACE = FeatureSpace(columns, prior())
 
 
 def users(count: int, rng: np.random.Generator, planted: float = 0.0) -> Floats:
@@ -52,7 +53,7 @@ def fitted(
     against: Floats | None = None,
 ) -> Score:
     weight = np.ones(len(seed)) if weight is None else weight
-    taught = Taught(seed, background, weight, seed[:0] if against is None else against)
+    taught = TrainingSample(seed, background, weight, seed[:0] if against is None else against)
     return fit_all((name,), SPACE, taught, np.random.default_rng(rng_seed))[name]
 
 
@@ -182,7 +183,9 @@ def test_an_ensemble_is_made_of_scorers_that_exist() -> None:
 
 def test_fitting_all_at_once_gives_each_as_fitted_alone(sample: Sample) -> None:
     seed, background, others = sample
-    together = fit_all(NAMES, SPACE, Taught(seed, background, np.ones(len(seed)), seed[:0]), np.random.default_rng(0))
+    together = fit_all(
+        NAMES, SPACE, TrainingSample(seed, background, np.ones(len(seed)), seed[:0]), np.random.default_rng(0)
+    )
     assert set(together) == set(NAMES)
     for each in NAMES:
         assert np.array_equal(together[each](others), fitted(each, seed, background)(others)), each

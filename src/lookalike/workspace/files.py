@@ -1,0 +1,117 @@
+"""Writing files and folders atomically, and recognising them again.
+
+Everything is written beside its final name, flushed, and renamed, so a reader sees the old version or the new one.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lookalike.errors import StateError
+
+TEMPORARY_PREFIX = ".tmp-"
+REPLACED_PREFIX = ".old-"
+_PAGE_BYTES, _PAGES_HASHED = 4_096, 16
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A file to write, which replaces `path` when the block ends without an error."""
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)
+        _flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a file with `text`."""
+    with new_file(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        file.write(text)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replaces a file with `value` as JSON. Raises ValueError for NaN and infinity, which JSON cannot hold."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, *needed: str) -> dict[str, Any]:
+    """One JSON object. Raises StateError when the file is missing or damaged."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StateError(f"{path}: cannot be read ({error})", "run the command that wrote it again") from error
+    if not isinstance(value, dict):
+        raise StateError(f"{path}: is not a JSON object", "run the command that wrote it again")
+    if lacking := [key for key in needed if key not in value]:
+        raise StateError(f"{path}: lacks {', '.join(lacking)}", "run the command that wrote it again")
+    return value
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill, which replaces `path` when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in sorted(temporary.rglob("*")):
+            _flush(file)
+        _flush(temporary)
+        _swap(temporary, path)
+        _flush(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap(temporary: Path, path: Path) -> None:
+    if not path.exists():
+        os.rename(temporary, path)
+        return
+    # a rename cannot replace a full folder: the old one is renamed first, to a name that the next command recognises
+    replaced = path.parent / f"{REPLACED_PREFIX}{path.name}"
+    os.rename(path, replaced)
+    os.rename(temporary, path)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def reserve_space(path: Path) -> None:
+    """Allocates the disk space of a file that is about to be filled through a memory map. Raises OSError when there is
+    none: the map itself would end the process with a signal."""
+    with open(path, "r+b") as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
+
+
+def fingerprint(path: Path) -> str:
+    """A hash of a file's size and of 16 pages spread over it: cheap enough to check a large file on every open."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with open(path, "rb") as file:
+        for page in range(_PAGES_HASHED):
+            file.seek(max(0, size - _PAGE_BYTES) * page // (_PAGES_HASHED - 1))
+            digest.update(file.read(_PAGE_BYTES))
+    return digest.hexdigest()[:32]
+
+
+def sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,113 @@
+"""Where things are in a workspace, and who may write to it.
+
+A killed process leaves the old state and some temporary files (`.tmp-…`), which the next command that takes the lock
+removes. A folder that was being replaced (`.old-NAME`) is put back if its successor never arrived.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lookalike.errors import SettingsError, StateError
+from lookalike.workspace.files import REPLACED_PREFIX, TEMPORARY_PREFIX
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+
+
+@dataclass(frozen=True)
+class WorkspaceFolder:
+    """The paths of a workspace and its lock. Nothing is opened."""
+
+    root: Path
+
+    @property
+    def database(self) -> Path:
+        return self.root / "lookalike.duckdb"
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "lookalike.toml"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def embeddings(self) -> Path:
+        return self.root / "embeddings"
+
+    @property
+    def audiences(self) -> Path:
+        return self.root / "audiences"
+
+    def audience(self, name: str) -> Path:
+        """The folder of one expansion. Raises SettingsError when the name could lead out of the workspace."""
+        return self.audiences / checked_name(name)
+
+    def require_database(self) -> None:
+        """Raises StateError when nothing was ingested."""
+        if not self.database.exists():
+            raise StateError(f"{self.root}: nothing was ingested into this workspace", "lookalike ingest FILES")
+
+    @contextlib.contextmanager
+    def locked(self, *, create: bool = False) -> Iterator[None]:
+        """Keeps other processes from writing. Raises StateError when one is writing already, or when there is no
+        workspace and `create` is not given."""
+        if create:
+            self.root.mkdir(parents=True, exist_ok=True)
+        else:
+            self.require_database()
+        with open(self.root / ".lock", "a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                file.seek(0)
+                holder = file.read().strip()
+                who = f"process {holder}" if holder.isdigit() else "another process"
+                raise StateError(
+                    f"{self.root}: {who} is working on this workspace",
+                    "wait until it ends, or name another --workspace",
+                ) from error
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            self._clean_up()
+            yield
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A temporary folder on the workspace's disk, for what is too large for memory."""
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=self.root) as folder:
+            yield Path(folder)
+
+    def clean_up(self) -> None:
+        """Removes what a killed command left, unless another process is writing."""
+        if self.root.exists():
+            with contextlib.suppress(StateError), self.locked():
+                pass
+
+    def _clean_up(self) -> None:
+        expansions = (folder for folder in self.audiences.glob("*") if folder.is_dir())
+        for folder in (self.root, self.runs, self.embeddings, self.audiences, *expansions):
+            for left_over in folder.glob(f"{TEMPORARY_PREFIX}*"):
+                shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
+            for replaced in folder.glob(f"{REPLACED_PREFIX}*"):
+                successor = folder / replaced.name.removeprefix(REPLACED_PREFIX)
+                # the successor came by one rename: it is complete, or not there at all
+                shutil.rmtree(replaced) if successor.exists() else os.rename(replaced, successor)
+
+
+def checked_name(name: str) -> str:
+    """The name unchanged. Raises SettingsError unless it is one plain file name."""
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise SettingsError(
+            f"{name[:60]!r} cannot be the name of an audience or a run",
+            "use letters, digits, '-', '_' and '.', starting with a letter or digit, at most 100 characters",
+        )
+    return name

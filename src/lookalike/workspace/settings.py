@@ -1,0 +1,131 @@
+"""Every setting with its default, and `lookalike.toml`, which may change them. A flag beats the file beats the default."""
+
+import difflib
+import tomllib
+from dataclasses import asdict, field, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from lookalike.errors import SettingsError
+
+T = TypeVar("T")
+_STRICT = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(config=_STRICT)
+class TrainSettings:
+    """The `[train]` table."""
+
+    encoder: str = Field(default="transformer", description="transformer, gru, mean or skipgram")
+    objective: str | None = Field(
+        default=None, description="all_action, another objective, or a sum; the encoder's own if not given"
+    )
+    dim: int = Field(default=128, ge=8, le=1024, multiple_of=8, description="width of the towers")
+    window_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="days a sequence reaches back; 90, or more if that leaves many users without events",
+    )
+    length: int = Field(default=128, ge=4, le=2048, description="most recent events kept in a sequence")
+    min_events: int = Field(default=1, ge=1, description="users with fewer events before the cut are not eligible")
+    epochs: int | None = Field(default=None, ge=1, description="passes over the log; chosen by its size if not given")
+    epoch_events: int = Field(
+        default=6_000_000,
+        ge=1_000,
+        description="events read in one epoch, at most; each epoch reads others of a larger log",
+    )
+    finish: bool = Field(
+        default=True,
+        description="after the evaluation, train on with the held-out days included (not after a single epoch)",
+    )
+    patience: int = Field(default=3, ge=1, description="epochs without improvement before training stops")
+    batch_events: int | None = Field(
+        default=None, ge=64, description="events in one step; chosen by the log's size if not given"
+    )
+    negatives: int = Field(default=1024, ge=100, description="sampled negatives in each step")
+    learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate")
+    dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout on item vectors")
+    mask_hours: int = Field(default=24, ge=0, description="hide up to so many recent hours from half of the users")
+    horizon: int = Field(default=32, ge=1, description="how many later events a position learns to predict")
+    holdout_share: float = Field(default=0.1, gt=0, lt=0.5, description="share of the events, the last ones, held out")
+    content_dim: int = Field(default=128, ge=8, le=512, description="width of the content block")
+    group_columns: int = Field(default=256, ge=8, le=2048, description="most common attribute values counted per user")
+    random_seed: int = Field(default=0, ge=0, description="random seed")
+
+
+@dataclass(config=_STRICT)
+class ExpandSettings:
+    """The `[expand]` table."""
+
+    folds: int = Field(default=5, ge=2, le=20, description="folds of the hold-out")
+    repeats: int = Field(default=4, ge=1, le=50, description="how often the folds are drawn anew")
+    background: int = Field(default=20_000, ge=100, description="eligible users sampled as background, at most")
+    tiers: int = Field(default=5, ge=1, le=100, description="tiers of equal size in the list")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1, description="confidence level of bands and verdict")
+    min_lift: float = Field(
+        default=1.0, ge=1, le=100, description="lift that the last half of the largest list must reliably exceed"
+    )
+    min_cell: int = Field(default=25, ge=1, description="fewest users a figure of the report may rest on")
+    random_seed: int = Field(default=0, ge=0, description="random seed")
+
+
+@dataclass(config=_STRICT)
+class IngestSettings:
+    """The `[ingest]` table."""
+
+    timezone: str = Field(default="UTC", description="zone of times that name none")
+    max_rejected_share: float = Field(default=0.5, ge=0, le=1, description="a file with more unusable rows is refused")
+
+
+@dataclass(config=_STRICT)
+class Settings:
+    """All tables of `lookalike.toml`."""
+
+    ingest: IngestSettings = field(default_factory=IngestSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    expand: ExpandSettings = field(default_factory=ExpandSettings)
+
+
+def load_settings(path: Path) -> Settings:
+    """The settings in a file, or the defaults if there is none. Raises SettingsError with all faults at once."""
+    if not path.exists():
+        return Settings()
+    return validated(Settings, read_toml(path), str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file. Raises SettingsError when it is missing or not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise SettingsError(f"{path}: no such file", "give the path of a TOML file") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path}: {error}", "see docs/data-formats.md for an example") from error
+
+
+def validated(kind: type[T], values: dict[str, Any], where: str) -> T:
+    """`values` as the dataclass `kind`. Raises SettingsError that lists every fault, with the nearest known name."""
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        faults = [_fault(kind, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
+        raise SettingsError(f"{where}: {'; '.join(faults)}", "see docs/settings.md for every key") from error
+
+
+def with_flags(section: T, **flags: Any) -> T:
+    """The section with each flag that was given (is not None) in place of its setting."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    return validated(type(section), asdict(section) | given, "the flags")  # type: ignore[call-overload]
+
+
+def _fault(kind: Any, location: tuple[int | str, ...], code: str, text: str) -> str:
+    key = ".".join(map(str, location))
+    if code not in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{key}: {text}"
+    for part in location[:-1]:
+        kind = next(f.type for f in fields(kind) if f.name == part)
+    near = difflib.get_close_matches(str(location[-1]), [f.name for f in fields(kind)], n=1)
+    return f"unknown key {key!r}" + (f", did you mean {near[0]!r}?" if near else "")
