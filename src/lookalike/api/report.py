@@ -1,36 +1,62 @@
-"""The commands as functions: read, call, write. Each takes an open workspace and gives back plain values to show."""
+"""The verb `report`: the lift report of one expansion."""
 
 from pathlib import Path
-from typing import Any
 
-from lookalike.api.status import clean_up, list_expansions
+from lookalike.api.status import expansions
 from lookalike.errors import StateError
-from lookalike.workspace.files import read_json, write_text
+from lookalike.expansion.result import Evaluation
+from lookalike.workspace.files import write_text
 from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.records import Record
 
-Result = dict[str, Any]
+
+class Report(Record):
+    """A lift report. In a notebook it shows itself; `html` is the page, `save` writes it."""
+
+    evaluation: Evaluation
+    path: Path | None = None  # where the page was written
+
+    @property
+    def html(self) -> str:
+        """The self-contained page."""
+        from lookalike.reporting.page import page
+
+        return page(self.evaluation)
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the page; gives its path."""
+        write_text(Path(path), self.html)
+        return Path(path)
+
+    def _repr_html_(self) -> str:
+        """The page in a frame of its own, so that its style does not leak into the notebook."""
+        from html import escape
+
+        return (
+            f'<iframe srcdoc="{escape(self.html)}" sandbox="allow-scripts" width="100%" height="900" '
+            'style="border: 0"></iframe>'
+        )
 
 
-def report(workspace: WorkspaceFolder, name: str | None) -> tuple[Result, Path]:
-    """Writes the page of one expansion, the newest unless named; gives its evaluation and where the page is."""
-    from lookalike.reporting.page import page
-
-    clean_up(workspace)
-    folder = workspace.audience(name or _newest(workspace))
-    if not (folder / "evaluation.json").exists():
-        known = ", ".join(row["name"] for row in list_expansions(workspace)) or "none"
+def report(folder: WorkspaceFolder, name: str | None = None) -> Report:
+    """Writes the page of one expansion, the newest if not named. Raises StateError if there is none."""
+    folder.clean_up()
+    target = folder.audience(name or _newest(folder))
+    if not (target / "evaluation.json").exists():
+        known = ", ".join(expansion.name for expansion in expansions(folder)) or "none"
         raise StateError(f"no expansion is called {name!r}", f"known: {known}")
-    found = read_json(folder / "evaluation.json", "name", "verdict", "held_out", "curves")
-    html = page(found)
-    # no lock, so that a report can be had while a training runs; an expansion that ended meanwhile has the last word
-    if read_json(folder / "evaluation.json") != found:
-        raise StateError(f"{folder}: was expanded anew just now", f"lookalike report {folder.name}")
-    write_text(folder / "report.html", html)
-    return found, folder / "report.html"
+    evaluation = Evaluation.read(target / "evaluation.json")
+    made = Report(evaluation=evaluation)
+    html = made.html
+    # without the lock, so that a report can be had during a training: an expansion that ended meanwhile has precedence
+    if Evaluation.read(target / "evaluation.json") != evaluation:
+        raise StateError(f"{target}: was expanded again just now", f"lookalike report {target.name}")
+    write_text(target / "report.html", html)
+    return made.model_copy(update={"path": target / "report.html"})
 
 
-def _newest(workspace: WorkspaceFolder) -> str:
-    made = list_expansions(workspace)
+def _newest(folder: WorkspaceFolder) -> str:
+    made = expansions(folder)
     if not made:
         raise StateError("nothing was expanded in this workspace", "lookalike expand --seed seed.csv --size 5%")
-    return str(max(made, key=lambda row: row["created"])["name"])
+    return max(made, key=lambda expansion: expansion.created).name

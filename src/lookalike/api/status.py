@@ -1,67 +1,100 @@
-"""TODO"""
+"""The verb `status`: what a workspace holds, and which command comes next."""
 
-import contextlib
-from typing import Any
+from datetime import datetime
+from typing import Literal
 
 from lookalike.data import database
-from lookalike.embeddings import freshness, representation
-from lookalike.encoder import runs
-from lookalike.errors import StateError
-from lookalike.workspace.files import read_json
+from lookalike.data.database import LogSummary
+from lookalike.embeddings import freshness
+from lookalike.embeddings.representation import Representation, has_live_version, live_version
+from lookalike.encoder.run_listing import RunSummary, run_summaries
+from lookalike.expansion.result import ExpansionManifest
 from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.records import Record
 
-Result = dict[str, Any]
-
-
-def clean_up(workspace: WorkspaceFolder) -> None:
-    """Cleans up after a killed command, unless somebody is at work."""
-    if workspace.root.exists():
-        with contextlib.suppress(StateError), workspace.locked():
-            pass
+NextStep = Literal["ingest", "train", "embed", "embed_run", "expand", "report"]
 
 
-def list_expansions(workspace: WorkspaceFolder) -> list[Result]:
-    manifests = sorted(workspace.audiences.glob("*/manifest.json"))
-    made = [read_json(path, "name", "created", "counts") for path in manifests if not path.parent.name.startswith(".")]
-    return [{"name": m["name"], "created": m["created"], "prospects": m["counts"]["prospects"]} for m in made]
+class VectorSummary(Record):
+    """The stored vectors."""
+
+    version: str
+    run: str
+    created: str
+    as_of: datetime
+    users: int
+    blocks: dict[str, int]
 
 
-def status(workspace: WorkspaceFolder) -> Result:
-    """What the workspace holds, and the next command."""
-    log: Result = {"events": 0}
-    clean_up(workspace)
-    if workspace.database.exists():
-        with database.open_file(workspace.database, read_only=True) as opened:  # no lock: a training may be under way
-            log = database.log_summary(opened)
-    readable = representation.has_live_version(workspace)
-    live = representation.live_version(workspace).manifest if readable else None
-    represented = live and {key: live[key] for key in ("run", "created", "as_of", "users", "blocks")}
-    made = list_expansions(workspace)
-    stale = readable and bool(freshness.newer_files(workspace, representation.live_version(workspace)))
-    trained = runs.run_names(workspace)
-    return {
-        "workspace": str(workspace.root),
-        "log": log,
-        "runs": [
-            _run_row(read_json(path, "run", "created", "as_of"))
-            for path in sorted(workspace.runs.glob("r*/manifest.json"))
-        ],
-        "representation": represented,
-        "expansions": made,
-        "next": f"lookalike {_following(bool(log['events']), readable, trained, stale, bool(made))}",
-    }
+class ExpansionSummary(Record):
+    """One expansion."""
+
+    name: str
+    created: str
+    prospects: int
 
 
-def _following(ingested: bool, represented: bool, trained: list[str], stale: bool, expanded: bool) -> str:
+class StatusResult(Record):
+    """What a workspace holds."""
+
+    workspace: str
+    log: LogSummary | None
+    runs: tuple[RunSummary, ...]
+    vectors: VectorSummary | None
+    expansions: tuple[ExpansionSummary, ...]
+    next_step: NextStep
+
+
+def status(folder: WorkspaceFolder) -> StatusResult:
+    """What the workspace holds, and the next command. Takes no lock: a training may be under way."""
+    folder.clean_up()
+    log = None
+    if folder.database.exists():
+        with database.open_in(folder, read_only=True) as db:
+            log = database.log_summary(db)
+    return StatusResult(
+        workspace=str(folder.root),
+        log=log if log and log.events else None,
+        runs=run_summaries(folder),
+        vectors=_vectors(live_version(folder)) if has_live_version(folder) else None,
+        expansions=expansions(folder),
+        next_step=next_step(folder),
+    )
+
+
+def _vectors(live: Representation) -> VectorSummary:
+    manifest = live.manifest
+    return VectorSummary(
+        version=live.version,
+        run=manifest.run,
+        created=manifest.created,
+        as_of=manifest.as_of,
+        users=manifest.users,
+        blocks=manifest.blocks,
+    )
+
+
+def expansions(folder: WorkspaceFolder) -> tuple[ExpansionSummary, ...]:
+    """The expansions of a workspace, by name."""
+    files = sorted(folder.audiences.glob("*/manifest.json"))
+    manifests = [ExpansionManifest.read(file) for file in files if not file.parent.name.startswith(".")]
+    return tuple(
+        ExpansionSummary(name=manifest.name, created=manifest.created, prospects=manifest.counts.prospects)
+        for manifest in manifests
+    )
+
+
+def next_step(folder: WorkspaceFolder) -> NextStep:
     """The command that comes next."""
-    if not ingested:
-        return "ingest FILES"
-    if not represented:
-        return f"embed --run {trained[-1]}" if trained else "train"
-    if stale:
+    if not folder.database.exists():
+        return "ingest"
+    live = live_version(folder) if has_live_version(folder) else None
+    with database.open_in(folder, read_only=True) as db:
+        if not database.last_file_id(db):
+            return "ingest"
+        newer = freshness.newer_files(db, live) if live else 0
+    if live is None:
+        return "embed_run" if run_summaries(folder) else "train"
+    if newer:
         return "embed"
-    return "report" if expanded else "expand --seed seed.csv --size 5%"
-
-
-def _run_row(manifest: Result) -> Result:
-    return {key: manifest[key] for key in ("run", "created", "as_of")}
+    return "report" if any(folder.audiences.glob("*/manifest.json")) else "expand"

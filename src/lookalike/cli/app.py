@@ -1,27 +1,37 @@
-"""The command line: parse, one call into `pipeline`, the result to `console`. Nothing heavy is imported before it is needed."""
+"""The commands: each parses its flags, calls the method of the same name, and shows the result."""
 
 import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from lookalike import __version__
-from lookalike.cli.context import CliContext, begin, begun, days, edge, moment
+from lookalike.cli.arguments import hoist_global_flags, usage_error
+from lookalike.cli.context import GlobalFlags, parse_days, parse_moment
 from lookalike.errors import INTERRUPTED, LookalikeError, SettingsError, translated_error
-from lookalike.workspace.paths import WorkspaceFolder
 
 app = typer.Typer(
     name="lookalike",
-    help="Find the people most like a seed audience in your own event log: ranked exactly, measured honestly.\n\n"
+    help="Find the people most similar to a seed audience in your own event log: ranked exactly, measured honestly.\n\n"
     "The usual order: ingest, train, expand, report.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+
+
+@dataclass
+class Invocation:
+    """One call of the program. The callback fills it in; `main` needs it when the call fails."""
+
+    flags: GlobalFlags | None = None
+    command: str = ""
+    debug: bool = False
 
 
 def _version(wanted: bool) -> None:
@@ -32,15 +42,16 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def callback(
+    context: typer.Context,
     workspace: Annotated[
         Path, typer.Option("--workspace", "-w", envvar="LOOKALIKE_WORKSPACE", help="Folder that holds the data.")
     ] = Path("."),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    engine: Annotated[str, typer.Option(help="Who does the work: local, or ray for a cluster.")] = "local",
+    engine: Annotated[str, typer.Option(help="Where the work is done: local, or ray for a cluster.")] = "local",
     ray_address: Annotated[
-        str | None, typer.Option(envvar="RAY_ADDRESS", help="Ray cluster to join; one is started if not given.")
+        str | None, typer.Option(envvar="RAY_ADDRESS", help="Ray cluster to join; if not given, one is started.")
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
@@ -48,11 +59,19 @@ def callback(
 ) -> None:
     from lookalike.cli.console import Console
 
-    begin(CliContext(WorkspaceFolder(workspace), Console(as_json, quiet), debug, engine, ray_address))
+    invocation: Invocation = context.obj
+    invocation.debug, invocation.command = debug, context.invoked_subcommand or ""
+    invocation.flags = GlobalFlags(workspace, Console(as_json, quiet), engine, ray_address)
+
+
+def _flags(context: typer.Context) -> GlobalFlags:
+    flags: GlobalFlags = context.obj.flags
+    return flags
 
 
 @app.command()
 def ingest(
+    context: typer.Context,
     paths: Annotated[
         list[Path], typer.Argument(help="Files, folders or globs: CSV, TSV, Parquet, JSON lines.", metavar="PATH")
     ],
@@ -61,45 +80,40 @@ def ingest(
     mapping: Annotated[
         list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="Which column is which field; repeat.")
     ] = None,
-    context: Annotated[
+    keep: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="COLUMN", help="Column to keep with each event, such as campaign; repeat, at most 8 a workspace."
+            "--context",
+            metavar="COLUMN",
+            help="Column to keep with each event, such as campaign; repeat, at most 8 in a workspace.",
         ),
     ] = None,
     timezone: Annotated[str | None, typer.Option(help="Zone of times that name none, such as Europe/Berlin.")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the mapping and the first rows; write nothing.")
     ] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="The same as --dry-run.")] = False,
 ) -> None:
-    """Read event logs into the workspace. Files read before are skipped, repeated events dropped."""
-    pass
-    from lookalike.api import ingest as ingest_module
+    """Read event logs into the workspace. Files that were read before are skipped, repeated events dropped."""
     from lookalike.cli import tables
-    from lookalike.data.ingest.options import IngestOptions, parse_context, parse_mapping
 
-    settings = edge().settings().ingest
-    options = IngestOptions(
-        items,
-        users,
-        parse_mapping(mapping or []),
-        timezone or settings.timezone,
-        settings.max_rejected_share,
-        parse_context(context or []),
+    flags, workspace = _flags(context), _flags(context).open()
+    call = workspace.preview if dry_run else workspace.ingest
+    result = call(
+        paths,
+        items=items,
+        users=users,
+        map=mapping,
+        context=tuple(keep or ()),
+        timezone=timezone,
     )
-    console = edge().console
-    if dry_run or explain:
-        shown = ingest_module.preview(paths, options)
-        console.result(shown, *tables.of_explanation(shown))
-        return
-    done = ingest_module.ingest(edge().workspace, paths, options, console)
-    console.result(done, *tables.of_ingest(done))
-    console.note(f"next: lookalike {ingest_module.after_ingest(edge().workspace)}")
+    flags.console.result(result.as_json(), *tables.ingest_tables(result))
+    if not dry_run:
+        flags.console.note(f"next: {flags.command(tables.NEXT_COMMANDS[workspace.next_step()])}")
 
 
 @app.command()
 def train(
+    context: typer.Context,
     encoder: Annotated[str | None, typer.Option(help="transformer, gru, mean or skipgram.")] = None,
     objective: Annotated[
         str | None,
@@ -109,105 +123,97 @@ def train(
     ] = None,
     dim: Annotated[int | None, typer.Option(help="Width of the user embedding.")] = None,
     window: Annotated[str | None, typer.Option(help="How far a sequence reaches back, such as 90d.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the log; from its size if not given.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the log; chosen by its size if not given.")] = None,
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="Only events before this time (UTC), such as 2026-03-01.")
     ] = None,
-    start_from: Annotated[
+    from_run: Annotated[
         str | None,
-        typer.Option("--from", metavar="RUN", help="A run, or the folder of one, whose weights to go on from."),
+        typer.Option(
+            "--from", metavar="RUN", help="Warm start: a run, or the folder of one, to start the weights from."
+        ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted training, as it was begun.")
+        bool, typer.Option("--resume", help="Continue an interrupted training with its settings.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    random_seed: Annotated[int | None, typer.Option("--seed", help="Number that fixes all chance.")] = None,
+    random_seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
 ) -> None:
     """Fit a user encoder on the log, measure it on held-out days, and store every user's vectors."""
-    from lookalike.api import train as train_module
-    from lookalike.api.train import TrainRequest
     from lookalike.cli import tables
-    from lookalike.workspace.settings import with_flags
 
-    pass
-
-    flags = {"encoder": encoder, "objective": objective, "dim": dim, "window_days": days(window), "epochs": epochs}
-    settings = with_flags(edge().settings().train, **flags, random_seed=random_seed)
-    request = TrainRequest(settings, moment(as_of), resume, device, start_from)
-    console = edge().console
-    done = (edge().engine() or train_module).train(edge().workspace, request, console)
-    if not done:  # one of several processes: the first one speaks
+    flags = _flags(context)
+    result = flags.open().train(
+        encoder=encoder,
+        objective=objective,
+        dim=dim,
+        window=parse_days(window),
+        epochs=epochs,
+        as_of=parse_moment(as_of),
+        from_run=from_run,
+        resume=resume,
+        device=device,
+        random_seed=random_seed,
+    )
+    if result is None:  # a helper process of torchrun: the first process reports
         return
-    console.result(done, *tables.of_train(done))
-    console.note("next: lookalike expand --seed seed.csv --size 5%")
+    flags.console.result(result.as_json(), *tables.train_tables(result))
+    flags.console.note(f"next: {flags.command(tables.NEXT_COMMANDS['expand'])}")
 
 
 @app.command()
 def embed(
+    context: typer.Context,
     run: Annotated[
         str | None, typer.Option(help="A run, or the folder of one; that of the stored vectors if not given.")
     ] = None,
     as_of: Annotated[
         str | None, typer.Option("--as-of", help="Only events before this time (UTC), such as 2026-03-01.")
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="Everybody, not only users with new events.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="All users, not only those with new events.")] = False,
     sessions: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="FILE", help="Event files of anonymous sessions: their vectors instead of users'; repeat."
-        ),
+        typer.Option(metavar="FILE", help="Event files of anonymous sessions: embed those instead of users; repeat."),
     ] = None,
     mapping: Annotated[
         list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="With --sessions: as for ingest; repeat.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Refresh the stored vectors of users whose events changed, by an encoder that was trained before."""
-    from lookalike.api import embed as embed_module
-    from lookalike.api import embed_sessions
-    from lookalike.api.embed import EmbedRequest
+    """Refresh the stored vectors of users whose events changed, with an encoder that was trained before."""
     from lookalike.cli import tables
-    from lookalike.data.ingest.options import IngestOptions, parse_mapping
 
-    console = edge().console
-    if sessions and (as_of or full):
-        raise SettingsError("--as-of and --full are not for --sessions", "all events of the files are read")
+    flags = _flags(context)
     if sessions:
-        options = IngestOptions(mapping=parse_mapping(mapping or []), timezone=edge().settings().ingest.timezone)
-        made = embed_sessions.embed_sessions(
-            edge().workspace, embed_sessions.SessionsRequest(sessions, run, options, device), console
-        )
-        console.result(made, *tables.of_sessions(made))
+        if as_of or full:
+            raise SettingsError("--as-of and --full are not for --sessions", "all events of the files are read")
+        vectors = flags.open().embed_sessions(sessions, run=run, map=mapping, device=device)
+        flags.console.result(vectors.as_json(), *tables.sessions_tables(vectors))
         return
     if mapping:
         raise SettingsError("--map is only for --sessions", "lookalike ingest FILES --map FIELD=COLUMN")
-    done = embed_module.embed(
-        edge().workspace, EmbedRequest(run, moment(as_of), full, device, edge().engine()), console
-    )
-    console.result(done, *tables.of_embed(done))
-    console.note("next: lookalike expand --seed seed.csv --size 5%")
+    result = flags.open().embed(run=run, as_of=parse_moment(as_of), full=full, device=device)
+    flags.console.result(result.as_json(), *tables.embed_tables(result))
+    flags.console.note(f"next: {flags.command(tables.NEXT_COMMANDS['expand'])}")
 
 
 @app.command()
 def expand(
+    context: typer.Context,
     definitions: Annotated[
         list[Path] | None,
-        typer.Argument(
-            help="Audience definitions (TOML) instead of the flags; all in one pass.", metavar="DEFINITION…"
-        ),
+        typer.Argument(help="Audience definitions (TOML) instead of flags; all in one pass.", metavar="DEFINITION…"),
     ] = None,
-    seed: Annotated[Path | None, typer.Option(help="CSV with a column user_id: the people to find more of.")] = None,
+    seed: Annotated[Path | None, typer.Option(help="List with a column user_id: the people to find more of.")] = None,
     size: Annotated[str | None, typer.Option(help="How many: 500000, 5%, or auto.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the audience; the seed file's if not given.")] = None,
     scorer: Annotated[str | None, typer.Option(help="auto, or a scorer of docs/concepts.md.")] = None,
     suppress: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="CSV of user_ids that must not be listed; repeat.")
+        list[Path] | None, typer.Option(metavar="FILE", help="List of user_ids that must not be listed; repeat.")
     ] = None,
     negative: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="FILE", help="CSV of user_ids whose like is pushed back (churned, fraud), not left out; repeat."
-        ),
+        typer.Option(metavar="FILE", help="Negative examples (churned, fraud): similar users rank lower; repeat."),
     ] = None,
     before: Annotated[
         str | None, typer.Option(metavar="TYPE", help="Read each seed only up to its first event of this type.")
@@ -215,106 +221,119 @@ def expand(
     drop_features: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="Feature, as the warning names it, that no scorer may read, nor the embedding; repeat."
+            metavar="NAME",
+            help="Feature, as the report names it, that no scorer may read; the embedding goes too; repeat.",
         ),
     ] = None,
     disjoint_from: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Audience whose people are not to be listed again; repeat.")
+        list[str] | None, typer.Option(metavar="NAME", help="Audience whose prospects are not listed again; repeat.")
     ] = None,
     split: Annotated[
         bool,
         typer.Option("--split", help="A list for each sub-audience of the seed, NAME-1, NAME-2, …; --size is of all."),
     ] = False,
-    balance: Annotated[
-        bool, typer.Option("--balance", help="Keep the shares that the seed's sub-audiences have in the list.")
-    ] = False,
+    balance: Annotated[bool, typer.Option("--balance", help="Keep the shares of the seed's sub-audiences.")] = False,
     reasons: Annotated[
-        bool, typer.Option("--reasons", help="Write why each is listed: the part of the seed, and what both have met.")
+        bool, typer.Option("--reasons", help="Write why each is listed: the closest cluster, and shared traits.")
     ] = False,
     backtest: Annotated[
-        bool, typer.Option("--backtest", help="Insist on a test on the seeds that came last; needs ts or --before.")
+        bool, typer.Option("--backtest", help="Insist on a backtest on the latest seeds; needs ts or --before.")
     ] = False,
     form: Annotated[str | None, typer.Option("--format", help="csv or parquet.")] = None,
     min_lift: Annotated[
-        float | None, typer.Option(help="Lift that the last half of an auto size must surely have; 1 if not given.")
+        float | None, typer.Option(help="Lift that the last half of an auto size must reliably exceed; 1 if not given.")
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Write the list against the verdict; measure fewer than 25 seeds.")
     ] = False,
 ) -> None:
-    """Rank everybody by likeness to a seed and write the list, with how good it is on held-out people.
+    """Rank all users by similarity to a seed and write the list, with how good it is on held-out people.
 
-    Exits with 5 and writes no list when it would not surely be better than chance, or the seed has no more in common
-    than random people who are as active.
+    Exits with 5 and writes no list if it would not be reliably better than chance, or if the seed's members share no
+    more than high activity.
     """
-    from lookalike.api import expand as expand_module
     from lookalike.cli import tables
-    from lookalike.expansion import audience
-    from lookalike.workspace.settings import with_flags
 
-    asked = audience.parse_size(size) if size is not None else None
-    flags: dict[str, object] = {"name": name, "seed": seed, "size": asked, "scorer": scorer, "before": before}
-    flags |= {"balance": balance or None, "reasons": reasons or None, "format": form}
-    more = {"suppress": suppress, "negative": negative, "disjoint_from": disjoint_from, "drop_features": drop_features}
-    wanted = audience.requested_audiences(definitions or [], flags, more)
-    console = edge().console
-    settings = with_flags(edge().settings().expand, min_lift=min_lift)
-    how = expand_module.How(force, split, backtest, edge().engine())
-    done = expand_module.expand(edge().workspace, wanted, settings, how, console)
-    several = split or len(wanted) > 1
-    console.result({"audiences": done} if several else done[0], *(row for one in done for row in tables.of_expand(one)))
-    written = [one["name"] for one in done if one["prospects"]]
-    if not written:
-        raise expand_module.refused(done[0])
-    for one in done:
-        if one["prospects"] is None:
-            console.note(f"warning: {expand_module.refused(one).message} ({one['name']}: no list was written)")
-    console.note(f"next: {', '.join(f'lookalike report {name}' for name in written)}")
+    flags = _flags(context)
+    results = flags.open().expand_all(
+        definitions or (),
+        seed=seed,
+        size=size,
+        split=split,
+        name=name,
+        scorer=scorer,
+        suppress=suppress or (),
+        negative=negative or (),
+        before=before,
+        drop_features=drop_features or (),
+        disjoint_from=disjoint_from or (),
+        balance=balance,
+        reasons=reasons,
+        format=form,  # type: ignore[typeddict-item]  # checked with the definition
+        backtest=backtest,
+        min_lift=min_lift,
+        force=force,
+    )
+    summaries = [result.summary().as_json() for result in results]
+    several = split or len(results) > 1
+    shown = [row for result in results for row in tables.expand_tables(result)]
+    flags.console.result({"audiences": summaries} if several else summaries[0], *shown)
+    refused = [result for result in results if result.prospects_file is None]
+    if len(refused) == len(results):
+        raise tables.refusal(refused[0])
+    for result in refused:
+        flags.console.note(f"warning: {result.name}: no list was written: {tables.refusal(result).message}")
+    written = [flags.command(f"report {result.name}") for result in results if result.prospects_file]
+    flags.console.note(f"next: {', '.join(written)}")
 
 
 @app.command()
 def overlap(
+    context: typer.Context,
     names: Annotated[list[str], typer.Argument(help="Audiences to compare, two or more.", metavar="NAME…")],
 ) -> None:
     """Show how many people the lists of several audiences share."""
-    from lookalike.api import overlap as overlap_module
     from lookalike.cli import tables
 
-    if len(set(names)) < 2:
-        raise SettingsError("two different audiences are needed", "lookalike status names those there are")
-    done = overlap_module.overlap(edge().workspace, list(dict.fromkeys(names)))
-    edge().console.result(done, *tables.of_overlap(done))
+    result = _flags(context).open().overlap(*names)
+    _flags(context).console.result(result.as_json(), *tables.overlap_tables(result))
 
 
 @app.command()
 def report(
+    context: typer.Context,
     name: Annotated[
         str | None, typer.Argument(help="Name of the audience; the newest if not given.", metavar="NAME")
     ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Print every figure, not only the main ones.")] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Show how good a list is and what its people do more than others, here and as an HTML page."""
-    from lookalike.api import report as report_module
     from lookalike.cli.report_tables import report_tables
 
-    console = edge().console
-    found, page = report_module.report(edge().workspace, name)
+    flags = _flags(context)
+    result = flags.open().report(name)
     if name is None:
-        console.note(f"the newest audience: {found['name']}, made {found['created'][:16].replace('T', ' ')} UTC")
-    console.result(found | {"page": str(page)}, *report_tables(found))
-    console.note(f"page: {page}")
-    if open_page:
-        typer.launch(page.resolve().as_uri())
+        made = result.evaluation.created[:16].replace("T", " ")
+        flags.console.note(f"the newest audience: {result.evaluation.name}, made {made} UTC")
+    value = result.evaluation.as_json() | {"page": str(result.path)}
+    flags.console.result(value, *report_tables(result.evaluation, everything=everything))
+    if not everything:
+        flags.console.note(f"more: {flags.command(f'report {result.evaluation.name} --all')}")
+    flags.console.note(f"page: {result.path}")
+    if open_page and result.path:
+        typer.launch(result.path.resolve().as_uri())
 
 
 @app.command()
-def status() -> None:
+def status(context: typer.Context) -> None:
     """Show what the workspace holds, and the next command."""
-    from lookalike.api import status as status_module
     from lookalike.cli import tables
 
-    done = status_module.status(edge().workspace)
-    edge().console.result(done, *tables.of_status(done))
+    flags = _flags(context)
+    result = flags.open().status()
+    following = flags.command(tables.next_command(result))
+    flags.console.result(result.as_json() | {"next": following}, *tables.status_tables(result, following))
 
 
 # Typer keeps click's usage error in a private module; this is its public child's parent.
@@ -323,42 +342,43 @@ _UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the program; gives the exit code. The only place that catches to print."""
-    begin(None)
     # Threads that spin while they wait lose nine tenths of their speed when another program uses a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = hoist_global_flags(list(sys.argv[1:] if argv is None else argv))
+    invocation = Invocation()
     try:
-        code = app(args=words or ["--help"], prog_name="lookalike", standalone_mode=False) or 0
+        code = app(args=words or ["--help"], prog_name="lookalike", standalone_mode=False, obj=invocation) or 0
     except _UsageError as error:
-        return _failed(SettingsError(_said(error), "lookalike COMMAND --help shows what can be given"))
+        commands = [each.callback.__name__ for each in app.registered_commands if each.callback]
+        return _failed(usage_error(error, commands), invocation)
     except LookalikeError as error:
-        return _failed(error)
+        return _failed(error, invocation)
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our pipe left: nobody is to be told
+        sys.stderr.close()  # the reader of our pipe has gone: there is nobody to tell
         return 1
     except Exception as error:
-        return _failed(translated_error(error))
+        return _failed(translated_error(error), invocation)
     if code == INTERRUPTED:  # Typer may turn the interrupt into its exit code by itself
-        sys.stderr.write("interrupted: nothing is half-written\n")
-        if (at := begun()) and "train" in words and (at.workspace.runs / "unfinished" / "state.json").exists():
-            sys.stderr.write("hint: lookalike train --resume goes on after the last whole epoch\n")
+        _say_interrupted(invocation)
     return code
 
 
-def _failed(error: LookalikeError) -> int:
+def _say_interrupted(invocation: Invocation) -> None:
+    sys.stderr.write("interrupted: nothing is half-written\n")
+    flags = invocation.flags
+    if flags and invocation.command == "train" and (flags.workspace / "runs" / "unfinished" / "state.json").exists():
+        sys.stderr.write(f"hint: {flags.command('train --resume')} continues after the last whole epoch\n")
+
+
+def _failed(error: LookalikeError, invocation: Invocation) -> int:
     from lookalike.cli.console import Console
 
     Console().error(error)
-    if (at := begun()) and at.debug:
+    if invocation.debug:
         traceback.print_exception(error)
     return error.exit_code
-
-
-def _said(error: Exception) -> str:
-    said: str = error.format_message() if hasattr(error, "format_message") else str(error)
-    return said.rstrip(".")
 
 
 def entry() -> None:

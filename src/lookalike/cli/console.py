@@ -1,23 +1,27 @@
-"""All that is printed. stdout carries data: a table for people, or one JSON object; stderr carries talk and progress."""
+"""The only module that prints. stdout carries data: a table, or one JSON object; stderr carries messages and progress."""
 
 import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from lookalike.errors import LookalikeError
 from lookalike.reporting.formatting import printable
-from lookalike.workspace.progress import Advance, Message
+
+if TYPE_CHECKING:
+    from lookalike.workspace.progress import Advance, Message
 
 
 class Console:
-    """Talks on stderr unless quiet; puts a result on stdout as a table or, asked for JSON, as one object."""
+    """Reports on stderr unless quiet; puts a result on stdout as tables or as JSON."""
 
     def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
@@ -25,44 +29,61 @@ class Console:
         self._err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
         self._out = RichConsole(highlight=False, soft_wrap=not sys.stdout.isatty())
 
-    def say(self, message: Message) -> None:
-        self.note(message.code)
-
     def note(self, text: str) -> None:
+        """One line on stderr."""
         if not self.quiet:
             self._err.print(escape(printable(text)))
 
+    def say(self, message: "Message") -> None:
+        """A message of a verb, in words."""
+        from lookalike.reporting.messages import is_warning, sentence
+
+        self.note(f"warning: {sentence(message)}" if is_warning(message) else sentence(message))
+
     @contextlib.contextmanager
-    def step(self, what: str, total: float | None = None) -> Iterator[Advance]:
-        """Gives `step(done, note)`: `done` of `total` so far. Time left is shown; nothing is, when stderr is no terminal."""
+    def step(self, name: str, total: float | None = None) -> Iterator["Advance"]:
+        """A progress bar with the time left; nothing when stderr is not a terminal."""
         columns = (
             SpinnerColumn(),
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
-            TextColumn("{task.fields[note]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}"),
+            _Times(),
         )
         bar = Progress(*columns, console=self._err, transient=True, disable=self.quiet or not self._err.is_terminal)
         with bar:
-            task = bar.add_task(what, total=total, note="")
-            yield lambda done, note="", /: bar.update(task, completed=done, note=note)
+            task = bar.add_task(name, total=total, detail="")
+            yield lambda done, detail="", /: bar.update(task, completed=done, detail=detail)
 
     def result(self, value: dict[str, Any], *tables: Table | str) -> None:
         """The one thing a command gives back."""
         if self.as_json:
-            sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+            sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
             return
         for table in tables:
             self._out.print(table)
-
-    def text(self, text: str) -> None:
-        """Plain data on stdout, exactly as given."""
-        sys.stdout.write(text)
 
     def error(self, error: LookalikeError) -> None:
         """Two lines on stderr: what is wrong, and what helps."""
         sys.stderr.write(f"error: {printable(error.message)}\n")
         if error.hint:
             sys.stderr.write(f"hint: {printable(error.hint)}\n")
+
+
+class _Times(ProgressColumn):
+    """`30 s so far, about 59 s left`."""
+
+    def render(self, task: Task) -> Text:
+        so_far = f"{duration(task.elapsed or 0)} so far"
+        left = task.time_remaining
+        return Text(so_far if left is None else f"{so_far}, about {duration(left)} left")
+
+
+def duration(seconds: float) -> str:
+    """`59 s`, `2 min 5 s`, `1 h 3 min`."""
+    whole = timedelta(seconds=round(seconds))
+    minutes, rest = divmod(int(whole.total_seconds()), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes_left} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,125 +1,117 @@
-"""The lift report for a terminal of 80 columns."""
+"""The lift report for a terminal of 80 columns: the main figures, or with `everything` all of them."""
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from lookalike.cli.tables import table
-from lookalike.reporting import backtest_section, content
-from lookalike.reporting.content import Evaluation
+from lookalike.cli.tables import Shown, table
+from lookalike.reporting import backtest_section, content, seed_section
 from lookalike.reporting.formatting import clean, percent, printable
-from lookalike.reporting.over_index import FeatureGroup, groups
-from lookalike.reporting.seed_section import clusters, facts
+from lookalike.reporting.messages import sentence
+from lookalike.reporting.over_index import TraitGroup, trait_groups
+from lookalike.reporting.verdict_text import verdict_text
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from lookalike.expansion.result import Evaluation
+
 WIDTH = 80
-
-
 LABEL_WIDTH = 26
-
-
 BAR_WIDTH = 14
-
-
 ROWS_PER_GROUP = 5
-
-
 EIGHTHS = " ▏▎▍▌▋▊▉█"
+MARKS = {"for": "+", "against": "-", "note": "!"}
 
 
-def report_tables(evaluation: Evaluation) -> "list[Table | str]":
-    """What to print, in order: the verdict, the figures, lift by size, the scorers, what the audience does more."""
-    made: list[Table | str] = [verdict(evaluation), figures(evaluation)]
-    if content.methods(evaluation):
-        made += ["", lift(evaluation)]
-    if content.scorers(evaluation):
-        made += ["", scorers(evaluation)]
-        if content.tie(evaluation):
-            made.append(text(content.tie(evaluation)))
-    if content.tier_rows(evaluation):
-        made += [
-            "",
-            table(
-                "Tiers",
-                ["Tier", "Ranks", "People", "Scores", "Lift", "Band"],
-                content.tier_rows(evaluation),
-                (1, 2, 3, 4, 5),
-            ),
-        ]
-    if backtest_section.sentence(evaluation):
-        rows: list[list[Any]] = backtest_section.rows(evaluation)
-        made += ["", table("Later seeds, by method", ["", "Lift", "Band"], rows, (1, 2))]
-        made.append(text(backtest_section.sentence(evaluation)))
-    if facts(evaluation):
-        made += ["", text("\n".join(facts(evaluation)))]
-    if clusters(evaluation):
-        parts: list[list[Any]] = clusters(evaluation)
-        made += ["", table("Clusters of the reasons", ["", "Seed", "List", "Has more of"], parts, (1, 2))]
-    for group in groups(evaluation):
-        made += more(group)
-    if content.warnings(evaluation):
-        made += ["", text("\n".join(f"warning: {warning}" for warning in content.warnings(evaluation)))]
-    return made
+def report_tables(evaluation: "Evaluation", *, everything: bool = False) -> list[Shown]:
+    """What to print, in order: the verdict and the key figures; with `everything` what the page shows as well."""
+    shown: list[Shown] = [verdict_lines(evaluation), figure_table(evaluation)]
+    warnings = [f"warning: {sentence(warning)}" for warning in evaluation.warnings]
+    if everything:
+        shown += _sections(evaluation)
+    if warnings:
+        shown += ["", wrapped(warnings)]
+    return shown
 
 
-def text(words: str) -> str:
-    """Words wrapped to the width, with nothing in them read as markup."""
+def _sections(evaluation: "Evaluation") -> list[Shown]:
+    """Lift by size, the scorers, the tiers, the backtest, the seed, and what the audience does more than the base."""
+    shown: list[Shown] = ["", lift_table(evaluation), "", scorer_table(evaluation)]
+    if tie := content.centroid_tie(evaluation):
+        shown.append(wrapped([tie]))
+    if tiers := content.tier_rows(evaluation):
+        columns = ["Tier", "Ranks", "People", "Scores", "Lift", "Band"]
+        shown += ["", table("Tiers", columns, tiers, (1, 2, 3, 4, 5))]
+    if evaluation.backtest:
+        rows = backtest_section.backtest_rows(evaluation)
+        shown += ["", table("Later seeds, by method", ["", "Lift", "Band"], rows, (1, 2))]
+        shown.append(wrapped([backtest_section.backtest_sentence(evaluation)]))
+    shown += ["", wrapped(seed_section.seed_facts(evaluation))]
+    if clusters := seed_section.cluster_rows(evaluation):
+        shown += ["", table("Clusters of the seed", ["", "Seed", "List", "Has more of"], clusters, (1, 2))]
+    described = evaluation.prospect_list
+    for group in trait_groups(described.over_index if described else None):
+        shown += _group_tables(group)
+    return shown
+
+
+def wrapped(lines: Iterable[str]) -> str:
+    """Lines wrapped to the width, with nothing in them read as markup."""
     from rich.markup import escape
 
-    lines = (textwrap.fill(printable(line), WIDTH, subsequent_indent="  ") for line in words.split("\n"))
-    return escape("\n".join(lines))
+    return escape("\n".join(textwrap.fill(printable(line), WIDTH, subsequent_indent="  ") for line in lines))
 
 
-def verdict(evaluation: Evaluation) -> str:
-    """The decision with the name, the sentence, the reasons."""
-    said = content.verdict(evaluation)
-    lines = [f"{clean(evaluation.get('name'), 40)}: {said.headline.lower()}", said.sentence]
-    lines += [f"{'+' if reason.good else '-'} {reason.text}" for reason in said.reasons]
-    lines += [f"! {one}" for one in said.careful]
-    return text("\n".join([*lines, *([said.note] if said.note else []), ""]))
+def verdict_lines(evaluation: "Evaluation") -> str:
+    """The decision with the name, the key sentence, and a line for each check."""
+    text = verdict_text(evaluation)
+    lines = [f"{clean(evaluation.name, 40)}: {text.headline.lower()}", text.sentence]
+    lines += [f"{MARKS[line.mark]} {line.text}" for line in text.lines]
+    lines += [f"! {text.caution}"] if text.caution else []
+    lines += [text.note] if text.note else []
+    return wrapped([*lines, ""])
 
 
-def figures(evaluation: Evaluation) -> "Table":
-    """The key figures with what puts them in place."""
-    rows: list[list[Any]] = [[one.name, one.value, one.note] for one in content.figures(evaluation)]
+def figure_table(evaluation: "Evaluation") -> "Table":
+    """The key figures, each with a line that puts it in context."""
+    rows = [[figure.name, figure.value, figure.note] for figure in content.key_figures(evaluation)]
     return table("Key figures", ["", "", ""], rows, (1,))
 
 
-def lift(evaluation: Evaluation) -> "Table":
-    """Lift at the telling sizes beside the baselines."""
-    lines = content.methods(evaluation)
-    band = f"{content.confidence(evaluation)} band"
-    columns = ["Size", "People", lines[0].name.removesuffix(" (chosen)"), band]
-    columns += [line.name.split()[0] for line in lines[1:]]
-    asked = percent(content.asked_share(evaluation))
-    rows: list[list[Any]] = content.curve_rows(evaluation, "lift", telling=True)
-    rows = [[f"› {row[0]}" if row[0] == asked else row[0], *row[1:]] for row in rows]
-    return table("Lift by size (› asked for)", [clean(name, 16) for name in columns], rows, tuple(range(len(columns))))
+def lift_table(evaluation: "Evaluation") -> "Table":
+    """Lift at about eight sizes beside the baselines."""
+    methods = content.methods(evaluation)
+    columns = ["Size", "People", methods[0].name.removesuffix(" (chosen)"), f"{percent(evaluation.confidence)} band"]
+    columns += [method.name.split()[0] for method in methods[1:]]
+    requested = percent(evaluation.held_out.share)
+    rows = [
+        [f"› {row[0]}" if row[0] == requested else row[0], *row[1:]]
+        for row in content.curve_rows(evaluation, "lift", few=True)
+    ]
+    return table("Lift by size (› requested)", [clean(name, 16) for name in columns], rows, range(len(columns)))
 
 
-def scorers(evaluation: Evaluation) -> "Table":
-    """The scorers tried, the chosen one marked."""
-    rows: list[list[Any]] = [[clean(row[0], LABEL_WIDTH), *row[1:]] for row in content.scorer_rows(evaluation)]
-    return table(
-        "Scorers, at the size asked for", ["Scorer", "Lift", "Band", "AUC", "First 5 %", ""], rows, (1, 2, 3, 4)
-    )
+def scorer_table(evaluation: "Evaluation") -> "Table":
+    """The scorers measured, the chosen one marked."""
+    rows = [[clean(row[0], LABEL_WIDTH), *row[1:]] for row in content.scorer_rows(evaluation)]
+    columns = ["Scorer", "Lift", "Band", "AUC", "First 5%", ""]
+    return table("Scorers, at the requested size", columns, rows, (1, 2, 3, 4))
 
 
-def more(group: FeatureGroup) -> "list[Table | str]":
+def _group_tables(group: TraitGroup) -> list[Shown]:
     """A group's strongest rows, with a bar for the ratio on the scale common to all groups."""
     title = f"More than the base: {clean(group.title.text, 40)}"
-    rows: list[list[Any]] = [
+    rows = [
         [clean(row.label.text, LABEL_WIDTH), bar(row.bar), row.ratio, row.band, row.audience, row.base]
         for row in group.rows[:ROWS_PER_GROUP]
     ]
     if not rows:
-        return ["", text(f"{title}. {group.note}")]
+        return ["", wrapped([f"{title}. {group.note}"])]
     return ["", table(title, ["", "", "Ratio", "Band", "Audience", "Base"], rows, (2, 3, 4, 5))]
 
 
-def bar(percent: float) -> str:
+def bar(percent_of_width: float) -> str:
     """Blocks for 0 to 100, to an eighth of a character."""
-    eighths = round(percent / 100 * BAR_WIDTH * 8)
-    full, rest = divmod(eighths, 8)
-    return ("█" * full + (EIGHTHS[rest] if rest else "")).ljust(BAR_WIDTH)
+    full, eighths = divmod(round(percent_of_width / 100 * BAR_WIDTH * 8), 8)
+    return ("█" * full + (EIGHTHS[eighths] if eighths else "")).ljust(BAR_WIDTH)

@@ -1,197 +1,257 @@
 """Results as tables for people. Cells are shown as they are, never read as markup."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
-from lookalike.reporting.formatting import printable
+from lookalike.errors import ExpansionError
+from lookalike.reporting.formatting import count, day, likely, percent, printable, times
+from lookalike.reporting.ingest_messages import check_sentence, note_sentence
+from lookalike.reporting.verdict_text import failed_checks, headline, lines
 
-Result = dict[str, Any]
-
+if TYPE_CHECKING:
+    from lookalike.api.expand import ExpandResult
+    from lookalike.api.status import StatusResult
+    from lookalike.campaigns.overlap import OverlapResult
+    from lookalike.data.ingest.results import FilePreview, FileReport, IngestPreview, IngestResult
+    from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
+    from lookalike.expansion.result import Evaluation
 
 Shown = Table | str
+NEXT_COMMANDS = {
+    "ingest": "ingest FILES",
+    "train": "train",
+    "embed": "embed",
+    "embed_run": "embed --run {run}",
+    "expand": "expand --seed seed.csv --size 5%",
+    "report": "report",
+}
 
 
-def table(title: str, columns: list[str], rows: list[list[Any]], numeric: tuple[int, ...] = ()) -> Table:
-    """A plain table whose cells are shown as they are, never read as markup."""
-    made = Table(title=escape(printable(title)), title_justify="left", box=None, pad_edge=False, header_style="bold")
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], numeric: Sequence[int] = ()) -> Table:
+    """A plain table; the columns with these positions are right-aligned."""
+    shown = Table(title=escape(printable(title)), title_justify="left", box=None, pad_edge=False, header_style="bold")
     for position, column in enumerate(columns):
-        made.add_column(escape(printable(column)), justify="right" if position in numeric else "left", overflow="fold")
+        justify = "right" if position in numeric else "left"
+        shown.add_column(escape(printable(column)), justify=justify, overflow="fold")
     for row in rows:
-        made.add_row(*(escape(printable(str(cell))) for cell in row))
-    return made
+        shown.add_row(*(escape(printable(str(cell))) for cell in row))
+    return shown
 
 
-def of_ingest(done: Result) -> list[Shown]:
-    """What became of the files, what is held now, and what looks wrong."""
-    rows = [
-        [f["name"], f["kind"], *(["read before", "", "", ""] if f["skipped"] else _counted(f))] for f in done["files"]
-    ]
+# --- ingest ----------------------------------------------------------------------------------------------------------
+
+
+def ingest_tables(result: "IngestResult | IngestPreview") -> list[Shown]:
+    """What became of the files, or of a preview how they would be read."""
+    from lookalike.data.ingest.results import IngestPreview
+
+    return _preview_tables(result) if isinstance(result, IngestPreview) else _result_tables(result)
+
+
+def _result_tables(result: "IngestResult") -> list[Shown]:
+    """What became of the files, what is stored now, and what looks wrong."""
+    rows = [[file.name, file.kind, *_file_counts(file)] for file in result.files]
     columns = ["File", "Kind", "Rows", "Added", "Duplicates", "Rejected"]
-    totals = done["totals"]
-    held = (
-        f"Held now: {totals['events']:,} events of {totals['users']:,} users and {totals['items']:,} items, "
-        f"{_day(totals['first'])} to {_day(totals['last'])}"
+    totals = result.totals
+    stored = (
+        f"Stored now: {totals.events:,} events of {totals.users:,} users and {totals.items:,} items, "
+        f"{day(totals.first)} to {day(totals.last)}"
     )
-    shown: list[Shown] = [table("Files", columns, rows, (2, 3, 4, 5)), "", held]
-    reasons = [[f["name"], why, f"{n:,}"] for f in done["files"] for why, n in f["rejected"].items()]
-    if reasons:
-        shown += ["", table("Rejected", ["File", "Reason", "Rows"], reasons, (2,))]
-    if done["checks"]:
-        checks = [[c["severity"], c["check"], c["message"]] for c in done["checks"]]
+    shown: list[Shown] = [table("Files", columns, rows, (2, 3, 4, 5)), "", stored]
+    rejected = [[file.name, reason, f"{rows:,}"] for file in result.files for reason, rows in file.rejected.items()]
+    if rejected:
+        shown += ["", table("Rejected", ["File", "Reason", "Rows"], rejected, (2,))]
+    if result.checks:
+        checks = [[check.severity, check.check, check_sentence(check)] for check in result.checks]
         shown += ["", table("Worth a look", ["", "Check", ""], checks)]
     return shown
 
 
-def _counted(file: Result) -> list[str]:
-    counts = (file["rows"], file["added"], file["duplicates"], sum(file["rejected"].values()))
-    return [f"{count:,}" for count in counts]
+def _file_counts(file: "FileReport") -> list[str]:
+    if file.skipped:
+        return ["read before", "", "", ""]
+    return [count(n) for n in (file.rows, file.added, file.duplicates, sum(file.rejected.values()))]
 
 
-def of_explanation(shown: Result) -> list[Shown]:
+def _preview_tables(preview: "IngestPreview") -> list[Shown]:
     """How each file would be read, with its first rows."""
-    parts: list[Shown] = []
-    for file in shown["files"]:
-        mapping = [[field, column] for field, column in file["mapping"].items()]
-        parts.append(table(f"{file['name']} ({file['format']}, {file['kind']})", ["Field", "Column"], mapping))
-        parts += [escape(printable(line)) for line in _about(file)]
-        if file["stored"]:
-            fields = [name for name in file["stored"][0] if any(row[name] is not None for row in file["stored"])]
-            parts.append(
-                table("First rows as stored", fields, [[row[f] or "" for f in fields] for row in file["stored"]])
-            )
-        else:
-            parts.append(table("First rows", file["columns"], [[c or "" for c in row] for row in file["rows"]]))
-        parts.append("")
-    return parts
+    return [shown for file in preview.files for shown in (*_file_preview(file), "")]
 
 
-def _about(file: Result) -> list[str]:
-    lines = [f"time: {file['time']}"] if file["time"] else []
-    lines += [f"not used: {', '.join(file['unused'])}"] if file["unused"] else []
-    return lines + [f"note: {note}" for note in file["notes"]]
+def _file_preview(file: "FilePreview") -> list[Shown]:
+    title = f"{file.name} ({file.format}, {file.kind})"
+    shown: list[Shown] = [table(title, ["Field", "Column"], [list(pair) for pair in file.mapping.items()])]
+    about = [f"time: {file.time}"] if file.time else []
+    about += [f"not used: {', '.join(file.unused)}"] if file.unused else []
+    about += [f"note: {note_sentence(note)}" for note in file.notes]
+    shown += [escape(printable(line)) for line in about]
+    if file.stored:
+        fields = [name for name in file.stored[0] if any(row[name] is not None for row in file.stored)]
+        stored = [[row[name] or "" for name in fields] for row in file.stored]
+        return [*shown, table("First rows as stored", fields, stored)]
+    return [*shown, table("First rows", file.columns, [[cell or "" for cell in row] for row in file.rows])]
 
 
-def of_train(done: Result) -> list[Shown]:
+# --- train, embed ----------------------------------------------------------------------------------------------------
+
+
+def train_tables(result: "TrainResult") -> list[Shown]:
     """Held-out figures of the encoder beside its baselines."""
-    late = done["popularity_of_late"]
-    named = {"encoder": "this encoder", "item_neighbours": "item neighbours", "popularity": "popularity"}
-    named["popularity_of_late"] = f"popularity of the last {late['days']} day{'s' * (late['days'] > 1)}"
-    rows = [[label, f"{done[key]['recall@20']:.4f}", f"{done[key]['ndcg@20']:.4f}"] for key, label in named.items()]
-    judged = done["items_judged"]
-    which = "full catalogue" if judged == done["items"] else f"the {judged:,} most common items"
-    title = f"New items of {done['held_out_users']:,} held-out users, {which}"
-    if done["weights_had_seen"]:
-        title += ", which the weights it began with had seen"
-    summary = (
-        f"{done['users']:,} users embedded as {done['version']} by run {done['run']}, "
-        f"best epoch {done['best_epoch']} of {done['epochs']}"
+    figures = result.figures
+    late = figures.popularity_of_late
+    methods = {
+        "this encoder": figures.encoder,
+        "item neighbours": figures.item_neighbours,
+        "popularity": figures.popularity,
+        f"popularity of the last {late.days} day{'s' * (late.days > 1)}": late.metrics,
+    }
+    rows = [[name, f"{metrics['recall@20']:.4f}", f"{metrics['ndcg@20']:.4f}"] for name, metrics in methods.items()]
+    judged = (
+        "full catalogue" if figures.items_judged == result.items else f"the {figures.items_judged:,} most common items"
     )
-    covered = done["coverage"]
-    if covered["users"]:
-        summary += (
-            f"; of the {covered['users']:,} users who came after the cut {covered['encoder']:.0%} had a vector of their "
-            f"own, a method that needs 5 events would have known {covered['with_5_events']:.0%}"
-        )
-    judge = "A list rests on more than the encoder: judge it by the lift that expand measures."
-    return [table(title, ["", "Recall@20", "NDCG@20"], rows, (1, 2)), "", *_of_audiences(done), "", summary, judge]
-
-
-def _of_audiences(done: Result) -> list[Shown]:
-    """What the centroid of each space finds of held-out audiences, and how it goes with the number of events."""
-    drawn = done["audiences"]
-    if not drawn["audiences"]:
-        return ["The log is too small to draw audiences from it: nothing could be tuned or judged by lift."]
-    labels = {"sequence": "this encoder", "content": "content", "activity": "number of events"}
-    spaces = [[label, _times(drawn["lift@5%"][key])] for key, label in labels.items()]
-    events = [
-        [number, f"{found['users']:,}", f"{found['recall@20']:.4f}", _times(drawn["sequence_by_events"].get(number))]
-        for number, found in done["recall_by_events"].items()
-        if found["users"]
-    ]
-    title = f"Lift@5 % of the centroid, {drawn['audiences']} held-out audiences drawn from the log"
+    title = f"New items of {figures.held_out_users:,} held-out users, {judged}"
+    if figures.weights_had_seen:
+        title += " (not held out: the weights it started from had seen them)"
+    advice = "A list depends on more than the encoder: judge it by the lift that expand measures."
     return [
-        table(title, ["", "Lift@5 %"], spaces, (1,)),
+        table(title, ["", "Recall@20", "NDCG@20"], rows, (1, 2)),
         "",
-        table(
-            "By events known of a user, each group for itself",
-            ["Events", "Users", "Recall@20", "Lift@5 %"],
-            events,
-            (1, 2, 3),
-        ),
+        *_audience_tables(result),
+        "",
+        _train_summary(result),
+        advice,
     ]
 
 
-def _times(value: float | None) -> str:
+def _train_summary(result: "TrainResult") -> str:
+    text = (
+        f"{result.users:,} users embedded as {result.version} by run {result.run}, best epoch {result.best_epoch} of "
+        f"{result.epochs}"
+    )
+    coverage = result.figures.coverage
+    if coverage.users and coverage.encoder is not None and coverage.with_5_events is not None:
+        text += (
+            f"; of the {coverage.users:,} users who came after the cut {coverage.encoder:.0%} had a vector of their own "
+            f"(a method that needs 5 events would have covered {coverage.with_5_events:.0%})"
+        )
+    return text
+
+
+def _audience_tables(result: "TrainResult") -> list[Shown]:
+    """What the centroid of each space finds of held-out audiences, and how that depends on the number of events."""
+    drawn = result.figures.audiences
+    if not drawn.audiences:
+        return ["The log is too small to draw audiences from: nothing could be tuned or evaluated by lift."]
+    names = {"sequence": "this encoder", "content": "content", "activity": "number of events"}
+    spaces = [[label, _lift(drawn.lift[name])] for name, label in names.items()]
+    by_events = [
+        [events, f"{group.users:,}", f"{group.metrics['recall@20']:.4f}", _lift(drawn.sequence_by_events.get(events))]
+        for events, group in result.figures.recall_by_events.items()
+        if group.users
+    ]
+    title = f"Lift@5% of the centroid, {drawn.audiences} held-out audiences drawn from the log"
+    columns = ["Events", "Users", "Recall@20", "Lift@5%"]
+    return [
+        table(title, ["", "Lift@5%"], spaces, (1,)),
+        "",
+        table("By number of events, each group by itself", columns, by_events, (1, 2, 3)),
+    ]
+
+
+def _lift(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def of_embed(done: Result) -> list[Shown]:
-    """How many users were embedded anew."""
-    return [f"{done['refreshed']:,} of {done['users']:,} users embedded anew by {done['run']}, as {done['version']}"]
+def embed_tables(result: "EmbedResult") -> list[Shown]:
+    """How many users were embedded."""
+    return [f"{result.refreshed:,} of {result.users:,} users embedded again by {result.run}, as {result.version}"]
 
 
-def of_sessions(done: Result) -> list[Shown]:
+def sessions_tables(result: "SessionsResult") -> list[Shown]:
     """Where the vectors of sessions are."""
-    return [f"{done['sessions']:,} sessions embedded by {done['run']}: {done['path']}"]
+    return [f"{result.sessions:,} sessions embedded by {result.run}: {result.path}"]
 
 
-def of_expand(done: Result) -> list[Shown]:
-    """The verdict and where the list is."""
-    over = f" (you asked for {done['size']:,})" if done["up_to"] else ""
+# --- expand, overlap -------------------------------------------------------------------------------------------------
+
+
+def expand_tables(result: "ExpandResult") -> list[Shown]:
+    """The verdict, and where the list is."""
+    evaluation = result.evaluation
+    seed, suppression = evaluation.seed, evaluation.suppression
+    requested = f" ({evaluation.size:,} were requested)" if evaluation.verdict.up_to else ""
     rows = [
-        ["verdict", done["advice"] + over],
-        *[["", reason] for reason in (*done["reasons"], *done["careful"])],
-        ["scorer", done["scorer"]],
-        ["seed users matched", f"{done['matched']:,} ({done['match_rate']:.1%}), {done['used']:,} used"],
-        ["suppressed", f"{done['suppression']['matched']:,} known of {done['suppression']['given']:,} ids given"],
-        ["size", f"{done['size']:,} of {done['candidates']:,} candidates"],
-        *([["backtest", _of_backtest(done["backtest"])]] if done["backtest"] else []),
-        ["list", done["prospects"] or "none was written"],
-        *([["reasons", done["reasons_of_each"]]] if done["reasons_of_each"] else []),
-        ["figures", done["evaluation"]],
+        ["verdict", headline(evaluation) + requested],
+        *(["", line.text] for line in lines(evaluation)),
+        ["scorer", evaluation.scorer],
+        ["seeds matched", f"{seed.matched:,} ({percent(seed.match_rate)}), {seed.used:,} used"],
+        ["suppressed", f"{suppression.matched:,} known users of {suppression.given:,} ids given"],
+        ["size", f"{evaluation.size:,} of {evaluation.candidates:,} candidates"],
+        *([["backtest", _backtest(evaluation)]] if evaluation.backtest else []),
+        ["list", str(result.prospects_file or "none was written")],
+        *([["reasons", str(result.reasons_file)]] if result.reasons_file else []),
+        ["figures", str(result.folder / "evaluation.json")],
     ]
-    return [table(done["name"], ["", ""], rows)]
+    return [table(evaluation.name, ["", ""], rows)]
 
 
-def _of_backtest(found: Result) -> str:
+def _backtest(evaluation: "Evaluation") -> str:
+    assert evaluation.backtest is not None
+    ours, plain = evaluation.backtest.lifts[evaluation.scorer], evaluation.backtest.lifts["plain"]
     return (
-        f"the list of {_day(found['cut'])} has a lift of {found['lift']:.2f} ({found['low']:.2f} to {found['high']:.2f}) on "
-        f"the seeds who came later; {found['plain_lift']:.2f} by plain figures alone, which read nothing of later"
+        f"{times(ours.lift)} on later seeds for the list of {day(evaluation.backtest.cut)} ({likely(ours.low, ours.high)}); "
+        f"leakage-free baseline {times(plain.lift)}"
     )
 
 
-def of_overlap(done: Result) -> list[Shown]:
-    """The people two lists share, as a matrix, and how many are in so many lists."""
-    names, sizes = list(done["sizes"]), done["sizes"]
-    both = {(pair["first"], pair["second"]): pair["both"] for pair in done["pairs"]}
+def refusal(result: "ExpandResult") -> ExpansionError:
+    """The error that a command ends with when no list was written."""
+    evaluation = result.evaluation
+    reason = "no list was written; --force writes it"
+    if any(check.name == "enough_seeds" for check in evaluation.verdict.failed):
+        reason = "even --force makes no list from so few seeds"
+    return ExpansionError(
+        f"do not expand: {'; '.join(failed_checks(evaluation))}",
+        f"{reason}; lookalike report {evaluation.name} shows the figures",
+    )
+
+
+def overlap_tables(result: "OverlapResult") -> list[Shown]:
+    """The people two lists share, as a matrix, and how many are on several lists."""
+    names, sizes = list(result.sizes), result.sizes
+    both = {frozenset((pair.first, pair.second)): pair.both for pair in result.pairs}
     rows = []
-    for one in names:
-        shared = [sizes[one] if one == other else both.get((one, other), both.get((other, one), 0)) for other in names]
-        rows.append([one, *(f"{count:,} ({count / max(1, sizes[one]):.0%})" for count in shared)])
-    within = [[f"{row['lists']}", f"{row['people']:,}"] for row in done["in"]]
+    for name in names:
+        shared = [sizes[name] if name == other else both[frozenset((name, other))] for other in names]
+        rows.append([name, *(f"{people:,} ({people / max(1, sizes[name]):.0%})" for people in shared)])
+    by_lists = [[str(row.lists), f"{row.people:,}"] for row in result.by_lists]
     return [
-        table("People in both (share of the row's list)", ["", *names], rows),
-        table("", ["In lists", "People"], within),
+        table("People on both (share of the row's list)", ["", *names], rows),
+        table("", ["On lists", "People"], by_lists),
     ]
 
 
-def of_status(done: Result) -> list[Shown]:
+# --- status ----------------------------------------------------------------------------------------------------------
+
+
+def status_tables(result: "StatusResult", following: str) -> list[Shown]:
     """What is here, and what comes next."""
-    log, live = done["log"], done["representation"]
-    rows = [["workspace", done["workspace"]], ["events", f"{log['events']:,}"]]
-    if log["events"]:
-        rows += [["users", f"{log['users']:,}"], ["items", f"{log['items']:,}"]]
-        rows += [["from, to", f"{_day(log['first'])} to {_day(log['last'])}"], ["files", f"{log['files']:,}"]]
-    rows.append(["trained runs", ", ".join(run["run"] for run in done["runs"]) or "none"])
-    rows.append(
-        ["vectors", f"{live['users']:,} users by {live['run']}, as of {_day(live['as_of'])}" if live else "none"]
-    )
-    rows += [["expansion", f"{made['name']}: {made['prospects']:,} prospects"] for made in done["expansions"]]
-    rows.append(["next", done["next"]])
+    log, vectors = result.log, result.vectors
+    rows = [["workspace", result.workspace], ["events", count(log.events if log else 0)]]
+    if log:
+        rows += [["users", count(log.users)], ["items", count(log.items)]]
+        rows += [["from, to", f"{day(log.first)} to {day(log.last)}"], ["files", count(log.files)]]
+    rows.append(["trained runs", ", ".join(run.run for run in result.runs) or "none"])
+    stored = f"{vectors.users:,} users by {vectors.run}, as of {day(vectors.as_of)}" if vectors else "none"
+    rows.append(["vectors", stored])
+    rows += [["expansion", f"{made.name}: {made.prospects:,} prospects"] for made in result.expansions]
+    rows.append(["next", following])
     return [table("Status", ["", ""], rows)]
 
 
-def _day(moment: str | None) -> str:
-    return moment[:10] if moment else "-"
+def next_command(result: "StatusResult") -> str:
+    """The words of the command that comes next."""
+    return NEXT_COMMANDS[result.next_step].format(run=result.runs[-1].run if result.runs else "")

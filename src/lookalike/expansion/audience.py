@@ -1,24 +1,24 @@
-"""An audience definition: who the seed is and what list is wanted. The flags of `expand` and a TOML file make the same one."""
+"""An audience definition: who the seed is and what list is wanted. Flags and a TOML file make the same one."""
 
 import re
-from dataclasses import asdict
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import ConfigDict
-from pydantic.dataclasses import dataclass
+from pydantic.dataclasses import dataclass as validated_dataclass
 
+from lookalike.data.id_lists import IdSource, source_name
 from lookalike.errors import SettingsError
+from lookalike.expansion.result import AudienceRecord
 from lookalike.workspace.paths import checked_name
 from lookalike.workspace.settings import read_toml, validated
 
-_STRICT = ConfigDict(extra="forbid", frozen=True)
-
-
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+FORMATS = ("csv", "parquet")
 
 
-@dataclass(config=_STRICT)
+@dataclass(frozen=True)
 class Size:
     """How many prospects: a count, a share of the candidates, or `auto` (both None)."""
 
@@ -30,14 +30,14 @@ class Size:
         return self.count is None and self.share is None
 
     def among(self, candidates: int) -> int:
-        """Prospects out of so many candidates; at least one. Not for `auto`."""
+        """The number of prospects out of so many candidates, at least one. Not for `auto`."""
         if self.share is not None:
             return max(1, round(self.share * candidates))
         assert self.count is not None
         return self.count
 
     def part(self, share: float) -> "Size":
-        """So much of it; `auto` stays what it is."""
+        """A share of the size; `auto` stays `auto`."""
         if self.share is not None:
             return Size(share=self.share * share)
         return self if self.count is None else Size(count=max(1, round(self.count * share)))
@@ -60,33 +60,115 @@ def parse_size(text: str | int) -> Size:
     if digits.isdecimal() and int(digits) > 0:
         return Size(count=int(digits))
     raise SettingsError(
-        f"size {str(text)[:40]!r} is neither a count above 0, a share such as 5%, nor auto",
-        "--size 500000, or --size 5%",
+        f"size {str(text)[:40]!r} is not a count, a share such as 5%, or auto", "--size 500000, or --size 5%"
     )
 
 
-@dataclass(config=_STRICT)
+@dataclass(frozen=True)
 class Audience:
-    """One definition. Paths are as given; those of a file are taken from the file's folder."""
+    """One definition. Paths are as given; those in a TOML file are relative to its folder."""
 
     name: str
-    seed: Path
+    seed: IdSource
     size: Size
     scorer: str = "auto"
-    suppress: tuple[Path, ...] = ()
-    negative: tuple[Path, ...] = ()  # people of whom fewer are wanted: churned, returned, fraud
+    suppress: tuple[IdSource, ...] = ()
+    negative: tuple[IdSource, ...] = ()
     before: str | None = None  # an event type: seeds are read up to their first event of it
-    drop_features: tuple[str, ...] = ()  # columns that no scorer may read; the encoder's block goes with them
-    disjoint_from: tuple[str, ...] = ()  # audiences whose people are not to be listed again
-    balance: bool = False  # keep the shares that the seed's sub-audiences have
-    reasons: bool = False  # write why each is on the list
+    drop_features: tuple[str, ...] = ()  # columns that no scorer may read; the encoder's blocks go with them
+    disjoint_from: tuple[str, ...] = ()  # audiences whose prospects are not listed again
+    balance: bool = False  # keep the shares of the seed's sub-audiences
+    reasons: bool = False  # write explanations beside the list
     format: Literal["csv", "parquet"] = "csv"
-    named: bool = True  # by a flag or in the code; False when the name is only the seed file's, or stands in a file
-    defined: bool = False  # in a file, which may be changed and run again
+    named: bool = True  # the name was given; False for a name taken from the seed, or that stands in a file
+    defined: bool = False  # by a file, which may be changed and run again
+
+    def record(self) -> AudienceRecord:
+        """The definition as a manifest keeps it: file names without folders, which would tell about the machine."""
+        return AudienceRecord(
+            name=self.name,
+            seed=source_name(self.seed),
+            size=str(self.size),
+            scorer=self.scorer,
+            suppress=tuple(map(source_name, self.suppress)),
+            negative=tuple(map(source_name, self.negative)),
+            before=self.before,
+            drop_features=self.drop_features,
+            disjoint_from=self.disjoint_from,
+            balance=self.balance,
+            reasons=self.reasons,
+            format=self.format,
+        )
 
 
-@dataclass(config=_STRICT)
-class _Definition:
+@dataclass(frozen=True)
+class AudienceFlags:
+    """What was given besides, or instead of, definition files; None and empty mean not given."""
+
+    seed: IdSource | None = None
+    size: Size | None = None
+    name: str | None = None
+    scorer: str | None = None
+    before: str | None = None
+    balance: bool | None = None
+    reasons: bool | None = None
+    format: str | None = None
+    suppress: tuple[IdSource, ...] = ()
+    negative: tuple[IdSource, ...] = ()
+    drop_features: tuple[str, ...] = ()
+    disjoint_from: tuple[str, ...] = ()
+
+
+def requested_audiences(definitions: list[Path], flags: AudienceFlags) -> list[Audience]:
+    """The audiences of the definitions, or of the flags alone. A flag replaces the file's value; lists are added to it.
+
+    Raises SettingsError when neither says who the seed is and what size is wanted.
+    """
+    for definition in definitions:
+        if definition.suffix.lower() != ".toml":
+            raise SettingsError(
+                f"{definition}: a definition is a TOML file", f"lookalike expand --seed {definition} --size 5%"
+            )
+    single = [name for name in ("name", "seed") if getattr(flags, name) is not None]
+    if len(definitions) > 1 and single:
+        raise SettingsError(f"--{single[0]} is for one audience, not for {len(definitions)}", "leave it out")
+    if definitions:
+        return [_with_flags(load_definition(definition), flags) for definition in definitions]
+    if flags.seed is None or flags.size is None:
+        raise SettingsError(
+            "neither a definition nor both --seed and --size were given", "lookalike expand --seed seed.csv --size 5%"
+        )
+    return [_with_flags(Audience(_name_for(flags.seed), flags.seed, flags.size, named=False), flags)]
+
+
+def _with_flags(audience: Audience, flags: AudienceFlags) -> Audience:
+    if flags.format is not None and flags.format not in FORMATS:
+        raise SettingsError(f"format {flags.format[:40]!r} is not csv or parquet", "--format csv|parquet")
+    changes: dict[str, Any] = {}
+    for flag in fields(flags):
+        value = getattr(flags, flag.name)
+        if isinstance(value, tuple):
+            changes[flag.name] = (*getattr(audience, flag.name), *value)
+        elif value is not None:
+            changes[flag.name] = value
+    if flags.name is not None:
+        changes |= {"name": checked_name(flags.name), "named": True}
+    return replace(audience, **changes)
+
+
+def _name_for(seed: IdSource) -> str:
+    """The seed's own name as far as that can be an audience's."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", source_name(seed).split(".")[0]).strip("-._") or "audience"
+    return name[:100]
+
+
+# --- definition files ------------------------------------------------------------------------------------------------
+
+
+@validated_dataclass(config=ConfigDict(extra="forbid", frozen=True))
+class Definition:
+    """The keys of a definition file."""
+
     seed: str
     size: int | str
     name: str | None = None
@@ -102,9 +184,8 @@ class _Definition:
 
 
 def load_definition(path: Path) -> Audience:
-    """The audience that a TOML file defines; its name is the file's unless given. Raises SettingsError."""
-    values: dict[str, Any] = read_toml(path)
-    definition = validated(_Definition, values, str(path))
+    """The audience a TOML file defines, named after the file unless it names itself. Raises SettingsError."""
+    definition = validated(Definition, read_toml(path), str(path))
     folder = path.parent
     return Audience(
         name=checked_name(definition.name or path.stem),
@@ -126,51 +207,3 @@ def load_definition(path: Path) -> Audience:
 
 def _beside(folder: Path, files: tuple[str, ...] | str) -> tuple[Path, ...]:
     return tuple(folder / file for file in ((files,) if isinstance(files, str) else files))
-
-
-def with_flags(audience: Audience, **flags: Any) -> Audience:
-    """The audience with each flag that was typed (is not None) in place of the file's value."""
-    typed = {name: value for name, value in flags.items() if value is not None}
-    if "name" in typed:
-        typed |= {"name": checked_name(typed["name"]), "named": True}
-    return validated(Audience, asdict(audience) | typed, "the flags")
-
-
-def requested_audiences(
-    definitions: list[Path], flags: dict[str, Any], lists: dict[str, list[Any] | None]
-) -> list[Audience]:
-    """The audiences of definitions, or of the flags alone; flags that were typed win, and lists are added to the file's.
-
-    Raises SettingsError when neither says who the seed is and what size is wanted.
-    """
-    for definition in definitions:
-        if definition.suffix.lower() != ".toml":
-            raise SettingsError(
-                f"{definition}: a definition is a TOML file", f"lookalike expand --seed {definition} --size 5%"
-            )
-    one_alone = [name for name in ("name", "seed") if flags[name] is not None]
-    if len(definitions) > 1 and one_alone:
-        raise SettingsError(f"--{one_alone[0]} is for one audience, not for {len(definitions)}", "leave it out")
-    begun = [load_definition(definition) for definition in definitions]
-    if not begun and (flags["seed"] is None or flags["size"] is None):
-        raise SettingsError(
-            "neither a definition nor both --seed and --size were given", "lookalike expand --seed seed.csv --size 5%"
-        )
-    return [_typed(one, flags, lists) for one in begun or [audience_for_seed(flags["seed"], flags["size"])]]
-
-
-def _typed(audience: Audience, flags: dict[str, Any], lists: dict[str, list[Any] | None]) -> Audience:
-    more = {name: (*getattr(audience, name), *values) for name, values in lists.items() if values}
-    return with_flags(audience, **flags, **more)
-
-
-def described(audience: Audience) -> dict[str, Any]:
-    """The definition as plain values for a manifest; file names without folders, which would tell of the machine."""
-    values = asdict(audience) | {"seed": audience.seed.name, "size": str(audience.size)}
-    return values | {name: [file.name for file in values[name]] for name in ("suppress", "negative")}
-
-
-def audience_for_seed(seed: Path, size: Size) -> Audience:
-    """An audience with the seed file's name, as far as that can be one."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", seed.name.split(".")[0]).strip("-._") or "audience"
-    return Audience(name=name[:100], seed=seed, size=size, named=False)

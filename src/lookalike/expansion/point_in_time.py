@@ -1,157 +1,177 @@
-"""People as they were at a moment of their own: before somebody became a customer, not after.
+"""Users as they were at a moment of their own: before somebody became a customer, not after.
 
-A seed of buyers embedded today is told apart by its purchases and all that followed. Embedded from the events strictly
-before each purchase it shows what buyers are like beforehand, which is what the candidates are. The background is
-embedded at moments drawn from the seed's. Where those are events of the seed (a first purchase), a user of the background
-is embedded just before an event too: the first purchase of a buyer, of anybody else the event nearest to the moment drawn.
-Else the seed would be told apart by having been here a minute before, which says nothing of who they are.
+Buyers embedded from all their events are told apart by their purchases and all that followed. Embedded from the events
+strictly before each purchase they show what buyers are like beforehand, which is what the candidates are. The background
+is embedded at moments drawn from the seeds'. If those are events of the seeds (a first purchase), background users are
+embedded just before an event too: a buyer before the first purchase, anybody else before the event nearest to the moment
+drawn. Otherwise the seed would be told apart by having been active a minute earlier, which says nothing about who they
+are.
 """
 
 import tempfile
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-import torch
-from numpy.typing import NDArray
 
 from lookalike.data import database, sequence_builder
-from lookalike.data.arrays import Rows, Seconds
-from lookalike.data.database import Cut, Database
+from lookalike.data.arrays import Flags, Rows, Seconds
+from lookalike.data.database import Cut
 from lookalike.data.sequences import SECONDS_PER_DAY, Sequences
-from lookalike.embeddings import user_index
-from lookalike.embeddings.representation import BLOCKS, Representation
-from lookalike.encoder import embedder
+from lookalike.embeddings.layout import BLOCKS
+from lookalike.encoder import runs
+from lookalike.encoder.embedder import Embedder, load_embedder
 from lookalike.encoder.runs import Run
-from lookalike.errors import ExpansionError, SettingsError
-from lookalike.expansion.examples import Examples, draw_background, draw_sample, seed_weights
-from lookalike.expansion.seed import SeedPeople
+from lookalike.errors import ExpansionError
+from lookalike.expansion.context import ExpansionContext
+from lookalike.expansion.examples import Examples, seed_weights
+from lookalike.expansion.sampling import draw_background, draw_sample
+from lookalike.expansion.seed import Seed, to_seconds
 from lookalike.expansion.seed_checks import MIN_MEASURABLE_SEEDS
-from lookalike.workspace.settings import ExpandSettings
+from lookalike.workspace.random_streams import Stream, generator
 
-MIN_EVENT_SHARE = 0.5  # share of the seeds whose moment is one of their events, from which on moments are events
-
-
+MIN_EVENT_SHARE = 0.5  # of the seeds whose moment is one of their events, above which all moments are events
 MIN_OTHERS = 100
 
 
-def first_events_of_type(opened: Database, users: pl.DataFrame, event_type: str) -> pl.DataFrame:
-    """`user_id` and `moment` (seconds since 1970) of each user's first event of a type. Raises SettingsError for none."""
-    types = database.event_types(opened)
-    if event_type not in types:
-        raise SettingsError(f"no event type is called {event_type[:60]!r}", f"--before {'|'.join(types[:8])}")
-    return users.join(database.first_event_times(opened, event_type), on="user_id", how="inner")
+@dataclass(frozen=True)
+class PastVectors:
+    """The stored columns of some users as they were, [n, W], and who had any event by then, [n]."""
 
-
-def to_seconds(moment: datetime) -> int:
-    """Since 1970, of a UTC time without a zone."""
-    return int(moment.replace(tzinfo=UTC).timestamp())
+    vectors: np.ndarray[tuple[int, int], np.dtype[np.float32]]
+    had_events: Flags
 
 
 @dataclass(frozen=True)
 class PointInTime:
-    """What it takes to embed people as they were: the log, a trained run, the stored version, a folder, and the last moment."""
+    """Embeds users as they were: the log up to a cut, and the run that made the stored vectors."""
 
-    opened: Database
+    context: ExpansionContext
     run: Run
-    representation: Representation
-    scratch: Path
     cut: Cut
 
+    @classmethod
+    def open(cls, context: ExpansionContext) -> "PointInTime":
+        run = runs.load_run(context.folder, context.representation.manifest.run)
+        return cls(context, run, context.cut)
+
     def until(self, moment: datetime) -> "PointInTime":
-        """The same, ignorant of everything from a moment on."""
+        """The same without any event from a moment on."""
         return replace(self, cut=replace(self.cut, as_of=moment))
 
-    def vectors(self, users: pl.DataFrame, seeds: int = 0) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """The blocks of users (`user_id`, `moment`) as they were, [n, W], and who had done anything by then.
+    def vectors(self, ids: pl.Series, moments: Seconds, seeds: int = 0) -> PastVectors:
+        """Users by id as they were before their moments, both [n].
 
-        The first `seeds` of them are seeds. Where their moments are events, everybody is taken at one of their own.
+        The first `seeds` of them are seeds. If their moments are events, everybody is embedded just before an event.
         """
-        asked = users.with_columns(at=pl.Series(np.arange(len(users))))
-        folder = Path(tempfile.mkdtemp(dir=self.scratch))
-        arrays, vocabulary = sequence_builder.build_sequences(self.opened, self.cut, folder, self.run.vocabulary, asked)
-        made = embedder.load_embedder(self.run, vocabulary, torch.device("cpu"))
-        found = pl.read_parquet(folder / "users.parquet").join(asked, on="user_id", how="inner").sort("row")
-        at, moment = found["at"].to_numpy(), found["moment"].to_numpy()
+        users = pl.DataFrame({"user_id": ids, "moment": moments, "place": np.arange(len(ids))})
+        folder = Path(tempfile.mkdtemp(dir=self.context.scratch))
+        sequences, vocabulary = sequence_builder.build_sequences(
+            self.context.database, self.cut, folder, self.run.vocabulary, users
+        )
+        there = pl.read_parquet(folder / "users.parquet").join(users, on="user_id", how="inner").sort("row")
+        place, moment = there["place"].to_numpy(), there["moment"].to_numpy()
         if seeds:
-            nearest = _nearest_event(arrays, moment)
-            if np.mean(nearest[at < seeds] == moment[at < seeds]) > MIN_EVENT_SHARE:
-                moment = np.where(at < seeds, moment, nearest)
-        then = arrays.before_each(moment)
-        # in the precision that is stored, so that a moment past all events changes nothing
-        vectors = np.zeros((len(users), sum(made.widths.values())), np.float32)
-        day = moment // SECONDS_PER_DAY
-        for one in np.unique(day):  # one turn a day of the log, not a user
-            group = np.flatnonzero(day == one)
-            end = min(arrays.as_of, int(moment[group].max()))
-            part = replace(then.take(group), as_of=end)
-            blocks = made.blocks(part)
-            vectors[at[group]] = np.hstack([blocks[name].astype(np.float16) for name in BLOCKS])
-        had = np.zeros(len(users), bool)
-        had[at] = np.diff(then.offsets) > 0
-        return vectors, had
+            moment = _at_events(sequences, moment, place < seeds)
+        past = sequences.before_each(moment)
+        embedder = load_embedder(self.run, vocabulary)
+        vectors = np.zeros((len(ids), sum(embedder.widths.values())), np.float32)
+        vectors[place] = _embedded_by_day(embedder, past, moment)
+        had_events = np.zeros(len(ids), bool)
+        had_events[place] = np.diff(past.offsets) > 0
+        return PastVectors(vectors, had_events)
 
 
-def examples_at_moments(
-    past: PointInTime, people: SeedPeople, known: Examples, settings: ExpandSettings, crowd_of: Rows | None = None
-) -> tuple[Examples, int]:
-    """What `expansion.examples` gave, with everybody as they were; and how many seeds had done nothing before.
-
-    `crowd_of` are the rows that the background is taken from, a sample of everybody eligible if not given. Raises
-    ExpansionError when hardly any seed is left.
-    """
-    representation = past.representation
-    assert people.moment is not None
-    taught = draw_sample(people.seed, settings.background, settings.random_seed)
-    moment = people.moment[np.searchsorted(people.seed, taught)]
-    if crowd_of is None:
-        crowd_of = draw_background(representation.users, people.suppressed, settings.background, settings.random_seed)
-    others = np.setdiff1d(crowd_of, people.seed)
-    against = draw_sample(people.against, settings.background, settings.random_seed)
-    rng = np.random.default_rng([settings.random_seed, 23])
-    rows = np.concatenate([taught, others, against])
-    moments = np.concatenate([moment, rng.choice(moment, len(others) + len(against))])
-    asked = pl.DataFrame({"user_id": user_index.user_ids(representation, rows), "moment": moments})
-    if people.before is not None:  # seeds have theirs already
-        first = asked.select("user_id").join(
-            database.first_event_times(past.opened, people.before), on="user_id", how="left", maintain_order="left"
-        )["moment"]
-        own = (
-            pl.Series(np.arange(len(rows)) >= len(taught)) & first.is_not_null() & (first < to_seconds(past.cut.as_of))
-        )
-        asked = asked.with_columns(moment=pl.when(own).then(first).otherwise(pl.col("moment")))
-    vectors, had = past.vectors(asked, len(taught))
-    ends = np.cumsum([len(taught), len(others)])
-    (seeds, crowd, away), (seed, background, rest) = np.split(had, ends), np.split(vectors, ends)
-    if seeds.sum() < MIN_MEASURABLE_SEEDS or crowd.sum() < MIN_OTHERS:
-        who = f"{int(seeds.sum())} seeds and {int(crowd.sum()):,} others"
-        raise ExpansionError(
-            f"only {who} had done anything before their moment",
-            f"{MIN_MEASURABLE_SEEDS} seeds and {MIN_OTHERS} others are the least: later moments, or none",
-        )
-    value = people.value if people.value is not None else np.ones(len(people.seed))
-    then = replace(
-        known,
-        seed=seed[seeds],
-        weight=seed_weights(value[np.searchsorted(people.seed, taught)][seeds]),
-        against=rest[away],
-        background=background[crowd],
-        seed_of=np.full(int(crowd.sum()), -1),
-        group=None,
-        rows=taught[seeds],
-    )
-    return then, int((~seeds).sum())
+def _at_events(sequences: Sequences, moment: Seconds, is_seed: Flags) -> Seconds:
+    """The moments [n], moved to each other user's nearest event if the seeds' moments are mostly events."""
+    nearest = _nearest_events(sequences, moment)
+    if np.mean(nearest[is_seed] == moment[is_seed]) > MIN_EVENT_SHARE:
+        return np.where(is_seed, moment, nearest)
+    return moment
 
 
-def _nearest_event(users: Sequences, moment: Seconds) -> Seconds:
-    """The time of each user's event nearest to a moment, [N]; of nobody without events is one asked for."""
-    time = np.asarray(users["time"]).astype(np.int64)
-    first, last = users.offsets[:-1], users.offsets[1:] - 1
+def _nearest_events(sequences: Sequences, moment: Seconds) -> Seconds:
+    """The time of each user's event nearest to a moment, [N]. Every user has events."""
+    time = np.asarray(sequences["time"]).astype(np.int64)
+    first, last = sequences.offsets[:-1], sequences.offsets[1:] - 1
     stride = int(max(time.max(initial=0), moment.max(initial=0))) + 1  # one number orders all events by user and time
-    key = users.owner * stride + time
-    after = np.clip(np.searchsorted(key, np.arange(users.users) * stride + moment), first, last)
+    key = sequences.owner * stride + time
+    after = np.clip(np.searchsorted(key, np.arange(sequences.users) * stride + moment), first, last)
     before = np.maximum(after - 1, first)
     nearest: Seconds = np.where(moment - time[before] < np.abs(time[after] - moment), time[before], time[after])
     return nearest
+
+
+def _embedded_by_day(
+    embedder: Embedder, past: Sequences, moment: Seconds
+) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """The columns of every user [n, W], embedded as of their day: one batch for a day of the log.
+
+    They are rounded to the stored precision, so that a moment after all events gives the stored vector.
+    """
+    vectors = np.zeros((past.users, sum(embedder.widths.values())), np.float32)
+    day = moment // SECONDS_PER_DAY
+    for number in np.unique(day):
+        users = np.flatnonzero(day == number)
+        as_of = min(past.as_of, int(moment[users].max()))
+        blocks = embedder.blocks(replace(past.take(users), as_of=as_of))
+        vectors[users] = np.hstack([blocks[name].astype(np.float16) for name in BLOCKS])
+    return vectors
+
+
+def examples_at_moments(
+    past: PointInTime, seed: Seed, examples: Examples, background: Rows | None = None
+) -> tuple[Examples, int]:
+    """The examples with everybody as they were, and how many seeds had no event before their moment.
+
+    `background` are the rows to take the background from, by default a sample of all eligible users. Raises
+    ExpansionError when hardly any seed is left.
+    """
+    assert seed.moment is not None
+    settings, users = past.context.settings, past.context.representation.users
+    sampled = draw_sample(seed.rows, settings.background, settings.random_seed)
+    if background is None:
+        background = draw_background(users, seed.suppressed, settings.background, settings.random_seed)
+    others = np.setdiff1d(background, seed.rows)
+    negatives = draw_sample(seed.negatives, settings.background, settings.random_seed)
+    rows = np.concatenate([sampled, others, negatives])
+    ids = past.context.index.ids(rows)
+    then = past.vectors(ids, _example_moments(past, seed, sampled, ids), len(sampled))
+    ends = np.cumsum([len(sampled), len(others)])
+    seed_vectors, other_vectors, negative_vectors = np.split(then.vectors, ends)
+    had_seed, had_other, had_negative = np.split(then.had_events, ends)
+    if had_seed.sum() < MIN_MEASURABLE_SEEDS or had_other.sum() < MIN_OTHERS:
+        raise ExpansionError(
+            f"only {int(had_seed.sum())} seeds and {int(had_other.sum()):,} other users had any event before their moment",
+            f"at least {MIN_MEASURABLE_SEEDS} seeds and {MIN_OTHERS} others are needed: give later moments, or none",
+        )
+    kept = sampled[had_seed]
+    at_moments = replace(
+        examples,
+        seed=seed_vectors[had_seed],
+        weight=seed_weights(seed, kept),
+        negatives=negative_vectors[had_negative],
+        background=other_vectors[had_other],
+        seed_index=np.full(int(had_other.sum()), -1),
+        sub_audience=None,
+        rows=kept,
+    )
+    return at_moments, int((~had_seed).sum())
+
+
+def _example_moments(past: PointInTime, seed: Seed, sampled: Rows, ids: pl.Series) -> Seconds:
+    """The moment of each user, the sampled seeds first: their own; of others one drawn from the seeds', or that of their
+    own first event of the type."""
+    assert seed.moment is not None
+    own = seed.moment[np.searchsorted(seed.rows, sampled)]
+    rng = generator(past.context.settings.random_seed, Stream.BACKGROUND_MOMENTS)
+    moments = np.concatenate([own, rng.choice(own, len(ids) - len(sampled))])
+    if seed.moment_event is None:
+        return moments
+    first = database.first_event_times(past.context.database, seed.moment_event)
+    event = ids.to_frame("user_id").join(first, on="user_id", how="left", maintain_order="left")["moment"]
+    is_other = pl.Series(np.arange(len(ids)) >= len(sampled))
+    moves = (is_other & event.is_not_null() & (event < to_seconds(past.cut.as_of))).to_numpy()
+    return np.where(moves, event.fill_null(0).to_numpy(), moments)

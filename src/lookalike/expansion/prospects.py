@@ -1,200 +1,187 @@
-"""A ranked list: made, looked at, explained and put in place."""
+"""The ranked list: made in one pass over all users, described, explained, and written."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
-from lookalike.data import behaviour, database, id_lists
+from lookalike.data import behaviour, id_lists
 from lookalike.data.arrays import Rows
-from lookalike.data.database import Cut
-from lookalike.embeddings import user_index
-from lookalike.embeddings.representation import Representation
-from lookalike.expansion import audience as audience_module
-from lookalike.expansion import examples, explanations, over_index, result, seed_profile, selection
-from lookalike.expansion.audience import Audience
-from lookalike.expansion.examples import Examples
-from lookalike.expansion.ranking import scan
-from lookalike.expansion.ranking.scan import RankingRequest
-from lookalike.expansion.ranking.top_k import Ranking
-from lookalike.expansion.seed import SeedPeople
-from lookalike.expansion.seed_profile import SeedProfile
-from lookalike.workspace.executor import Executor
-from lookalike.workspace.files import new_folder, sha256, write_json
-from lookalike.workspace.paths import WorkspaceFolder
-from lookalike.workspace.progress import Progress
-from lookalike.workspace.provenance import library_versions
-from lookalike.workspace.settings import ExpandSettings
-
-Result = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class ExpansionContext:
-    """Where a list comes from and goes to."""
-
-    workspace: WorkspaceFolder
-    representation: Representation
-    settings: ExpandSettings
-    progress: Progress
-    engine: Executor | None = None  # what ranks the shards; this process if not given
-
-    @property
-    def cut(self) -> Cut:
-        return Cut(datetime.fromisoformat(self.representation.manifest["as_of"]))
+from lookalike.expansion.context import ExpansionContext
+from lookalike.expansion.curves import marginal_band
+from lookalike.expansion.explanations import (
+    SeedClusters,
+    TraitGroups,
+    cluster_seed,
+    describe_clusters,
+    nearest_cluster,
+    shared_traits,
+)
+from lookalike.expansion.measurement import Measurement
+from lookalike.expansion.over_index import GroupSizes, over_index
+from lookalike.expansion.ranking.scan import RankingRequest, rank
+from lookalike.expansion.result import Cluster, ListDescription, OverIndex, SubAudienceShare, Tier
+from lookalike.expansion.sampling import draw_background, draw_sample
+from lookalike.expansion.seed import Seed
+from lookalike.expansion.selection import Selection, tiers
 
 
 @dataclass(frozen=True)
 class ProspectList:
-    """The ranked list with its ids and tiers, and why each is on it where that was asked for."""
+    """A ranked list, with explanations if they were asked for."""
 
-    rows: Rows
+    rows: Rows  # by rank
     frame: pl.DataFrame  # rank, user_id, score, tier
-    reasons: pl.DataFrame | None = None  # rank, user_id, cluster, shared
+    explanations: pl.DataFrame | None = None  # rank, user_id, cluster, shared
 
 
-def rank_prospects(place: ExpansionContext, wanted: list[RankingRequest]) -> list[ProspectList]:
-    """The lists, made in one pass over everybody."""
-    if not wanted:
+def rank_prospects(context: ExpansionContext, requests: list[RankingRequest]) -> list[ProspectList]:
+    """The list of each request, made in one pass over all users."""
+    if not requests:
         return []
-    with place.progress.step("ranking everybody", total=place.representation.users) as step:
-        if place.engine is None:
-            found = scan.rank(place.representation, wanted, step)
-        else:
-            found = scan.rank_by(place.engine, place.representation, wanted, step)
-    return [_with_ids(place, one) for one in found]
+    with context.progress.step("ranking all users", total=context.representation.users) as advance:
+        rankings = rank(context.representation, requests, advance, context.executor)
+    return [
+        ProspectList(
+            ranking.rows,
+            pl.DataFrame(
+                {
+                    "rank": np.arange(1, len(ranking.rows) + 1),
+                    "user_id": context.index.ids(ranking.rows),
+                    "score": ranking.scores,
+                    "tier": tiers(len(ranking.rows), context.settings.tiers),
+                }
+            ),
+        )
+        for ranking in rankings
+    ]
 
 
-def _with_ids(place: ExpansionContext, found: Ranking) -> ProspectList:
-    frame = pl.DataFrame(
-        {
-            "rank": np.arange(1, len(found.rows) + 1),
-            "user_id": user_index.user_ids(place.representation, found.rows),
-            "score": found.scores,
-            "tier": selection.tiers(len(found.rows), place.settings.tiers),
-        }
+def describe(
+    context: ExpansionContext, measurement: Measurement, prospects: ProspectList
+) -> tuple[ProspectList, ListDescription]:
+    """The list, with explanations if they were asked for, and what is known of it."""
+    settings = context.settings
+    base = draw_background(
+        context.representation.users, measurement.input.seed.suppressed, settings.background, settings.random_seed
     )
-    return ProspectList(found.rows, frame)
+    sample = draw_sample(prospects.rows, settings.background, settings.random_seed)
+    clusters = None
+    if measurement.audience.reasons:
+        prospects, clusters = _explained(context, measurement, prospects, base)
+    description = ListDescription(
+        tiers=list_tiers(prospects.frame, measurement.selection),
+        over_index=_compare(context, sample, base),
+        between_tiers=_compare_tiers(context, prospects),
+        shares=_sub_audience_shares(context, measurement, sample),
+        clusters=clusters,
+    )
+    return prospects, description
 
 
-def describe_list(place: ExpansionContext, made: ProspectList, suppressed: Rows) -> Result:
-    """Compares what a sample of the list did with everybody eligible, and what the first tier did with the last."""
-    settings = place.settings
-    audience = examples.draw_sample(made.rows, settings.background, settings.random_seed)
-    base = examples.draw_background(place.representation.users, suppressed, settings.background, settings.random_seed)
-    found = result.list_record(made.frame) | {"insights": _compared(place, audience, base)}
-    tier = made.frame["tier"].to_numpy()
+def list_tiers(frame: pl.DataFrame, selection: Selection) -> tuple[Tier, ...]:
+    """The tiers of a list (`rank`, `score`, `tier`), each with the held-out lift of its ranks alone."""
+    by_tier = frame.group_by("tier", maintain_order=True).agg(
+        from_rank=pl.col("rank").min(),
+        to_rank=pl.col("rank").max(),
+        users=pl.len(),
+        highest_score=pl.col("score").max(),
+        lowest_score=pl.col("score").min(),
+    )
+    return tuple(_with_lift(row, selection) for row in by_tier.to_dicts())
+
+
+def _with_lift(tier: dict[str, int | float], selection: Selection) -> Tier:
     first, last = (
-        examples.draw_sample(made.rows[tier == end], settings.background, settings.random_seed) for end in (1, tier[-1])
+        min(selection.requested.begin + rank / selection.candidates, 1.0)
+        for rank in (tier["from_rank"] - 1, tier["to_rank"])
     )
-    enough = tier[-1] > 1 and min(len(first), len(last)) >= settings.min_cell
-    return found | {"between_tiers": _compared(place, first, last) if enough else None}
+    lift = marginal_band(selection.own_quantiles, first, last, selection.bands)
+    return Tier.model_validate(tier | {"lift": lift.value, "lift_low": lift.low, "lift_high": lift.high})
 
 
-def _compared(place: ExpansionContext, audience: Rows, base: Rows) -> Result:
-    """What one group of users does more and less than another."""
+# --- what its people do ----------------------------------------------------------------------------------------------
+
+
+def _compare_tiers(context: ExpansionContext, prospects: ProspectList) -> OverIndex | None:
+    """The first tier beside the last, if both are large enough."""
+    settings, tier = context.settings, prospects.frame["tier"].to_numpy()
+    first, last = (
+        draw_sample(prospects.rows[tier == end], settings.background, settings.random_seed) for end in (1, tier[-1])
+    )
+    if tier[-1] == 1 or min(len(first), len(last)) < settings.min_cell:
+        return None
+    return _compare(context, first, last)
+
+
+def _compare(context: ExpansionContext, audience: Rows, base: Rows) -> OverIndex:
     rows = np.union1d(audience, base)
-    looked_at = pl.DataFrame(
+    users = pl.DataFrame(
         {
-            "user_id": user_index.user_ids(place.representation, rows),
+            "user_id": context.index.ids(rows),
             "audience": np.isin(rows, audience).astype(np.int8),
             "base": np.isin(rows, base).astype(np.int8),
         }
     )
-    with database.open_file(place.workspace.database, read_only=True) as opened:
-        counts = behaviour.behaviour_counts(opened, looked_at, place.cut)
-    return result.insights_record(counts, over_index.GroupSizes(len(audience), len(base)), place.settings.min_cell)
+    counts = behaviour.behaviour_counts(context.database, users, context.cut)
+    return over_index(counts, GroupSizes(len(audience), len(base)), context.settings.min_cell)
 
 
-def sub_audience_shares(
-    place: ExpansionContext, made: ProspectList, known: Examples, seen: SeedProfile
-) -> list[Result]:
-    """Of each sub-audience of the seed, its share of the seed and of the list; nothing where the seed is one audience."""
-    if not seen.groups:
-        return []
-    centres = seen.centres(known.seed[:, place.representation.columns("sequence")])
-    some = examples.draw_sample(made.rows, place.settings.background, place.settings.random_seed)
-    near = explanations.nearest_cluster(place.representation, some, centres)
-    listed = np.bincount(near, minlength=len(centres)) / len(some)
-    return [
-        {"seed": group.share, "list": float(share), "more_of": list(group.more_of)}
-        for group, share in zip(seen.groups, listed, strict=True)
-    ]
-
-
-def with_explanations(
-    place: ExpansionContext, made: ProspectList, known: Examples, people: SeedPeople
-) -> tuple[ProspectList, list[Result]]:
-    """The list with a line of reasons for each, and the parts of the seed that the lines speak of.
-
-    Of a seed with moments only what was before them is looked at.
-    """
-    representation, settings = place.representation, place.settings
-    parts = explanations.cluster_seed(known.seed[:, representation.columns("sequence")].astype(np.float32))
-    near = explanations.nearest_cluster(representation, made.rows, parts.centres)
-    base = examples.draw_background(representation.users, people.suppressed, settings.background, settings.random_seed)
-    until = np.full(len(known.rows), np.datetime64(place.cut.as_of, "us"))
-    if people.moment is not None:
-        moment = people.moment[np.searchsorted(people.seed, known.rows)]
-        until = np.minimum(until, moment.astype("datetime64[s]").astype("datetime64[us]"))
-    groups = (
-        pl.DataFrame({"user_id": user_index.user_ids(representation, known.rows), "cluster": parts.of, "until": until}),
-        made.frame.select("user_id", cluster=pl.Series(near)),
-        pl.DataFrame({"user_id": user_index.user_ids(representation, base)}),
+def _sub_audience_shares(
+    context: ExpansionContext, measurement: Measurement, sample: Rows
+) -> tuple[SubAudienceShare, ...]:
+    """Each sub-audience's share of the seed and of a sample of the list; none if the seed is one audience."""
+    parts = measurement.sub_audiences
+    if not parts.parts:
+        return ()
+    vectors = measurement.examples.seed[:, context.representation.layout.columns("sequence")]
+    nearest = nearest_cluster(context.representation, sample, parts.centres(vectors))
+    list_shares = np.bincount(nearest, minlength=len(parts.parts)) / len(sample)
+    return tuple(
+        SubAudienceShare(seed_share=part.share, list_share=float(share), more_of=part.more_of)
+        for part, share in zip(parts.parts, list_shares, strict=True)
     )
-    with place.progress.step("looking for reasons"), database.open_in(place.workspace, read_only=True) as opened:
-        shared = explanations.shared_traits(opened, groups, place.cut, settings.min_cell, people.dropped)
-    lines = made.frame.select("rank", "user_id", cluster=pl.Series(near + 1)).join(
+
+
+# --- why each of them is on it ---------------------------------------------------------------------------------------
+
+
+def _explained(
+    context: ExpansionContext, measurement: Measurement, prospects: ProspectList, base: Rows
+) -> tuple[ProspectList, tuple[Cluster, ...]]:
+    """The list with a line of explanation for each prospect, and the clusters of the seed that the lines refer to."""
+    examples, layout, seed = measurement.examples, context.representation.layout, measurement.input.seed
+    clusters = cluster_seed(examples.seed[:, layout.columns("sequence")])
+    nearest = nearest_cluster(context.representation, prospects.rows, clusters.centres)
+    groups = TraitGroups(
+        seed=_seed_clusters(context, seed, examples.rows, clusters),
+        prospects=prospects.frame.select("user_id", cluster=pl.Series(nearest)),
+        base=context.index.ids(base).to_frame("user_id"),
+    )
+    with context.progress.step("explaining the list"):
+        shared = shared_traits(context.database, groups, context.cut, context.settings.min_cell, seed.dropped_columns)
+    lines = prospects.frame.select("rank", "user_id", cluster=pl.Series(nearest + 1)).join(
         shared, on="user_id", how="left", maintain_order="left"
     )
-    names, first = representation.manifest["columns"]["aggregates"], representation.spans["aggregates"][0]
-    had = known.seed[:, first : first + len(names)]
-    described = [
-        {
-            "cluster": one + 1,
-            "seed": float(np.mean(parts.of == one)),
-            "list": float(np.mean(near == one)),
-            "more_of": list(seed_profile.distinguishing_columns(had, parts.of == one, names)),
-        }
-        for one in range(len(parts.centres))
-    ]
-    return ProspectList(made.rows, made.frame, lines), described
+    return replace(prospects, explanations=lines), describe_clusters(clusters, examples, layout, nearest)
 
 
-def write_expansion(
-    place: ExpansionContext, audience: Audience, found: Result, inputs: list[dict[str, str]], made: ProspectList | None
-) -> Path:
-    """Puts the audience's folder in place whole, and gives it. `inputs` are the hashes of what it was made from."""
-    folder = place.workspace.audience(audience.name)
-    with new_folder(folder) as beside:
-        if made is not None:
-            escaped = id_lists.write_prospects(made.frame, beside / f"prospects.{audience.format}")
-            if made.reasons is not None:
-                id_lists.write_prospects(made.reasons, beside / f"reasons.{audience.format}")
-            if escaped:
-                warning = (
-                    f"{escaped:,} ids begin like a spreadsheet formula and stand in the CSV with ' before them; "
-                    "--format parquet keeps every id as it is"
-                )
-                found["warnings"].append(warning)
-                place.progress.note(f"warning: {warning}")
-        write_json(beside / "evaluation.json", found)
-        outputs = {file.name: sha256(file) for file in sorted(beside.iterdir())}
-        source = found["representation"] | {"sha256": sha256(place.representation.folder / "manifest.json")}
-        counted = ("universe", "candidates", "prospects", "seed", "suppression")
-        manifest = {
-            "name": audience.name,
-            "created": found["created"],
-            "audience": audience_module.described(audience),
-            "settings": found["settings"],
-            "inputs": inputs,
-            "representation": source,
-            "counts": {key: found[key] for key in counted},
-            "versions": library_versions(),
-            "outputs": outputs,
-        }
-        write_json(beside / "manifest.json", manifest)
-    return folder
+def _seed_clusters(context: ExpansionContext, seed: Seed, rows: Rows, clusters: SeedClusters) -> pl.DataFrame:
+    """`user_id`, `cluster` and `until` of each seed: of a seed with moments only what was before them counts."""
+    until = np.full(len(rows), np.datetime64(context.cut.as_of, "us"))
+    if seed.moment is not None:
+        moment = seed.moment[np.searchsorted(seed.rows, rows)]
+        until = np.minimum(until, moment.astype("datetime64[s]").astype("datetime64[us]"))
+    return pl.DataFrame({"user_id": context.index.ids(rows), "cluster": clusters.of, "until": until})
+
+
+# --- on disk ---------------------------------------------------------------------------------------------------------
+
+
+def write_list(prospects: ProspectList, folder: Path, form: str) -> int:
+    """Writes the list and its explanations into a folder; gives how many ids were escaped for spreadsheets."""
+    escaped = id_lists.write_prospects(prospects.frame, folder / f"prospects.{form}")
+    if prospects.explanations is not None:
+        id_lists.write_prospects(prospects.explanations, folder / f"reasons.{form}")
+    return escaped

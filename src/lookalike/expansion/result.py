@@ -1,175 +1,455 @@
-"""What an expansion found, as the plain values that evaluation.json, `expand --json` and the report are made of."""
+"""What an expansion found, as typed records. `evaluation.json` and `manifest.json` are these records, serialised."""
 
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from datetime import datetime
+from typing import Literal, NamedTuple
 
-import polars as pl
+from pydantic import Field
 
-from lookalike.embeddings.representation import Representation
-from lookalike.expansion import holdout, metrics, over_index
-from lookalike.expansion.audience import Audience
-from lookalike.expansion.curves import RANDOM, curve_shares, lift_curve, marginal_band, random_curve, scorer_figures
-from lookalike.expansion.examples import Examples
-from lookalike.expansion.selection import AUTO, Selection
-from lookalike.workspace.settings import ExpandSettings
+from lookalike.expansion.messages import ExpansionWarning
+from lookalike.workspace.records import FileRecord, Record
 
-Result = dict[str, Any]
+EXPAND: Literal["expand"] = "expand"
+DO_NOT_EXPAND: Literal["do not expand"] = "do not expand"
 
 
-def evaluation_record(
-    audience: Audience, settings: ExpandSettings, representation: Representation, known: Examples, choice: Selection
-) -> Result:
-    """All that was measured, as evaluation.json holds it."""
-    confidence, quantiles = settings.confidence, choice.quantiles
-    doubt = known.doubt(settings.folds)
-    curves_of = {name: values for name, values in quantiles.items() if name != AUTO} | {choice.scorer: choice.found}
-    at = curve_shares(known.candidates, choice.share)
-    curves = {name: lift_curve(values, at, known.candidates, confidence, doubt) for name, values in curves_of.items()}
-    manifest = representation.manifest
-    return {
-        "name": audience.name,
-        "as_of": manifest["as_of"],
-        "scorer": choice.scorer,
-        "requested_scorer": audience.scorer,
-        "verdict": _verdict(choice),
-        "size": choice.size,
-        "requested_size": str(audience.size),
-        "universe": representation.users,
-        "candidates": known.candidates - known.taken,
-        "prospects": 0,
-        "confidence": confidence,
-        "folds": min(settings.folds, known.seeds),
-        "repeats": settings.repeats,
-        "held_out": _held_out(known, choice, settings),
-        "curves": curves | {RANDOM: random_curve(at, known.candidates)},
-        "scorers": scorer_figures(quantiles, choice.scorer, choice.share, confidence, doubt),
-        "tiers": [],
-        "insights": None,
-        "between_tiers": None,
-        "shares": [],
-        "reasons": None,
-        "representation": {
-            "version": representation.folder.name,
-            "run": manifest["run"],
-            "blocks": manifest["blocks"],
-            "trained": manifest["created"],
-        },
-        "settings": {f"expand.{key}": value for key, value in asdict(settings).items()},
-    }
+class Band(NamedTuple):
+    """A figure with its confidence band.
+
+    >>> value, low, high = result.lift
+    >>> low <= value <= high
+    True
+    """
+
+    value: float
+    low: float
+    high: float
+
+    def scaled(self, factor: float) -> "Band":
+        """The band times a constant."""
+        return Band(self.value * factor, self.low * factor, self.high * factor)
+
+    def divided(self, divisor: float) -> "Band":
+        """The band divided by a constant."""
+        return Band(self.value / divisor, self.low / divisor, self.high / divisor)
 
 
-def _verdict(choice: Selection) -> Result:
-    verdict = choice.verdict
-    return {
-        "decision": verdict.decision,
-        "advice": verdict.advice,
-        "up_to": verdict.up_to,
-        "parts": verdict.parts,
-        "reasons": list(verdict.reasons),
-        "against": list(verdict.against),
-        "careful": list(verdict.careful),
-        "forced": False,
-        "against_random": asdict(choice.against),
-    }
+# --- the verdict -----------------------------------------------------------------------------------------------------
+
+CheckName = Literal["enough_seeds", "above_chance", "beyond_activity", "not_beaten_by_activity", "worth_taking"]
 
 
-def _held_out(known: Examples, choice: Selection, settings: ExpandSettings) -> Result:
-    """The figures at the size asked for."""
-    confidence, doubt = settings.confidence, known.doubt(settings.folds)
-    begin, end = choice.asked.begin, min(1.0, choice.asked.begin + choice.share)
-    lift = marginal_band(choice.found, begin, end, confidence, doubt)
-    recall = lift.times(end - begin)
-    activity = marginal_band(choice.quantiles[holdout.ACTIVITY], begin, end, confidence, doubt)
-    hidden = known.seeds // min(settings.folds, known.seeds)
-    return {
-        "size": choice.size,
-        "share": choice.share,
-        "lift": lift.value,
-        "low": lift.low,
-        "high": lift.high,
-        "activity_lift": activity.value,
-        "activity_low": activity.low,
-        "activity_high": activity.high,
-        # a fold's seeds, all in front, among the candidates and themselves
-        "max_lift": 1 / max(choice.share, hidden / (known.candidates + hidden)),
-        "recall": recall.value,
-        "recall_low": recall.low,
-        "recall_high": recall.high,
-        "precision_floor": metrics.precision_floor(recall.value, hidden, choice.size),
-        "partial_auc": metrics.partial_auc(choice.found),
-        "gain": metrics.gain(choice.found),
-        "value_lift": metrics.lift(choice.found, choice.share, known.weight),
-        "largest": choice.largest,
-    }
+class Check(Record):
+    """One question the verdict asks. It decides against the list when it is `required` and not `passed`."""
 
-
-def tier_lifts(known: Examples, choice: Selection, tiers: list[Result], settings: ExpandSettings) -> list[Result]:
-    """The tiers, each with the lift of its ranks alone."""
-    doubt = known.doubt(settings.folds)
-    made = []
-    for tier in tiers:
-        begin = choice.asked.begin
-        first, last = (begin + rank / known.candidates for rank in (tier["from_rank"] - 1, tier["to_rank"]))
-        band = marginal_band(choice.found, min(first, 1.0), min(last, 1.0), settings.confidence, doubt)
-        made.append(tier | {"lift": band.value, "lift_low": band.low, "lift_high": band.high})
-    return made
-
-
-def list_record(prospects: pl.DataFrame) -> Result:
-    """How long the list is, and its tiers."""
-    by_tier = prospects.group_by("tier", maintain_order=True).agg(
-        from_rank=pl.col("rank").min(),
-        to_rank=pl.col("rank").max(),
-        users=pl.len(),
-        highest_score=pl.col("score").max(),
-        lowest_score=pl.col("score").min(),
+    name: CheckName = Field(
+        description="enough_seeds, above_chance, beyond_activity, not_beaten_by_activity, worth_taking"
     )
-    return {"prospects": len(prospects), "tiers": by_tier.to_dicts()}
+    passed: bool
+    required: bool = Field(default=True, description="whether failing it means: do not expand")
+    value: float | None = Field(description="seeds, lift, lift of the probe, lift by activity, or the largest size")
+    interval: tuple[float, float] | None = Field(default=None, description="confidence band of the value")
+    threshold: float | None = Field(default=None, description="what the value is compared with")
 
 
-def insights_record(counts: pl.DataFrame, looked: over_index.GroupSizes, min_cell: int) -> Result:
+class PermutationTest(Record):
+    """A linear probe on the seed, beside the same probe on random seeds that are as active."""
+
+    lift: float = Field(description="held-out lift of the probe on the seed")
+    random_lift: float | None = Field(description="mean over the random seeds; null if there are too few others")
+    p_value: float | None = Field(description="one-sided: share of random seeds that are found as far in front")
+    draws: int = Field(description="random seeds drawn")
+
+
+ActivityComparison = Literal["reliably_lower", "lower", "not_lower", "reliably_higher"]
+
+
+class Verdict(Record):
+    """Whether to expand, with the checks that decided it.
+
+    >>> result.verdict.decision
+    'expand'
+    >>> [check.name for check in result.verdict.checks if not check.passed]
+    []
+    """
+
+    decision: Literal["expand", "do not expand"]
+    checks: tuple[Check, ...]
+    permutation_test: PermutationTest
+    activity: ActivityComparison = Field(description="ranking by activity alone, compared with the list")
+    up_to: int | None = Field(default=None, description="largest list worth taking, if less than was asked for")
+    parts: int | None = Field(default=None, description="sub-audiences whose own lists reliably find more")
+    forced: bool = Field(default=False, description="the list was written against the verdict")
+
+    @property
+    def expand(self) -> bool:
+        """Whether the verdict is to expand."""
+        return self.decision == EXPAND
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that decided against the list."""
+        return tuple(check for check in self.checks if check.required and not check.passed)
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+class HeldOut(Record):
+    """Held-out figures at the size asked for."""
+
+    size: int = Field(description="users in the list")
+    share: float = Field(description="the same as a share of the candidates")
+    lift: float
+    low: float
+    high: float
+    activity_lift: float = Field(description="lift of ranking by the number of events alone")
+    activity_low: float
+    activity_high: float
+    max_lift: float = Field(description="highest lift that is possible at this size")
+    recall: float
+    recall_low: float
+    recall_high: float
+    precision_floor: float = Field(description="least share of the list who are known to belong to the audience")
+    partial_auc: float = Field(description="area under the curve up to 5 % false positives, scaled to 1")
+    gain: float = Field(description="2 AUC - 1")
+    value_lift: float = Field(description="lift with seeds weighted by their value")
+    largest: int | None = Field(description="largest list whose last half reliably exceeds the minimum lift")
+
+    @property
+    def lift_band(self) -> Band:
+        return Band(self.lift, self.low, self.high)
+
+
+class CurvePoint(Record):
+    """Recall and lift of the first users up to one size, and the lift of those since the size before alone."""
+
+    share: float
+    size: int
+    recall: float
+    recall_low: float
+    recall_high: float
+    lift: float
+    lift_low: float
+    lift_high: float
+    marginal: float
+    marginal_low: float
+    marginal_high: float
+
+
+class ScorerFigures(Record):
+    """One scorer of the comparison, at the size asked for."""
+
+    name: str
+    chosen: bool
+    auc: float
+    partial_auc: float
+    gain: float
+    lift: float
+    low: float
+    high: float
+
+
+class Tier(Record):
+    """A part of the list, and the held-out lift of its ranks alone."""
+
+    tier: int
+    from_rank: int
+    to_rank: int
+    users: int
+    highest_score: float
+    lowest_score: float
+    lift: float
+    lift_low: float
+    lift_high: float
+
+
+class MethodLift(Record):
+    """Lift of one method with its band."""
+
+    lift: float
+    low: float
+    high: float
+
+
+class Backtest(Record):
+    """The list of an earlier day, and how many of the later seeds it holds."""
+
+    cut: datetime
+    seeds: int = Field(description="seeds by then, which the list was made from")
+    later: int = Field(description="later seeds who were known by then")
+    newcomers: int = Field(description="later seeds without any event by then: no list could hold them")
+    candidates: int
+    share: float
+    lifts: dict[str, MethodLift] = Field(
+        description="of the scorer, the centroid, activity, and `plain`, which is leakage-free"
+    )
+    curves: dict[str, tuple[CurvePoint, ...]]
+
+
+# --- who the seed is -------------------------------------------------------------------------------------------------
+
+
+class SeedMatch(Record):
+    """How the ids of a seed match the known users."""
+
+    given: int
+    distinct: int
+    duplicates: int
+    matched: int
+    unmatched: int
+    suppressed: int = Field(description="matched seeds who are suppressed: in the training sample, never listed")
+    match_rate: float
+    near_matches: int = Field(description="unmatched ids that would match ignoring case, whitespace and leading zeros")
+    without_vector: int = Field(description="unmatched ids in the log, but after the cut or with too few events")
+
+
+class SeedSummary(SeedMatch):
+    """The seed as it was used."""
+
+    valued: bool = Field(description="whether seeds are weighted by a value")
+    negatives: int = Field(description="negative examples")
+    point_in_time: bool = Field(description="whether seeds are read as they were before they became seeds")
+    used: int = Field(description="seeds in the training sample")
+    effective: float = Field(description="effective sample size of the weighted seeds")
+    part: int | None = Field(default=None, description="number of the sub-audience, with --split")
+    parts: int | None = Field(default=None, description="sub-audiences of the whole seed, with --split")
+
+
+class Suppression(Record):
+    """How the ids to suppress match the known users."""
+
+    given: int
+    matched: int
+
+
+class SubAudience(Record):
+    """A part of the seed that stands apart from the others."""
+
+    share: float
+    more_of: tuple[str, ...] = Field(description="features that it has more often than the rest of the seed")
+
+
+class Leak(Record):
+    """A feature that nearly defines the seed."""
+
+    column: str
+    seed: float = Field(description="share of the seed on its side of the threshold")
+    others: float = Field(description="share of the other users")
+
+
+class SeedProfile(Record):
+    """What kind of people the seed is."""
+
+    median_events: float
+    others_median_events: float
+    median_days_since: float = Field(description="days since the last event")
+    others_median_days_since: float
+    mean_cosine: float = Field(description="mean cosine of two seeds' user embeddings")
+    others_mean_cosine: float
+    sub_audiences: tuple[SubAudience, ...] = Field(description="empty if the seed is one audience")
+    busy: int = Field(description="seeds with more events a day than 99.9 % of all users")
+    outliers: int = Field(description="seeds ranked behind 95 % of the candidates when held out")
+    leaks: tuple[Leak, ...]
+    lift_without_leaks: float | None
+    gain_of_doubling: float | None = Field(
+        description="relative gain in lift from half of the seed to all of it, if reliable"
+    )
+    gain_of_splitting: float | None = Field(description="relative gain of one list for each sub-audience")
+    splitting_reliable: bool
+
+
+class SubAudienceShare(Record):
+    """A sub-audience's share of the seed and of the list."""
+
+    seed_share: float
+    list_share: float
+    more_of: tuple[str, ...]
+
+
+class Cluster(Record):
+    """A cluster of the seed that explanations refer to."""
+
+    cluster: int
+    seed_share: float
+    list_share: float
+    more_of: tuple[str, ...]
+
+
+# --- over-index ------------------------------------------------------------------------------------------------------
+
+
+class OverIndexRow(Record):
+    """One trait: how many users of both groups have it, and the ratio of the rates with its 95 % interval."""
+
+    label: str
+    audience_count: int
+    base_count: int
+    q: float = Field(description="false discovery rate at which it would be accepted")
+    audience_rate: float
+    base_rate: float
+    ratio: float
+    ratio_low: float
+    ratio_high: float
+
+
+class OverIndexGroup(Record):
+    """The traits of one kind."""
+
+    title: str
+    hidden: int = Field(description="traits that too few users have to be shown")
+    rows: tuple[OverIndexRow, ...] = Field(description="more frequent than in the base, most reliable first")
+    less: tuple[OverIndexRow, ...] = Field(description="reliably less frequent than in the base")
+
+
+class OverIndex(Record):
     """What one group of users does more and less than another."""
-    return {
-        "audience_users": looked.audience,
-        "base_users": looked.base,
-        "min_cell": min_cell,
-        "groups": over_index.over_index_groups(counts, looked, min_cell),
-    }
+
+    audience_users: int
+    base_users: int
+    min_cell: int
+    groups: tuple[OverIndexGroup, ...]
 
 
-def expand_summary(found: Result, folder: Path, form: str) -> Result:
-    """What `expand --json` prints."""
-    held = found["held_out"]
-    return {
-        "name": found["name"],
-        "scorer": found["scorer"],
-        "verdict": found["verdict"]["decision"],
-        "advice": found["verdict"]["advice"],
-        "up_to": found["verdict"]["up_to"],
-        "reasons": found["verdict"]["reasons"],
-        "against": found["verdict"]["against"],
-        "careful": found["verdict"]["careful"],
-        "size": found["size"],
-        "candidates": found["candidates"],
-        "matched": found["seed"]["matched"],
-        "match_rate": found["seed"]["match_rate"],
-        "used": found["seed"]["used"],
-        "suppression": found["suppression"],
-        "lift": held["lift"],
-        "lift_low": held["low"],
-        "lift_high": held["high"],
-        "activity_lift": held["activity_lift"],
-        "backtest": _backtested(found),
-        "prospects": str(folder / f"prospects.{form}") if found["prospects"] else None,
-        "reasons_of_each": str(folder / f"reasons.{form}") if found["reasons"] else None,
-        "evaluation": str(folder / "evaluation.json"),
-    }
+# --- the files -------------------------------------------------------------------------------------------------------
 
 
-def _backtested(found: Result) -> Result | None:
-    """The lift of the list of an earlier day, and of the plain figures alone, which nothing of later has touched."""
-    if not found["backtest"]:
-        return None
-    lifts = found["backtest"]["lifts"]
-    return {"cut": found["backtest"]["cut"], **lifts[found["scorer"]], "plain_lift": lifts["plain"]["lift"]}
+class RepresentationSource(Record):
+    """The stored vectors that a list was made from."""
+
+    version: str
+    run: str
+    blocks: dict[str, int]
+    trained: str
+
+
+class InputFile(Record):
+    """A list of ids that was read."""
+
+    name: str
+    sha256: str
+
+
+class ListDescription(Record):
+    """What is known of a list once it is ranked."""
+
+    tiers: tuple[Tier, ...]
+    over_index: OverIndex
+    between_tiers: OverIndex | None = Field(description="the first tier beside the last, if both are large enough")
+    shares: tuple[SubAudienceShare, ...]
+    clusters: tuple[Cluster, ...] | None = Field(description="clusters that the explanations refer to, with --reasons")
+
+
+class Evaluation(FileRecord):
+    """All figures of one expansion: `evaluation.json`."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    created: str
+    as_of: datetime
+    scorer: str
+    requested_scorer: str
+    verdict: Verdict
+    size: int
+    requested_size: str
+    universe: int = Field(description="eligible users")
+    candidates: int = Field(description="eligible users who are not seeds, suppressed, or listed elsewhere")
+    prospects: int = Field(description="users in the list; 0 if none was written")
+    confidence: float
+    folds: int
+    repeats: int
+    held_out: HeldOut
+    curves: dict[str, tuple[CurvePoint, ...]] = Field(description="by method: the scorers, activity and random")
+    scorers: tuple[ScorerFigures, ...]
+    seed: SeedSummary
+    suppression: Suppression
+    seed_profile: SeedProfile
+    backtest: Backtest | None
+    balanced: bool = Field(description="whether the list keeps the shares of the seed's sub-audiences")
+    prospect_list: ListDescription | None = Field(description="null if no list was written")
+    representation: RepresentationSource
+    settings: dict[str, int | float]
+    warnings: tuple[ExpansionWarning, ...]
+
+
+class Counts(Record):
+    """How many users and ids there were at every step."""
+
+    universe: int
+    candidates: int
+    prospects: int
+    seed: SeedSummary
+    suppression: Suppression
+
+
+class AudienceRecord(Record):
+    """An audience definition as a manifest keeps it: files by name, without folders."""
+
+    name: str
+    seed: str
+    size: str
+    scorer: str
+    suppress: tuple[str, ...]
+    negative: tuple[str, ...]
+    before: str | None
+    drop_features: tuple[str, ...]
+    disjoint_from: tuple[str, ...]
+    balance: bool
+    reasons: bool
+    format: Literal["csv", "parquet"]
+
+
+class ManifestSource(RepresentationSource):
+    """The stored vectors, and the hash of their manifest."""
+
+    sha256: str
+
+
+class ExpansionManifest(FileRecord):
+    """What a list was made from and with: `manifest.json`."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    created: str
+    audience: AudienceRecord
+    settings: dict[str, int | float]
+    inputs: tuple[InputFile, ...] = Field(description="the lists of ids that were read, the seed first")
+    representation: ManifestSource
+    counts: Counts
+    versions: dict[str, str]
+    outputs: dict[str, str] = Field(description="SHA-256 of every file of the folder")
+
+
+class BacktestSummary(Record):
+    """The backtest in one line."""
+
+    cut: datetime
+    lift: float
+    low: float
+    high: float
+    plain_lift: float
+
+
+class ExpandSummary(Record):
+    """What `lookalike expand --json` prints for one audience."""
+
+    name: str
+    scorer: str
+    verdict: Literal["expand", "do not expand"]
+    checks: tuple[Check, ...]
+    up_to: int | None
+    parts: int | None
+    size: int
+    candidates: int
+    matched: int
+    match_rate: float
+    used: int
+    suppression: Suppression
+    lift: float
+    lift_low: float
+    lift_high: float
+    activity_lift: float
+    backtest: BacktestSummary | None
+    warnings: tuple[ExpansionWarning, ...]
+    prospects: str | None = Field(description="path of the list; null if none was written")
+    reasons: str | None = Field(description="path of the explanations, with --reasons")
+    evaluation: str = Field(description="path of evaluation.json")

@@ -1,126 +1,174 @@
-"""Who an audience is made of: the files of its definition, read and matched with the known users."""
+"""Who an audience is made of: the lists of its definition, read and matched with the known users, once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from lookalike.data import database, id_lists
-from lookalike.data.arrays import Floats, Rows
-from lookalike.embeddings import freshness, user_index
-from lookalike.embeddings.representation import Representation
+from lookalike.data.arrays import Flags, Floats, Rows, Seconds
+from lookalike.data.id_lists import IdSource
+from lookalike.embeddings import freshness
+from lookalike.embeddings.user_index import Match
+from lookalike.errors import SettingsError
 from lookalike.expansion import seed_checks
 from lookalike.expansion.audience import Audience
-from lookalike.workspace.files import sha256
-from lookalike.workspace.paths import WorkspaceFolder
-from lookalike.workspace.progress import Progress
+from lookalike.expansion.context import ExpansionContext
+from lookalike.expansion.messages import ExpansionWarning, NewerFiles
+from lookalike.expansion.result import InputFile, SeedMatch, Suppression
+
+
+def _no_rows() -> Rows:
+    return np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
-class SeedPeople:
-    """Who teaches and who must not be listed, all as ascending rows."""
+class Seed:
+    """The users of an audience, as ascending user rows."""
 
-    seed: Rows
+    rows: Rows  # [M]
     suppressed: Rows
-    value: Floats | None = None  # of each seed; None where all are worth the same
-    against: Rows = field(default_factory=lambda: np.zeros(0, np.int64))  # of whom fewer are wanted
-    dropped: tuple[str, ...] = ()  # columns of the aggregates that no scorer may read
-    moment: Rows | None = None  # seconds since 1970, of each seed: only what they did before it is read
-    before: str | None = None  # the event type that the moments are the first of, where they are
-    taken: Rows = field(default_factory=lambda: np.zeros(0, np.int64))  # eligible, but not to be listed
+    value: Floats | None = None  # [M]; None if all seeds count the same
+    moment: Seconds | None = None  # [M]: only events before it are read; None for all events
+    moment_event: str | None = None  # the event type that the moments are the first of, if they are
+    negatives: Rows = field(default_factory=_no_rows)  # users whose like should rank lower
+    listed_elsewhere: Rows = field(default_factory=_no_rows)  # eligible, but not to be listed
+    dropped_columns: tuple[str, ...] = ()  # aggregates that no scorer may read
 
     @property
-    def left_out(self) -> Rows:
-        return np.union1d(np.union1d(self.seed, self.suppressed), self.taken)
+    def excluded(self) -> Rows:
+        """Everybody who must not be listed."""
+        return np.union1d(np.union1d(self.rows, self.suppressed), self.listed_elsewhere)
 
-
-Result = dict[str, Any]
+    def subset(self, kept: Flags) -> "Seed":
+        """Only some of the seeds [M]."""
+        return replace(
+            self,
+            rows=self.rows[kept],
+            value=None if self.value is None else self.value[kept],
+            moment=None if self.moment is None else self.moment[kept],
+        )
 
 
 @dataclass(frozen=True)
-class SeedLists:
-    """The people, and what is to be said of the lists they came from."""
+class Part:
+    """Which sub-audience of a larger seed this is, counted from 1."""
 
-    people: SeedPeople
-    seed_facts: Result
-    suppression: Result
-    inputs: list[dict[str, str]]  # the seed's file first
-    warnings: list[str]
-
-    def warn(self, said: list[str], progress: Progress) -> None:
-        """Keeps warnings for the report and says them."""
-        for warning in said:
-            self.warnings.append(warning)
-            progress.note(f"warning: {warning}")
+    number: int
+    parts: int
 
 
-def read_seed(
-    workspace: WorkspaceFolder,
-    representation: Representation,
-    audience: Audience,
-    progress: Progress,
-    force: bool = False,
-) -> SeedLists:
-    """Everybody an audience is made of. Raises ExpansionError when the seed is too small; with `force` a few are enough."""
-    given = id_lists.read_ids(audience.seed, with_values=True)
-    suppress = _ids_of(audience.suppress)
-    suppressed = user_index.match(representation, id_lists.with_escaped_forms(suppress))
-    seed_checks.check_suppression(len(suppress), len(suppressed))
-    seed, facts = seed_checks.match_seed(representation, given.ids.select("user_id"), suppressed)
-    facts = seed_checks.with_mismatch_reasons(facts, workspace, representation, given.ids.select("user_id"))
-    seed_checks.check_seed(facts, representation.users, audience.seed, force)
-    value = None
-    if "value" in given.ids.columns:
-        worth = given.ids.group_by("user_id").agg(pl.col("value").sum())
-        value = user_index.matched(representation, worth)["value"].to_numpy()
-    moment = _moments(workspace, representation, audience, given.ids, seed)
-    against = np.setdiff1d(user_index.match(representation, _ids_of(audience.negative)), seed)
-    files = (audience.seed, *audience.suppress, *audience.negative)
-    inputs = [{"name": file.name, "sha256": sha256(file)} for file in files]
-    warnings = seed_checks.warnings_of(facts, len(suppress), len(suppressed))
-    warnings += seed_checks.negative_warnings(audience.negative, len(against))
-    warnings += freshness.newer_files(workspace, representation)
-    suppression = {"given": len(suppress), "matched": len(suppressed)}
-    said = facts.as_dict() | {"valued": value is not None, "negative": len(against), "as_they_were": moment is not None}
-    dropped = seed_checks.check_droppable(representation, audience.drop_features)
-    taken = _listed(workspace, representation, audience.disjoint_from)
-    found = SeedPeople(seed, suppressed, value, against, dropped, moment, audience.before, taken)
-    read = SeedLists(found, said, suppression, inputs, [])
-    read.warn(warnings, progress)
-    return read
+@dataclass(frozen=True)
+class SeedInput:
+    """A seed with the figures of the lists it came from."""
+
+    seed: Seed
+    match: SeedMatch
+    suppression: Suppression
+    inputs: tuple[InputFile, ...]  # the seed's list first
+    warnings: tuple[ExpansionWarning, ...]
+    part: Part | None = None
 
 
-def _moments(
-    workspace: WorkspaceFolder, representation: Representation, audience: Audience, ids: pl.DataFrame, seed: Rows
-) -> Rows | None:
-    """Up to when each seed is read; None where neither the file nor `--before` says. Who has no such event: up to now."""
-    if audience.before is None and "ts" not in ids.columns:
-        return None
-    end = int(datetime.fromisoformat(representation.manifest["as_of"]).replace(tzinfo=UTC).timestamp()) + 1
-    if audience.before is None:
-        given = ids.group_by("user_id").agg(value=pl.col("ts").min())
+def read_seed(context: ExpansionContext, audience: Audience, force: bool = False) -> SeedInput:
+    """Everybody an audience is made of. Raises ExpansionError when the seed is too small; `force` lets small ones pass.
+
+    All lists are matched with the known users in one pass.
+    """
+    given = id_lists.read_ids(audience.seed, with_values=True).ids
+    suppress, negative = _read_all(audience.suppress), _read_all(audience.negative)
+    listed = [id_lists.read_prospects(context.folder.audience(name)) for name in audience.disjoint_from]
+    matches = context.index.match(
+        {
+            "seed": _distinct(given),
+            "suppress": id_lists.with_escaped_forms(suppress),
+            "negative": negative,
+            "listed": pl.concat(listed).unique() if listed else negative.clear(),
+        }
+    )
+    suppression = Suppression(given=len(suppress), matched=len(matches["suppress"].rows))
+    seed_checks.check_suppression(suppression)
+    match = _seed_match(context, given, matches["seed"], matches["suppress"].rows)
+    seed_checks.check_seed(match, context.representation.users, id_lists.source_name(audience.seed), force)
+    seed = Seed(
+        rows=matches["seed"].rows,
+        suppressed=matches["suppress"].rows,
+        value=_column(matches["seed"], "value"),
+        moment=_moments(context, audience, matches["seed"]),
+        moment_event=audience.before,
+        negatives=np.setdiff1d(matches["negative"].rows, matches["seed"].rows),
+        listed_elsewhere=matches["listed"].rows,
+        dropped_columns=seed_checks.check_droppable(context.representation.layout.aggregates, audience.drop_features),
+    )
+    negatives = len(seed.negatives) if audience.negative else None
+    warnings = seed_checks.list_warnings(match, suppression, negatives)
+    if newer := freshness.newer_files(context.database, context.representation):
+        warnings = (*warnings, NewerFiles(files=newer))
+    for warning in warnings:
+        context.progress.say(warning)
+    inputs = tuple(
+        InputFile(name=id_lists.source_name(source), sha256=id_lists.source_sha256(source))
+        for source in (audience.seed, *audience.suppress, *audience.negative)
+    )
+    return SeedInput(seed, match, suppression, inputs, warnings)
+
+
+def _read_all(sources: tuple[IdSource, ...]) -> pl.DataFrame:
+    lists = [id_lists.read_ids(source).ids.select("user_id") for source in sources]
+    return pl.concat(lists).unique() if lists else pl.DataFrame(schema={"user_id": pl.String})
+
+
+def _distinct(given: pl.DataFrame) -> pl.DataFrame:
+    """One line an id: its values added up, its earliest moment."""
+    columns = [pl.col("value").sum()] if "value" in given.columns else []
+    columns += [pl.col("ts").min()] if "ts" in given.columns else []
+    return given.group_by("user_id", maintain_order=True).agg(*columns)
+
+
+def _seed_match(context: ExpansionContext, given: pl.DataFrame, match: Match, suppressed: Rows) -> SeedMatch:
+    distinct, near_matches, without_vector = given["user_id"].n_unique(), 0, 0
+    if len(match.unmatched):
+        in_log = database.with_events(context.database, match.unmatched)
+        without_vector = len(in_log)
+        near_matches = context.index.count_near_matches(match.unmatched.join(in_log, on="user_id", how="anti"))
+    return SeedMatch(
+        given=len(given),
+        distinct=distinct,
+        duplicates=len(given) - distinct,
+        matched=len(match.rows),
+        unmatched=distinct - len(match.rows),
+        suppressed=int(np.isin(match.rows, suppressed, assume_unique=True).sum()),
+        match_rate=len(match.rows) / max(1, distinct),
+        near_matches=near_matches,
+        without_vector=without_vector,
+    )
+
+
+def _column(match: Match, name: str) -> Floats | None:
+    return match.matched[name].to_numpy() if name in match.matched.columns else None
+
+
+def _moments(context: ExpansionContext, audience: Audience, match: Match) -> Seconds | None:
+    """Up to when each seed is read; None if neither the list nor `--before` says.
+
+    A seed without the event is read up to the cut.
+    """
+    cut = int(context.cut.as_of.replace(tzinfo=UTC).timestamp()) + 1
+    if audience.before is not None:
+        types = database.event_types(context.database)
+        if audience.before not in types:
+            raise SettingsError(f"no event type is called {audience.before[:60]!r}", f"--before {'|'.join(types[:8])}")
+        first = database.first_event_times(context.database, audience.before)
+        moments = match.matched.join(first, on="user_id", how="left", maintain_order="left")["moment"]
+    elif "ts" in match.matched.columns:
+        moments = match.matched["ts"]
     else:
-        from lookalike.expansion import point_in_time
-
-        with database.open_in(workspace) as opened:
-            given = point_in_time.first_events_of_type(opened, ids.select("user_id").unique(), audience.before).rename(
-                {"moment": "value"}
-            )
-    found = user_index.matched(representation, given)
-    moment = np.full(len(seed), end, np.int64)
-    moment[np.searchsorted(seed, found["row"].to_numpy())] = np.minimum(found["value"].to_numpy(), end)
-    return moment
+        return None
+    seconds: Seconds = moments.fill_null(cut).to_numpy().astype(np.int64)
+    return np.minimum(seconds, cut)
 
 
-def _listed(workspace: WorkspaceFolder, representation: Representation, names: tuple[str, ...]) -> Rows:
-    """The rows of everybody in the lists of other audiences."""
-    rows = [user_index.match(representation, id_lists.read_prospects(workspace.audience(name))) for name in names]
-    return np.unique(np.concatenate(rows)) if rows else np.zeros(0, np.int64)
-
-
-def _ids_of(files: tuple[Path, ...]) -> pl.DataFrame:
-    read = [id_lists.read_ids(file).ids.select("user_id") for file in files]
-    return pl.concat(read).unique() if read else pl.DataFrame({"user_id": []}, schema={"user_id": pl.String})
+def to_seconds(moment: datetime) -> int:
+    """Seconds since 1970 of a UTC time without a zone."""
+    return int(moment.replace(tzinfo=UTC).timestamp())

@@ -1,10 +1,4 @@
-"""What follows from the figures: which scorer, what size, and whether to expand at all.
-
-The verdict asks whether the seed has more in common than being active. Random seeds of the same size and the same
-activity are drawn, and a plain linear probe is held out on them as on the seed: only a seed whose lift stands out from
-theirs is worth expanding. Converters are nearly always more active than average, so that any ranking by activity alone
-has a lift well above 1; against plainly random seeds that would look like likeness.
-"""
+"""Whether to expand at all, and up to what size."""
 
 from dataclasses import dataclass
 
@@ -12,146 +6,135 @@ import numpy as np
 from scipy import stats
 
 from lookalike.data.arrays import Floats
-from lookalike.expansion import curves, metrics
-from lookalike.expansion.curves import INDEPENDENT, Band, EffectiveSample
-from lookalike.expansion.examples import Examples
-from lookalike.expansion.permutation_test import RANDOM_SEEDS, PermutationTest
+from lookalike.expansion import metrics
+from lookalike.expansion.curves import BandSettings, curve_shares, marginal_band
+from lookalike.expansion.result import (
+    DO_NOT_EXPAND,
+    EXPAND,
+    ActivityComparison,
+    Check,
+    PermutationTest,
+    Verdict,
+)
 from lookalike.expansion.seed_checks import MIN_SEEDS
-from lookalike.workspace.settings import ExpandSettings
 
-
-def largest_share(
-    quantiles: Floats, candidates: int, confidence: float, doubt: EffectiveSample = INDEPENDENT, floor: float = 1.0
-) -> float | None:
-    """The largest share of the curve whose last half still lifts above the floor with confidence; None when none does.
-
-    Every size is a try at being the largest, so the doubt is shared out among them (Bonferroni).
-    """
-    tried = [share for share in curves.curve_shares(candidates, None) if share < 1]
-    for share in reversed(tried):
-        band = curves.marginal_band(quantiles, share / 2, share, 1 - (1 - confidence) / len(tried), doubt)
-        if band.low > floor:
-            return share
-    return None
-
-
-# --- whether at all --------------------------------------------------------------------------------------------------
-
-EXPAND, DO_NOT_EXPAND = "expand", "do not expand"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    decision: str
-    reasons: tuple[str, ...]
-    up_to: int | None = None  # the largest list worth taking, where the asked one is larger
-    parts: int | None = None  # how many lists surely find more, where one for each sub-audience does
-    against: tuple[str, ...] = ()  # those of the reasons that speak against
-    careful: tuple[str, ...] = ()  # what may make the figures promise too much
-
-    @property
-    def advice(self) -> str:
-        """What to do, in a few words."""
-        if not self.expand:
-            return self.decision
-        if self.parts:
-            return "split"
-        return self.decision if self.up_to is None else f"{self.decision} up to {self.up_to:,}"
-
-    @property
-    def expand(self) -> bool:
-        return self.decision == EXPAND
-
-
-def mcnemar_p_value(ours: Floats, baseline: Floats, share: float, doubt: EffectiveSample = INDEPENDENT) -> float:
-    """One-sided p that a seed found by only one of two rankings is found by ours no more often (McNemar's exact test)."""
-    difference = np.mean(ours < share, axis=0) - np.mean(baseline < share, axis=0)
-    certain = doubt.counted(metrics.recall(ours, share) * ours.shape[1], share)
-    won, lost = (float(certain * np.maximum(way * difference, 0).sum()) for way in (1, -1))
-    return float(stats.beta.cdf(0.5, won, lost + 1)) if won > 0 else 1.0
+SIZE_TOLERANCE = 1.02  # of the largest list worth taking, before the verdict limits the size
 
 
 @dataclass(frozen=True)
 class RequestedList:
-    """What list is in question, in shares of the candidates."""
+    """The list in question, in shares of the candidates."""
 
     share: float
-    largest: float | None  # the largest list worth taking
-    auto: bool = False  # the size was left to us
-    begin: float = 0.0  # people of earlier lists, who stand before this one at worst
+    largest: float | None  # the largest share worth taking
+    is_auto: bool = False  # the size was left to us
+    begin: float = 0.0  # candidates on other lists, assumed to rank before this one
+
+    @property
+    def end(self) -> float:
+        return min(1.0, self.begin + self.share)
+
+
+@dataclass(frozen=True)
+class HeldOutRankings:
+    """Quantiles [R, M] of the seeds by the list's scorer and by activity alone, with what bands depend on."""
+
+    scorer: Floats
+    activity: Floats
+    bands: BandSettings
+
+    @property
+    def seeds(self) -> int:
+        return self.scorer.shape[1]
+
+
+def largest_share(quantiles: Floats, candidates: int, bands: BandSettings, min_lift: float = 1.0) -> float | None:
+    """The largest share of the curve whose last half reliably exceeds the minimum lift; None if there is none.
+
+    Every size is one attempt at being the largest, so the error is divided among them (Bonferroni).
+    """
+    shares = [share for share in curve_shares(candidates, None) if share < 1]
+    each = BandSettings(1 - (1 - bands.confidence) / len(shares), bands.sample)
+    for share in reversed(shares):
+        if marginal_band(quantiles, share / 2, share, each).low > min_lift:
+            return share
+    return None
 
 
 def decide(
-    examples: Examples,
-    found: tuple[Floats, Floats],
-    against: PermutationTest,
-    asked: RequestedList,
-    settings: ExpandSettings,
+    rankings: HeldOutRankings, test: PermutationTest, requested: RequestedList, candidates: int, min_lift: float
 ) -> Verdict:
-    """Expand only when held-out lift is surely above chance, the seed surely no active crowd, and activity alone no better.
-
-    `found` are the quantiles of the list and of ranking by activity.
-    """
-    ours, activity = found
-    share, begin, doubt = asked.share, asked.begin, examples.doubt(settings.folds)
-    lift, by_activity = (
-        curves.marginal_band(of, begin, min(1.0, begin + share), settings.confidence, doubt) for of in (ours, activity)
+    """Expand only if held-out lift is reliably above chance, the seed is more than an active crowd, and ranking by
+    activity alone is not reliably better."""
+    comparison = compare_with_activity(rankings, requested.share)
+    checks = (
+        _enough_seeds(rankings.seeds),
+        _above_chance(rankings, requested),
+        _beyond_activity(test, rankings.bands.confidence),
+        _not_beaten_by_activity(rankings, requested, comparison),
+        _worth_taking(requested, candidates, min_lift),
     )
-    enough, above_chance = examples.seeds >= MIN_SEEDS, lift.low > 1
-    stands_out = against.p_value is not None and against.p_value < 1 - settings.confidence
-    gains = bool(metrics.lifts(ours, share).mean() > metrics.lifts(activity, share).mean())
-    surely = mcnemar_p_value(ours, activity, share, doubt) < (1 - settings.confidence) / 2
-    beaten = mcnemar_p_value(activity, ours, share, doubt) < 1 - settings.confidence
-    given = [
-        (enough, f"{examples.seeds} seeds are too few to trust a list made of them; {MIN_SEEDS} are the least"),
-        (above_chance, _above_chance(lift, share, settings.confidence, above_chance)),
-        (stands_out, _beside_random(against, stands_out)),
-        (not beaten, _beside_activity(by_activity.value, gains, surely, beaten)),
-        (
-            asked.largest is not None or not asked.auto,
-            f"no size has a last half that is surely above a lift of {settings.min_lift:g}",
-        ),
-    ]
-    reasons = [said for good, said in given[1:4]]
-    if not enough:
-        reasons.insert(0, given[0][1])
-    if asked.largest is None:
-        reasons.append(given[4][1])
-    elif asked.auto:
-        reasons.append(f"it is the largest list whose last half is surely above a lift of {settings.min_lift:g}")
-    if speaking := tuple(said for good, said in given if not good):
-        return Verdict(DO_NOT_EXPAND, tuple(reasons), against=speaking)
-    if asked.largest is not None and share > 1.02 * asked.largest:
-        most = round(asked.largest * examples.candidates)
-        reasons.append(f"beyond {most:,} the last half of a list is not surely above a lift of {settings.min_lift:g}")
-        return Verdict(EXPAND, tuple(reasons), most)
-    return Verdict(EXPAND, tuple(reasons))
-
-
-def _above_chance(lift: Band, share: float, confidence: float, above: bool) -> str:
-    return (
-        f"held-out lift at {share:.2%} of the candidates is {lift.value:.2f} "
-        f"({confidence:.0%} band {lift.low:.2f} to {lift.high:.2f}): "
-        + ("above chance" if above else "not surely above chance, which is 1")
+    against = any(check.required and not check.passed for check in checks)
+    limited = requested.largest is not None and requested.share > SIZE_TOLERANCE * requested.largest
+    return Verdict(
+        decision=DO_NOT_EXPAND if against else EXPAND,
+        checks=checks,
+        permutation_test=test,
+        activity=comparison,
+        up_to=round((requested.largest or 0) * candidates) if limited and not against else None,
     )
 
 
-def _beside_activity(lift: float, gains: bool, surely: bool, beaten: bool) -> str:
-    if beaten:
-        said = "surely more than the list"
-    elif not gains:
-        said = "no less than the list over sizes about this one"
-    else:
-        said = "surely less than the list" if surely else "less than the list, though not surely"
-    return f"ranking by activity alone has a lift of {lift:.2f}: {said}"
+def _enough_seeds(seeds: int) -> Check:
+    return Check(name="enough_seeds", passed=seeds >= MIN_SEEDS, value=seeds, threshold=MIN_SEEDS)
 
 
-def _beside_random(against: PermutationTest, stands_out: bool) -> str:
-    if against.p_value is None or against.usual is None:
-        return "there are too few others to draw random seeds from: whether it has more in common than being active is not known"
-    before = round((1 - against.p_value) * (RANDOM_SEEDS + 1))
-    return (
-        f"by a plain probe its people are found further in front than those of {before:,} of {RANDOM_SEEDS:,} random groups as active "
-        f"(the probe's lift {against.lift:.2f}, theirs {against.usual:.2f} on average): "
-        + ("it has more in common than being active" if stands_out else "no sure sign of more than being active")
+def _above_chance(rankings: HeldOutRankings, requested: RequestedList) -> Check:
+    lift = marginal_band(rankings.scorer, requested.begin, requested.end, rankings.bands)
+    return Check(
+        name="above_chance", passed=lift.low > 1, value=lift.value, interval=(lift.low, lift.high), threshold=1
     )
+
+
+def _beyond_activity(test: PermutationTest, confidence: float) -> Check:
+    passed = test.p_value is not None and test.p_value < 1 - confidence
+    return Check(name="beyond_activity", passed=passed, value=test.lift, threshold=test.random_lift)
+
+
+def _not_beaten_by_activity(
+    rankings: HeldOutRankings, requested: RequestedList, comparison: ActivityComparison
+) -> Check:
+    lift = marginal_band(rankings.activity, requested.begin, requested.end, rankings.bands)
+    passed = comparison != "reliably_higher"
+    return Check(name="not_beaten_by_activity", passed=passed, value=lift.value, interval=(lift.low, lift.high))
+
+
+def _worth_taking(requested: RequestedList, candidates: int, min_lift: float) -> Check:
+    largest = None if requested.largest is None else max(1, round(requested.largest * candidates))
+    return Check(
+        name="worth_taking",
+        passed=largest is not None,
+        required=requested.is_auto,
+        value=largest,
+        threshold=min_lift,
+    )
+
+
+def compare_with_activity(rankings: HeldOutRankings, share: float) -> ActivityComparison:
+    """How ranking by activity alone compares with the list, over sizes about this one."""
+    confidence, sample = rankings.bands.confidence, rankings.bands
+    if mcnemar_p_value(rankings.activity, rankings.scorer, share, sample) < 1 - confidence:
+        return "reliably_higher"
+    if metrics.lifts(rankings.scorer, share).mean() <= metrics.lifts(rankings.activity, share).mean():
+        return "not_lower"
+    reliably = mcnemar_p_value(rankings.scorer, rankings.activity, share, sample) < (1 - confidence) / 2
+    return "reliably_lower" if reliably else "lower"
+
+
+def mcnemar_p_value(ours: Floats, baseline: Floats, share: float, bands: BandSettings) -> float:
+    """One-sided p-value that seeds found by only one of two rankings [R, M] are found by ours no more often (McNemar's
+    exact test)."""
+    difference = np.mean(ours < share, axis=0) - np.mean(baseline < share, axis=0)
+    factor = bands.sample.discount(metrics.recall(ours, share) * ours.shape[1], share)
+    won, lost = (float(factor * np.maximum(sign * difference, 0).sum()) for sign in (1, -1))
+    return float(stats.beta.cdf(0.5, won, lost + 1)) if won > 0 else 1.0

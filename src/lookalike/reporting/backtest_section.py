@@ -1,39 +1,35 @@
 """What the list of an earlier day would have found, beside what the hold-out promises."""
 
-from lookalike.reporting.content import Evaluation, confidence, part, people
-from lookalike.reporting.formatting import band, clean, moment, number, percent, times
+from lookalike.expansion.result import Evaluation
+from lookalike.reporting.formatting import band, clean, likely, moment, people, percent, times
+
+METHOD_NAMES = {"plain": "aggregates alone (leakage-free)", "activity": "activity alone"}
 
 
-def sentence(evaluation: Evaluation) -> str:
-    """What the list of an earlier day would have found, beside what the hold-out promises; empty without a backtest."""
-    found = part(evaluation, "backtest")
-    ours = part(part(found, "lifts"), str(evaluation.get("scorer")))
-    if number(ours.get("lift")) is None:
+def backtest_sentence(evaluation: Evaluation) -> str:
+    """The backtest in words; empty if there is none."""
+    backtest = evaluation.backtest
+    if backtest is None:
         return ""
-    now, later = part(evaluation, "held_out").get("lift"), people(found.get("later"))
-    said = [
-        f"A list of {percent(found.get('share'))} made on {moment(found.get('cut'))}, from the {people(found.get('seeds'))} who "
-        f"were seeds by then, holds {times(ours['lift'])} as many of the {later} who became seeds after it as a random pick "
-        f"({confidence(evaluation)} band {band(ours.get('low'), ours.get('high'))}).",
-        f"The hold-out of today says {times(now)}.",
+    ours = backtest.lifts[evaluation.scorer]
+    sentences = [
+        f"A list of {percent(backtest.share)} made on {moment(backtest.cut)}, from the {people(backtest.seeds)} who were "
+        f"seeds by then, holds {times(ours.lift)} as many of the {people(backtest.later)} who became seeds later as a random "
+        f"pick ({likely(ours.low, ours.high)}).",
+        f"Today's hold-out says {times(evaluation.held_out.lift)}.",
     ]
-    if number(found.get("newcomers")):
-        said.insert(1, f"{people(found['newcomers'])} more had done nothing by then: no list could have held them.")
-    return " ".join(said)
+    if backtest.newcomers:
+        sentences.insert(1, f"{people(backtest.newcomers)} more had no event by then: no list could have held them.")
+    return " ".join(sentences)
 
 
-SPOKEN = {"plain": "plain figures alone", "activity": "activity alone"}
-
-
-def rows(evaluation: Evaluation) -> list[list[str]]:
-    """Rows of method, lift and band of the backtest; the chosen scorer first."""
-    lifts, chosen = part(part(evaluation, "backtest"), "lifts"), evaluation.get("scorer")
-    ordered = sorted(lifts, key=lambda name: (name != chosen, -(number(lifts[name].get("lift")) or 0)))
+def backtest_rows(evaluation: Evaluation) -> list[list[str]]:
+    """Rows of method, lift and band; the chosen scorer first."""
+    if evaluation.backtest is None:
+        return []
+    lifts, chosen = evaluation.backtest.lifts, evaluation.scorer
+    ordered = sorted(lifts, key=lambda name: (name != chosen, -lifts[name].lift))
     return [
-        [
-            clean(SPOKEN.get(name, name), 40),
-            times(lifts[name].get("lift")),
-            band(lifts[name].get("low"), lifts[name].get("high")),
-        ]
+        [clean(METHOD_NAMES.get(name, name), 40), times(lifts[name].lift), band(lifts[name].low, lifts[name].high)]
         for name in ordered
     ]

@@ -1,19 +1,19 @@
-"""What a report says, as plain values: sentences, figures and rows that the page and the terminal both show."""
+"""What the report shows besides the verdict, as text: key figures, curves, scorers, tiers, counts, settings."""
 
-import json
 import math
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Literal, NamedTuple
 
+from lookalike.expansion.result import CurvePoint, Evaluation, ScorerFigures
 from lookalike.reporting.formatting import (
     Label,
     band,
     clean,
     count,
     label,
+    likely,
     listed,
     moment,
-    number,
+    people,
     percent,
     percent_band,
     plural,
@@ -21,20 +21,14 @@ from lookalike.reporting.formatting import (
     times,
 )
 
-Evaluation = dict[str, Any]
-
-
-TELLING_SHARES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5)
-
-
+Measure = Literal["lift", "recall"]
+ROUND_SHARES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5)
 BASELINES = ("centroid", "activity", "random")
-
-
-SPOKEN = {"activity": "activity alone", "random": "random pick"}
+METHOD_NAMES = {"activity": "activity alone", "random": "random pick"}
 
 
 class Figure(NamedTuple):
-    """One key figure: what it is, its value, and a line that puts it in place."""
+    """One key figure: its name, its value, and a line that puts it in context."""
 
     name: str
     value: str
@@ -42,256 +36,171 @@ class Figure(NamedTuple):
 
 
 class Method(NamedTuple):
-    """A line of the curves: its key in `curves`, its name for people, and the part it plays."""
+    """A line of the curves: its key in `curves`, its name for people, and its role in the chart."""
 
     key: str
     name: str
     role: str
 
 
-class Reason(NamedTuple):
-    """One reason for a verdict, and whether it speaks for the list."""
-
-    text: str
-    good: bool
+# --- key figures -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class VerdictText:
-    """The decision in one sentence, with the reasons given for it."""
-
-    expand: bool
-    headline: str
-    sentence: str
-    reasons: list[Reason]
-    careful: list[str]
-    note: str
-
-
-def part(evaluation: Evaluation, key: str) -> dict[str, Any]:
-    """The object under `key`, or an empty one where the evaluation has none."""
-    value = evaluation.get(key)
-    return value if isinstance(value, dict) else {}
-
-
-def confidence(evaluation: Evaluation) -> str:
-    """`95 %`."""
-    level = number(evaluation.get("confidence"))
-    return percent(0.95 if level is None else level)
-
-
-def people(value: Any) -> str:
-    """`168 people`."""
-    return plural(value, "person", "people")
-
-
-def sentence(evaluation: Evaluation) -> str:
-    """The key number in one plain sentence."""
-    held = part(evaluation, "held_out")
-    if number(held.get("lift")) is None:
-        return "The seed could not be measured on held-out people, so nothing is known about how good a list would be."
-    lift, size = times(held["lift"]).replace("\u00a0×", ""), number(held.get("size"))
-    who = "the first person holds" if size == 1 else f"the first {people(size)} hold"
-    said = (
-        f"Of seed people hidden as a test, {who} {lift} times as many as a random pick "
-        f"({confidence(evaluation)} band {band(held.get('low'), held.get('high'))})"
-    )
-    if number(held.get("activity_lift")) is None:
-        return f"{said}."
-    return f"{said}; ranking by activity alone gives {times(held['activity_lift'])}."
-
-
-def verdict(evaluation: Evaluation) -> VerdictText:
-    """The decision, its sentence and its reasons."""
-    given = part(evaluation, "verdict")
-    expand, forced = given.get("decision") == "expand", bool(given.get("forced"))
-    note = ""
-    if not expand:
-        note = "The list was written all the same, because it was forced." if forced else "No list was written."
-    against = set(given.get("against") or [])
-    return VerdictText(
-        expand=expand,
-        headline=_headline(given) if expand else "Do not expand this seed",
-        sentence=sentence(evaluation),
-        reasons=[Reason(clean(one, 600), one not in against) for one in given.get("reasons") or []],
-        careful=[clean(one, 900) for one in given.get("careful") or []],
-        note=note,
-    )
-
-
-def _headline(verdict: dict[str, Any]) -> str:
-    most, parts = number(verdict.get("up_to")), number(verdict.get("parts"))
-    if parts:
-        return f"Split this seed into {count(parts)} lists"
-    return "Expand this seed" if most is None else f"Expand this seed, up to {people(most)}"
-
-
-def figures(evaluation: Evaluation) -> list[Figure]:
-    """The key figures, in the order in which they are asked for."""
-    seed, suppression, held = (part(evaluation, key) for key in ("seed", "suppression", "held_out"))
-    written = number(evaluation.get("prospects")) or 0
-    floor = number(part(evaluation, "settings").get("expand.min_lift")) or 1.0
-    matched, used = number(seed.get("matched")) or 0, number(seed.get("used")) or 0
-    unused = f"; {count(matched - used)} had no earlier event" if seed.get("as_they_were") and used < matched else ""
+def key_figures(evaluation: Evaluation) -> list[Figure]:
+    """The key figures, in the order in which people ask for them."""
+    seed, suppression, held = evaluation.seed, evaluation.suppression, evaluation.held_out
+    floor = float(evaluation.settings["expand.min_lift"])
+    unused = seed.matched - seed.used if seed.point_in_time else 0
     return [
-        Figure("Audience", count(written), asked(evaluation) if written else "no list written"),
+        Figure(
+            "Audience",
+            count(evaluation.prospects),
+            requested_size(evaluation) if evaluation.prospects else "no list written",
+        ),
         Figure(
             "Candidates",
-            count(evaluation.get("candidates")),
-            f"of {people(evaluation.get('universe'))} eligible; {count(suppression.get('matched'))} of "
-            f"{plural(suppression.get('given'), 'id', 'ids')} given are suppressed",
+            count(evaluation.candidates),
+            f"of {people(evaluation.universe)} eligible; {count(suppression.matched)} of "
+            f"{plural(suppression.given, 'id', 'ids')} given are suppressed",
         ),
         Figure(
             "Seed match rate",
-            percent(seed.get("match_rate")),
-            f"{count(seed.get('matched'))} of {count(seed.get('distinct'))} ids; {count(seed.get('used'))} used{unused}",
+            percent(seed.match_rate),
+            f"{count(seed.matched)} of {count(seed.distinct)} ids; {count(seed.used)} used"
+            + (f"; {count(unused)} had no earlier event" if unused else ""),
         ),
         Figure(
-            f"Lift at {people(held.get('size'))}",
-            times(held.get("lift")),
-            f"{band(held.get('low'), held.get('high'))}; at most {times(held.get('max_lift'))} is possible",
+            f"Lift at {people(held.size)}",
+            times(held.lift),
+            f"{likely(held.low, held.high)}; at most {times(held.max_lift)} is possible",
         ),
         Figure(
             "Hidden seed people found",
-            percent(held.get("recall")),
-            f"{percent_band(held.get('recall_low'), held.get('recall_high'))} of those held out",
+            percent(held.recall),
+            f"{percent_band(held.recall_low, held.recall_high)} of those held out",
         ),
         Figure(
             "Largest list worth taking",
-            count(held.get("largest")) if number(held.get("largest")) else "none",
-            f"{'its' if number(held.get('largest')) else 'at no size is the'} last half surely "
-            + ("beats chance" if floor <= 1 else f"above {times(floor)}"),
+            "none" if held.largest is None else count(held.largest),
+            ("no size has a last half" if held.largest is None else "its last half is")
+            + (" reliably better than chance" if floor <= 1 else f" reliably above {times(floor)}"),
         ),
     ]
 
 
-def asked(evaluation: Evaluation) -> str:
-    """The size asked for, in the words in which it was."""
-    size, requested = number(evaluation.get("size")), clean(evaluation.get("requested_size"), 40)
-    if requested.replace(",", "").replace("_", "") == count(size).replace(",", ""):
-        return "as many as asked for" if size == number(evaluation.get("prospects")) else f"{people(size)} asked for"
-    return f"asked for: {requested}, which is {people(size)}"
+def requested_size(evaluation: Evaluation) -> str:
+    """The requested size, in the words of the request."""
+    requested = clean(evaluation.requested_size, 40)
+    if requested.isdecimal():
+        return (
+            "as many as requested"
+            if evaluation.size == evaluation.prospects
+            else f"{people(evaluation.size)} requested"
+        )
+    return f"requested: {requested}, which is {people(evaluation.size)}"
+
+
+# --- lift and recall by size -----------------------------------------------------------------------------------------
 
 
 def methods(evaluation: Evaluation) -> list[Method]:
     """The chosen scorer first, then the baselines that have a curve."""
-    curves, chosen = part(evaluation, "curves"), evaluation.get("scorer")
-    made = []
-    if chosen in curves:
-        made.append(Method(str(chosen), f"{clean(SPOKEN.get(str(chosen), chosen), 40)} (chosen)", "chosen"))
-    made += [Method(key, SPOKEN.get(key, key), key) for key in BASELINES if key in curves and key != chosen]
-    return made
+    chosen = evaluation.scorer
+    name = f"{clean(METHOD_NAMES.get(chosen, chosen), 40)} (chosen)"
+    baselines = [key for key in BASELINES if key in evaluation.curves and key != chosen]
+    return [Method(chosen, name, "chosen"), *(Method(key, METHOD_NAMES.get(key, key), key) for key in baselines)]
 
 
-def points(evaluation: Evaluation, method: str) -> dict[float, dict[str, Any]]:
-    """A method's curve by share, smallest first; points without a usable share are left out."""
-    curve = part(evaluation, "curves").get(method) or []
-    usable = [point for point in curve if (number(point.get("share")) or 0) > 0]
-    return {float(point["share"]): point for point in sorted(usable, key=lambda point: float(point["share"]))}
+def points(evaluation: Evaluation, method: str) -> dict[float, CurvePoint]:
+    """A method's curve by share, smallest first."""
+    return {point.share: point for point in sorted(evaluation.curves[method], key=lambda point: point.share)}
 
 
-def asked_share(evaluation: Evaluation) -> float | None:
-    """The size asked for as a share of the candidates."""
-    share = number(part(evaluation, "held_out").get("share"))
-    return share if share is not None and 0 < share <= 1 else None
+def value_and_band(point: CurvePoint | None, measure: Measure) -> tuple[str, str]:
+    """A point's lift or recall, and its band."""
+    if point is None:
+        return (clean(None), clean(None))
+    if measure == "lift":
+        return times(point.lift), band(point.lift_low, point.lift_high)
+    return percent(point.recall), percent_band(point.recall_low, point.recall_high)
 
 
-def curve_rows(evaluation: Evaluation, measure: str, telling: bool = False) -> list[list[str]]:
-    """Rows of share, people, then for the chosen scorer the figure and its band, then each baseline's figure.
+def curve_rows(evaluation: Evaluation, measure: Measure, *, few: bool = False) -> list[list[str]]:
+    """Rows of share, people, then the chosen scorer's figure and band, then each baseline's figure.
 
-    All sizes of lift have one cell more: the lift of the people since the size before alone.
+    `few` gives about eight sizes. All sizes of lift have one more cell: the lift of the people since the size before.
     """
-    lines = methods(evaluation)
-    if not lines:
-        return []
-    curves = [points(evaluation, line.key) for line in lines]
+    curves = [points(evaluation, method.key) for method in methods(evaluation)]
     shares = list(curves[0])
-    if telling:
-        shares = telling_shares(shares, asked_share(evaluation))
-    say, say_band = (times, band) if measure == "lift" else (percent, percent_band)
     rows = []
-    for share in shares:
-        first = curves[0][share]
-        row = [percent(share), count(first.get("size")), say(first.get(measure))]
-        row.append(say_band(first.get(f"{measure}_low"), first.get(f"{measure}_high")))
-        row += [say(curve.get(share, {}).get(measure)) for curve in curves[1:]]
-        if measure == "lift" and not telling:
-            row.append(
-                f"{times(first.get('marginal'))} ({band(first.get('marginal_low'), first.get('marginal_high'))})"
-            )
+    for share in round_shares(shares, evaluation.held_out.share) if few else shares:
+        point = curves[0][share]
+        row = [percent(share), count(point.size), *value_and_band(point, measure)]
+        row += [value_and_band(curve.get(share), measure)[0] for curve in curves[1:]]
+        if measure == "lift" and not few:
+            row.append(f"{times(point.marginal)} ({band(point.marginal_low, point.marginal_high)})")
         rows.append(row)
     return rows
 
 
-def telling_shares(shares: list[float], asked: float | None) -> list[float]:
-    """About eight of the measured shares: those nearest to round ones, and the one asked for."""
-    wanted = [*TELLING_SHARES, *([asked] if asked else [])]
-    nearest = {min(shares, key=lambda share: abs(math.log(share / want))) for want in wanted} if shares else set()
-    return sorted(nearest)
+def round_shares(shares: list[float], requested: float) -> list[float]:
+    """The measured shares nearest to round ones, and to the requested one."""
+    wanted = (*ROUND_SHARES, requested)
+    return sorted({min(shares, key=lambda share: abs(math.log(share / want))) for want in wanted})
 
 
-def curve_finding(evaluation: Evaluation, measure: str) -> str:
+def curve_description(evaluation: Evaluation, measure: Measure) -> str:
     """What a curve shows, for somebody who cannot see it."""
-    held, lines = part(evaluation, "held_out"), methods(evaluation)
-    if not lines:
-        return "There is no curve: nothing could be measured."
+    held, lines = evaluation.held_out, methods(evaluation)
     curve = list(points(evaluation, lines[0].key).values())
-    say = times if measure == "lift" else percent
-    said = f"Line chart of {measure} by audience size for {listed(line.name for line in lines)}."
-    if curve:
-        first, last = curve[0], curve[-1]
-        said += (
-            f" {lines[0].name} goes from {say(first.get(measure))} in the first {percent(first['share'])} "
-            f"to {say(last.get(measure))} at {percent(last['share'])}."
-        )
-    if number(held.get(measure)) is not None:
-        low, high = (held.get("low"), held.get("high")) if measure == "lift" else (held.get("recall_low"), None)
-        about = f", {confidence(evaluation)} band {band(low, high)}" if measure == "lift" else ""
-        said += f" At {people(held.get('size'))}, the size asked for, it is {say(held[measure])}{about}."
-    return said
+    first, last = curve[0], curve[-1]
+    text = (
+        f"Line chart of {measure} by audience size for {listed(line.name for line in lines)}. "
+        f"{lines[0].name} goes from {value_and_band(first, measure)[0]} in the first {percent(first.share)} "
+        f"to {value_and_band(last, measure)[0]} at {percent(last.share)}. At {people(held.size)}, the requested size, it is "
+    )
+    if measure == "lift":
+        return f"{text}{times(held.lift)} ({likely(held.low, held.high)})."
+    return f"{text}{percent(held.recall)}."
 
 
-def scorers(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """The scorers tried, best lift first."""
-    given = evaluation.get("scorers") or []
-    return sorted(given, key=lambda one: (-(number(one.get("lift")) or 0), str(one.get("name"))))
+# --- the scorers and the tiers ---------------------------------------------------------------------------------------
+
+
+def scorers(evaluation: Evaluation) -> list[ScorerFigures]:
+    """The scorers measured, best lift first."""
+    return sorted(evaluation.scorers, key=lambda figures: (-figures.lift, figures.name))
 
 
 def scorer_rows(evaluation: Evaluation) -> list[list[str]]:
-    """Rows of name, lift, band, AUC, AUC of the first twentieth, and whether it was chosen."""
+    """Rows of name, lift, band, AUC, AUC of the first 5 %, and whether it was chosen."""
     return [
         [
-            clean(one.get("name"), 40),
-            times(one.get("lift")),
-            band(one.get("low"), one.get("high")),
-            score(one.get("auc")),
-            score(one.get("partial_auc")),
-            "chosen" if one.get("chosen") else "",
+            clean(figures.name, 40),
+            times(figures.lift),
+            band(figures.low, figures.high),
+            score(figures.auc),
+            score(figures.partial_auc),
+            "chosen" if figures.chosen else "",
         ]
-        for one in scorers(evaluation)
+        for figures in scorers(evaluation)
     ]
 
 
-def scorer_finding(evaluation: Evaluation) -> str:
-    """What the comparison of scorers shows, with a plain word when the centroid does as well."""
-    tried = scorers(evaluation)
-    if not tried:
-        return "No scorer was compared."
-    said = "; ".join(f"{row[0]} {row[1]} ({row[2]}){', chosen' if row[5] else ''}" for row in scorer_rows(evaluation))
-    return f"Lift at the size asked for, by scorer: {said}."
+def scorer_description(evaluation: Evaluation) -> str:
+    """What the chart of the scorers shows, for somebody who cannot see it."""
+    rows = "; ".join(f"{row[0]} {row[1]} ({row[2]}){', chosen' if row[5] else ''}" for row in scorer_rows(evaluation))
+    return f"Lift at the requested size, by scorer: {rows}."
 
 
-def tie(evaluation: Evaluation) -> str:
-    """A sentence when the plain centroid's lift lies within the chosen scorer's band, else nothing."""
-    by_name = {one.get("name"): one for one in scorers(evaluation)}
-    chosen, plain = by_name.get(evaluation.get("scorer")), by_name.get("centroid")
-    if chosen is None or plain is None or chosen is plain:
-        return ""
-    low, lift = number(chosen.get("low")), number(plain.get("lift"))
-    if low is None or lift is None or lift < low:
+def centroid_tie(evaluation: Evaluation) -> str:
+    """A sentence if the plain centroid's lift lies within the chosen scorer's band, else nothing."""
+    by_name = {figures.name: figures for figures in evaluation.scorers}
+    chosen, centroid = by_name.get(evaluation.scorer), by_name.get("centroid")
+    if chosen is None or centroid is None or chosen is centroid or centroid.lift < chosen.low:
         return ""
     return (
-        "The plain centroid's lift lies within the chosen scorer's band: the gain over the plain method is not certain."
+        "The plain centroid's lift lies within the chosen scorer's band: the gain over the plain method is uncertain."
     )
 
 
@@ -299,55 +208,52 @@ def tier_rows(evaluation: Evaluation) -> list[list[str]]:
     """Rows of tier, ranks, people, scores, and the lift of the tier alone with its band."""
     return [
         [
-            clean(tier.get("tier"), 20),
-            f"{count(tier.get('from_rank'))} to {count(tier.get('to_rank'))}",
-            count(tier.get("users")),
-            f"{score(tier.get('highest_score'))} to {score(tier.get('lowest_score'))}",
-            times(tier.get("lift")),
-            band(tier.get("lift_low"), tier.get("lift_high")),
+            str(tier.tier),
+            f"{count(tier.from_rank)} to {count(tier.to_rank)}",
+            count(tier.users),
+            f"{score(tier.highest_score)} to {score(tier.lowest_score)}",
+            times(tier.lift),
+            band(tier.lift_low, tier.lift_high),
         ]
-        for tier in evaluation.get("tiers") or []
+        for tier in (evaluation.prospect_list.tiers if evaluation.prospect_list else ())
     ]
 
 
-def about(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """What the figures rest on: when, on what, how measured."""
-    stored = part(evaluation, "representation")
-    blocks = ", ".join(f"{clean(name, 40)} ({count(width)})" for name, width in part(stored, "blocks").items())
-    chosen, asked = clean(evaluation.get("scorer"), 40), clean(evaluation.get("requested_scorer"), 40)
+# --- where the figures come from -------------------------------------------------------------------------------------
+
+
+def provenance(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """When, from what, and how the figures were measured."""
+    source = evaluation.representation
+    blocks = ", ".join(f"{clean(name, 40)} ({count(width)})" for name, width in source.blocks.items())
     return [
-        ("Made", moment(evaluation.get("created"))),
-        ("Events before", moment(evaluation.get("as_of"))),
-        ("Scorer", f"{chosen} (asked for: {asked})"),
-        ("Measured by", f"{count(evaluation.get('folds'))}-fold hold-out, {count(evaluation.get('repeats'))} times"),
-        ("Representation", clean(stored.get("version"), 60)),
-        ("Run", clean(stored.get("run"), 60)),
-        ("Trained", moment(stored.get("trained")) if stored.get("trained") else clean(None)),
-        ("Blocks (columns)", blocks or clean(None)),
+        ("Made", moment(evaluation.created)),
+        ("Events before", moment(evaluation.as_of)),
+        ("Scorer", f"{clean(evaluation.scorer, 40)} (requested: {clean(evaluation.requested_scorer, 40)})"),
+        ("Measured by", f"{count(evaluation.folds)}-fold hold-out, {count(evaluation.repeats)} times"),
+        ("Stored vectors", clean(source.version, 60)),
+        ("Run", clean(source.run, 60)),
+        ("Trained", moment(source.trained)),
+        ("Blocks (columns)", blocks),
     ]
 
 
-def counts(evaluation: Evaluation) -> list[tuple[Label, Label]]:
-    """What was counted at every step."""
+def count_rows(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """How many ids and users there were at every step."""
+    seed, suppression = evaluation.seed, evaluation.suppression
     return [
-        (name, Label(count(value)) if number(value) is not None else shown)
-        for (name, shown), value in zip(
-            flat(part(evaluation, "counts")), part(evaluation, "counts").values(), strict=True
-        )
+        ("Seed ids given", count(seed.given)),
+        ("Different seed ids", count(seed.distinct)),
+        ("Seeds matched", count(seed.matched)),
+        ("Seeds used", count(seed.used)),
+        ("Eligible users", count(evaluation.universe)),
+        ("Ids to suppress given", count(suppression.given)),
+        ("Users suppressed", count(suppression.matched)),
+        ("Candidates", count(evaluation.candidates)),
+        ("Prospects listed", count(evaluation.prospects)),
     ]
 
 
-def flat(values: dict[str, Any]) -> list[tuple[Label, Label]]:
-    """Names and values as labels; anything that is not plain text is shown as JSON."""
-    return [
-        (
-            label(key, 80),
-            label(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str), 120),
-        )
-        for key, value in values.items()
-    ]
-
-
-def warnings(evaluation: Evaluation) -> list[str]:
-    """The warnings, each on one line."""
-    return [clean(warning, 600) for warning in evaluation.get("warnings") or []]
+def setting_rows(evaluation: Evaluation) -> list[tuple[Label, Label]]:
+    """Every setting and its value."""
+    return [(label(key, 80), label(value, 120)) for key, value in evaluation.settings.items()]

@@ -2,22 +2,17 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-from lookalike.reporting.content import Evaluation, part, people
-from lookalike.reporting.formatting import Label, band, count, label, number, percent, times
+from lookalike.expansion.result import OverIndex, OverIndexGroup, OverIndexRow
+from lookalike.reporting.formatting import Label, band, count, label, people, percent, times
 
 ROWS_PER_GROUP = 12
-
-
 LESS_PER_GROUP = 6
-
-
-FALSE_FINDS = 0.05
+MAX_FALSE_DISCOVERIES = 0.05
 
 
 @dataclass(frozen=True)
-class FeatureRow:
+class TraitRow:
     """One thing the audience does more than the base. Bar ends are in percent of the bar's width."""
 
     label: Label
@@ -34,88 +29,78 @@ class FeatureRow:
 
 
 @dataclass(frozen=True)
-class FeatureGroup:
-    """One group of insights, strongest first, and what was left out of it."""
+class TraitGroup:
+    """One kind of trait, strongest first, and what is not shown of it."""
 
     title: Label
-    rows: list[FeatureRow]
+    rows: list[TraitRow]
     less: str  # what the audience does less, in one sentence
     note: str
 
 
-def clear(group: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows whose whole interval is above 1, and few of which are there by chance; strongest lower bound first."""
-    rows = [
-        row
-        for row in group.get("rows") or []
-        if (number(row.get("ratio_low")) or 0) > 1 and (number(row.get("q")) or 0) <= FALSE_FINDS
-    ]
-    return sorted(
-        rows, key=lambda row: (-float(row["ratio_low"]), -(number(row.get("ratio")) or 0), str(row.get("label")))
-    )
-
-
-def groups(evaluation: Evaluation, key: str = "insights") -> list[FeatureGroup]:
-    """The groups of a comparison on one common scale, so that bars can be compared across them."""
-    insights = part(evaluation, key)
-    given = insights.get("groups") or []
-    shown = [clear(group)[:ROWS_PER_GROUP] for group in given]
-    top = max((reach(row) for rows in shown for row in rows), default=2.0)
+def trait_groups(comparison: OverIndex | None) -> list[TraitGroup]:
+    """The groups of a comparison on one common scale, so that bars can be compared across groups."""
+    if comparison is None:
+        return []
+    shown = [clear_rows(group)[:ROWS_PER_GROUP] for group in comparison.groups]
+    top = max((_reach(row) for rows in shown for row in rows), default=2.0)
     return [
-        FeatureGroup(
-            label(group.get("title")), [group_row(row, top) for row in rows], less(group), left_out(group, insights)
+        TraitGroup(
+            label(group.title), [_trait_row(row, top) for row in rows], _less(group), _not_shown(group, comparison)
         )
-        for group, rows in zip(given, shown, strict=True)
+        for group, rows in zip(comparison.groups, shown, strict=True)
     ]
 
 
-def reach(row: dict[str, Any]) -> float:
-    """How far the scale must go for one row. A very wide interval is cut, or it would press every bar to the left."""
-    ratio, high = number(row.get("ratio")) or 1.0, number(row.get("ratio_high"))
-    return ratio * 2 if high is None else max(ratio, min(high, ratio * 2))
+def clear_rows(group: OverIndexGroup) -> list[OverIndexRow]:
+    """The rows whose whole interval is above 1 and that are unlikely to be chance; highest lower bound first."""
+    rows = [row for row in group.rows if row.ratio_low > 1 and row.q <= MAX_FALSE_DISCOVERIES]
+    return sorted(rows, key=lambda row: (-row.ratio_low, -row.ratio, row.label))
 
 
-def group_row(row: dict[str, Any], top: float) -> FeatureRow:
+def _reach(row: OverIndexRow) -> float:
+    """How far the scale must go for one row. A very wide interval is cut: it would press all bars to the left."""
+    return max(row.ratio, min(row.ratio_high, row.ratio * 2))
+
+
+def _trait_row(row: OverIndexRow, top: float) -> TraitRow:
     """One row with its bar on a log scale from 1 to `top`."""
-    high = number(row.get("ratio_high"))
-    return FeatureRow(
-        label=label(row.get("label")),
-        audience=count(row.get("audience_count")),
-        audience_share=percent(row.get("audience_rate"), trim=False),
-        base=count(row.get("base_count")),
-        base_share=percent(row.get("base_rate"), trim=False),
-        ratio=times(row.get("ratio")),
-        band=band(row.get("ratio_low"), row.get("ratio_high")),
-        bar=along(number(row.get("ratio")) or 1, top),
-        low=along(float(row["ratio_low"]), top),
-        high=100.0 if high is None else along(high, top),
-        open_ended=high is None or high > top,
+    return TraitRow(
+        label=label(row.label),
+        audience=count(row.audience_count),
+        audience_share=percent(row.audience_rate),
+        base=count(row.base_count),
+        base_share=percent(row.base_rate),
+        ratio=times(row.ratio),
+        band=band(row.ratio_low, row.ratio_high),
+        bar=along(row.ratio, top),
+        low=along(row.ratio_low, top),
+        high=along(row.ratio_high, top),
+        open_ended=row.ratio_high > top,
     )
 
 
 def along(value: float, top: float) -> float:
-    """Where a ratio stands on a log scale from 1 (0) to `top` (100)."""
+    """The position of a ratio on a log scale from 1 (0) to `top` (100)."""
     return round(min(100.0, max(0.0, 100 * math.log(max(value, 1.0)) / math.log(max(top, 1.01)))), 2)
 
 
-def less(group: dict[str, Any]) -> str:
-    """The things the audience does surely less than the base, with their ratios."""
-    rows = (group.get("less") or [])[:LESS_PER_GROUP]
-    named = [f"{label(row.get('label')).text} ({times(row.get('ratio'))})" for row in rows]
-    return f"Less than the base: {', '.join(named)}." if named else ""
+def _less(group: OverIndexGroup) -> str:
+    names = [f"{label(row.label).text} ({times(row.ratio)})" for row in group.less[:LESS_PER_GROUP]]
+    return f"Less than the base: {', '.join(names)}." if names else ""
 
 
-def left_out(group: dict[str, Any], insights: dict[str, Any]) -> str:
+def _not_shown(group: OverIndexGroup, comparison: OverIndex) -> str:
     """What a group does not show, and why."""
-    sure = len(clear(group))
-    unsure, hidden = len(group.get("rows") or []) - sure, number(group.get("hidden")) or 0
-    said = []
-    if not sure:
-        said.append("Nothing here is clearly more frequent than in the base.")
-    if sure > ROWS_PER_GROUP:
-        said.append(f"{count(sure - ROWS_PER_GROUP)} weaker not shown.")
-    if unsure and sure:
-        said.append(f"{count(unsure)} not clearly above the base.")
-    if hidden:
-        said.append(f"{count(hidden)} hidden for having fewer than {people(insights.get('min_cell'))}.")
-    return " ".join(said)
+    clear = len(clear_rows(group))
+    unclear = len(group.rows) - clear
+    notes = []
+    if not clear:
+        notes.append("Nothing here is clearly more frequent than in the base.")
+    if clear > ROWS_PER_GROUP:
+        notes.append(f"{count(clear - ROWS_PER_GROUP)} weaker ones not shown.")
+    if unclear and clear:
+        notes.append(f"{count(unclear)} not clearly above the base.")
+    if group.hidden:
+        notes.append(f"{count(group.hidden)} hidden: fewer than {people(comparison.min_cell)}.")
+    return " ".join(notes)

@@ -1,4 +1,4 @@
-"""The lift report as one HTML page that asks nothing of any network."""
+"""The lift report as one HTML page that fetches nothing from any network."""
 
 import base64
 import functools
@@ -7,26 +7,23 @@ import json
 import math
 from typing import Any
 
-from lookalike.reporting import backtest_section, content
-from lookalike.reporting.charts import Spec, charts
-from lookalike.reporting.content import Evaluation
-from lookalike.reporting.formatting import clean, count, label, moment, percent
-from lookalike.reporting.over_index import groups
-from lookalike.reporting.seed_section import clusters
-from lookalike.reporting.seed_section import facts as seed_facts
+from lookalike.expansion.result import Evaluation
+from lookalike.reporting import backtest_section, content, seed_section
+from lookalike.reporting.charts import charts
+from lookalike.reporting.formatting import clean, count, label, moment, people, percent
+from lookalike.reporting.messages import sentence
+from lookalike.reporting.over_index import trait_groups
+from lookalike.reporting.vega import Spec
+from lookalike.reporting.verdict_text import verdict_text
 
 VEGA_LITE = "6.1"
-
-
 STATIC_WIDTH = 720
-
-
-# What `<script>` may not hold as text: an end tag, a comment, and the two line ends that old JavaScript breaks at.
+# What <script> may not hold as text: an end tag, a comment, and the two line ends that old JavaScript breaks at.
 UNSAFE_IN_SCRIPT = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def page(evaluation: Evaluation) -> str:
-    """The page, the same for the same evaluation; it holds its styles, its scripts and its charts."""
+    """The page, the same for the same evaluation; styles, scripts and charts are part of it."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -38,53 +35,52 @@ def page(evaluation: Evaluation) -> str:
         lstrip_blocks=True,
     )
     specs = charts(evaluation)
-    style, library, start = asset("style.css"), vega(), asset("charts.js")
-    parts = view(evaluation)
-    parts |= {
-        "policy": policy([library, start], [style]),
+    style, library, start = asset("style.css"), vega_script(), asset("charts.js")
+    parts = view(evaluation) | {
+        "policy": content_policy([library, start], [style]),
         "style": Markup(style),
-        "scripts": [Markup(library), Markup(start)] if specs else [],
-        "specs": Markup(in_script(specs)),
-        "pictures": {name: Markup(picture(spec)) for name, spec in specs.items()},
+        "scripts": [Markup(library), Markup(start)],
+        "specs": Markup(json_in_script(specs)),
+        "pictures": {name: Markup(static_picture(spec)) for name, spec in specs.items()},
     }
     return environment.get_template("page.html.j2").render(parts)
 
 
 def view(evaluation: Evaluation) -> dict[str, Any]:
     """Everything the template shows, as text."""
-    insights = content.part(evaluation, "insights")
+    described = evaluation.prospect_list
+    comparison = described.over_index if described else None
     return {
-        "name": label(evaluation.get("name"), 80),
-        "made": moment(evaluation.get("created")),
-        "verdict": content.verdict(evaluation),
-        "figures": content.figures(evaluation),
-        "confidence": content.confidence(evaluation),
+        "name": label(evaluation.name, 80),
+        "title": clean(evaluation.name, 80),
+        "made": moment(evaluation.created),
+        "verdict": verdict_text(evaluation),
+        "figures": content.key_figures(evaluation),
+        "confidence": percent(evaluation.confidence),
         "methods": content.methods(evaluation),
         "curves": {measure: content.curve_rows(evaluation, measure) for measure in ("lift", "recall")},
-        "findings": {
-            "lift": content.curve_finding(evaluation, "lift"),
-            "recall": content.curve_finding(evaluation, "recall"),
-            "scorers": content.scorer_finding(evaluation),
+        "descriptions": {
+            "lift": content.curve_description(evaluation, "lift"),
+            "recall": content.curve_description(evaluation, "recall"),
+            "scorers": content.scorer_description(evaluation),
         },
         "scorers": content.scorer_rows(evaluation),
-        "tie": content.tie(evaluation),
+        "tie": content.centroid_tie(evaluation),
         "tiers": content.tier_rows(evaluation),
-        "between_tiers": groups(evaluation, "between_tiers"),
-        "clusters": clusters(evaluation),
-        "backtest": backtest_section.sentence(evaluation),
-        "backtest_rows": backtest_section.rows(evaluation),
-        "seed_facts": seed_facts(evaluation),
-        "groups": groups(evaluation),
-        "audience_users": content.people(insights.get("audience_users")) if insights else "",
-        "base_users": content.people(insights.get("base_users")) if insights else "",
-        "folds": count(evaluation.get("folds")),
-        "repeats": count(evaluation.get("repeats")),
-        "asked": percent(content.asked_share(evaluation)),
-        "about": content.about(evaluation),
-        "counts": content.counts(evaluation),
-        "settings": content.flat(content.part(evaluation, "settings")),
-        "warnings": content.warnings(evaluation),
-        "title": clean(evaluation.get("name"), 80),
+        "between_tiers": trait_groups(described.between_tiers if described else None),
+        "clusters": seed_section.cluster_rows(evaluation),
+        "backtest": backtest_section.backtest_sentence(evaluation),
+        "backtest_rows": backtest_section.backtest_rows(evaluation),
+        "seed_facts": seed_section.seed_facts(evaluation),
+        "groups": trait_groups(comparison),
+        "audience_users": people(comparison.audience_users) if comparison else "",
+        "base_users": people(comparison.base_users) if comparison else "",
+        "folds": count(evaluation.folds),
+        "repeats": count(evaluation.repeats),
+        "provenance": content.provenance(evaluation),
+        "counts": content.count_rows(evaluation),
+        "settings": content.setting_rows(evaluation),
+        "warnings": [sentence(warning) for warning in evaluation.warnings],
     }
 
 
@@ -96,48 +92,48 @@ def asset(name: str) -> str:
 
 
 @functools.cache
-def vega() -> str:
-    """Vega-Lite and what it needs as one script, which names itself `vegaEmbed`."""
+def vega_script() -> str:
+    """Vega-Lite and its dependencies as one script, which defines `vegaEmbed`."""
     import vl_convert
 
     bundle = str(vl_convert.javascript_bundle("window.vegaEmbed=vegaEmbed;", vl_version=VEGA_LITE))
-    # Inside a string or a regular expression, the only places where it could stand, `<\/` means the same as `</`.
+    # Inside a string or a regular expression, the only places where it can occur, `<\/` means the same as `</`.
     return bundle.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
-def picture(spec: Spec) -> str:
-    """The chart as static SVG, for print and for a reader without scripts."""
+def static_picture(spec: Spec) -> str:
+    """The chart as static SVG, for print and for readers without scripts."""
     import vl_convert
 
     fixed = {**spec, "width": STATIC_WIDTH}
     return str(vl_convert.vegalite_to_svg(fixed, vl_version=VEGA_LITE, allowed_base_urls=[]))
 
 
-def policy(scripts: list[str], styles: list[str]) -> str:
-    """A content security policy under which only these scripts and styles run, and nothing is fetched."""
-    script = " ".join(digest(text) for text in scripts)
-    style = " ".join(digest(text) for text in styles)
+def content_policy(scripts: list[str], styles: list[str]) -> str:
+    """A content security policy that lets only these scripts and styles run, and fetches nothing."""
+    script = " ".join(source_hash(text) for text in scripts)
+    style = " ".join(source_hash(text) for text in styles)
     rules = ["default-src 'none'", f"script-src {script}", f"style-src {style}", "img-src data:"]
     return "; ".join([*rules, "base-uri 'none'", "form-action 'none'"])
 
 
-def digest(text: str) -> str:
+def source_hash(text: str) -> str:
     """The source expression of an inline script or style."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def in_script(value: Any) -> str:
+def json_in_script(value: Any) -> str:
     """JSON that may stand inside a script element."""
-    text = json.dumps(finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for unsafe, safe in UNSAFE_IN_SCRIPT.items():
         text = text.replace(unsafe, safe)
     return text
 
 
-def finite(value: Any) -> Any:
+def _finite(value: Any) -> Any:
     """The value with null for every figure that JSON cannot hold."""
     if isinstance(value, dict):
-        return {key: finite(one) for key, one in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [finite(one) for one in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

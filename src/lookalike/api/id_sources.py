@@ -1,0 +1,67 @@
+"""Lists of ids as Python values: a path, a list of ids, or a data frame of Polars, pandas or anything that speaks Arrow."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from lookalike.data.id_lists import IdFrame, IdSource
+from lookalike.errors import DataError
+
+
+@runtime_checkable
+class ArrowTable(Protocol):
+    """A data frame: Polars, pandas (2.2 or newer), PyArrow, DuckDB."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+
+FILES_LOOKED_FOR = 100  # a list of files is short
+Ids = str | os.PathLike[str] | Iterable[str] | ArrowTable
+
+
+def id_source(ids: Ids, label: str) -> IdSource:
+    """A path as it is; ids and frames as an `IdFrame` that errors call by `label`. Raises DataError for anything else."""
+    import polars as pl
+
+    if isinstance(ids, str | os.PathLike):
+        return Path(ids)
+    if isinstance(ids, ArrowTable) and not isinstance(ids, pl.Series):
+        try:
+            frame = pl.DataFrame(ids)
+        except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+            raise DataError(
+                f"{label}: the frame cannot be read ({error})", "give a frame with a column user_id"
+            ) from error
+        return IdFrame(frame, label)
+    if isinstance(ids, Iterable):
+        return IdFrame(pl.DataFrame({"user_id": _ids(list(ids), label)}, schema={"user_id": pl.String}), label)
+    raise DataError(
+        f"{label}: a {type(ids).__name__} is not a list of ids", "give a path, a list of ids, or a data frame"
+    )
+
+
+def id_sources(ids: Ids | Iterable[Ids], label: str) -> tuple[IdSource, ...]:
+    """One list or several: paths and frames in a sequence are lists of their own, text in a sequence is one list of ids."""
+    if isinstance(ids, str | os.PathLike | ArrowTable):
+        return (id_source(ids, label),)
+    if not isinstance(ids, Iterable):
+        return (id_source(ids, label),)
+    values = list(ids)
+    if any(isinstance(value, os.PathLike | ArrowTable) for value in values):
+        return tuple(id_source(value, label) for value in values)
+    return (id_source(values, label),) if values else ()
+
+
+def _ids(values: list[object], label: str) -> list[str]:
+    """The ids as text. Raises DataError for values that cannot be ids, and for file names, which are easily meant."""
+    strangers = sum(isinstance(value, bool) or not isinstance(value, str | int) for value in values)
+    if strangers:
+        raise DataError(
+            f"{label}: {strangers:,} of {len(values):,} ids are neither text nor whole numbers",
+            "give a list of user ids",
+        )
+    ids = [str(value) for value in values]
+    if any(os.path.isfile(value) for value in ids[:FILES_LOOKED_FOR]):
+        raise DataError(f"{label}: the list of ids has the name of a file in it", "give files as pathlib.Path")
+    return ids

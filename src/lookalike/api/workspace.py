@@ -1,0 +1,324 @@
+"""The workspace handle: what `lookalike.open` gives, with a method for each command."""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Self, TypedDict, Unpack
+
+from lookalike.errors import SettingsError, StateError
+from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.progress import CallbackProgress, Progress, ProgressEvent, QuietProgress
+from lookalike.workspace.settings import Settings, load_settings, with_flags
+
+if TYPE_CHECKING:
+    from lookalike.api.expand import ExpandResult
+    from lookalike.api.id_sources import Ids
+    from lookalike.api.report import Report
+    from lookalike.api.status import NextStep, StatusResult
+    from lookalike.campaigns.overlap import OverlapResult
+    from lookalike.data.ingest.options import IngestOptions
+    from lookalike.data.ingest.results import IngestPreview, IngestResult
+    from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
+    from lookalike.expansion.audience import AudienceFlags
+    from lookalike.workspace.executor import Executor
+
+ENGINES = ("local", "ray")
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+Columns = Mapping[str, str] | Sequence[str]  # {"user_id": "CustomerID"}, or ["user_id=CustomerID"]
+
+
+class ExpandOptions(TypedDict, total=False):
+    """The options of `expand` besides seed and size, named like the command's flags."""
+
+    name: str | None  # of the audience; the seed file's if not given
+    scorer: str | None  # auto, or a scorer of docs/concepts.md
+    suppress: "Ids | Sequence[Ids]"  # who must not be listed
+    negative: "Ids | Sequence[Ids]"  # negative examples: similar users rank lower
+    before: str | None  # read each seed only up to its first event of this type
+    drop_features: Sequence[str]  # aggregates that no scorer may read; the user embedding goes with them
+    disjoint_from: Sequence[str]  # audiences whose prospects are not listed again
+    balance: bool  # keep the shares of the seed's sub-audiences
+    reasons: bool  # write why each is listed
+    format: Literal["csv", "parquet"] | None
+    backtest: bool  # insist on a backtest on the latest seeds
+    min_lift: float | None  # that the last half of an auto size must reliably exceed
+    force: bool  # write the list against the verdict
+
+
+class Workspace:
+    """A folder with a client's data, and the commands as methods. Arguments are named like the command's flags.
+
+    >>> ws = la.open("client/")
+    >>> ws.status().next_step
+    'expand'
+    """
+
+    def __init__(
+        self, folder: WorkspaceFolder, progress: Progress | None = None, executor: "Executor | None" = None
+    ) -> None:
+        self._folder = folder
+        self._progress = progress or QuietProgress()
+        self._executor = executor
+        self._closed = False
+
+    # --- the handle ---------------------------------------------------------------------------------------------------
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self.folder.root
+
+    @property
+    def folder(self) -> WorkspaceFolder:
+        """The paths inside the folder. Raises StateError after `close`."""
+        if self._closed:
+            raise StateError(f"{self._folder.root}: the workspace was closed", "open it again")
+        return self._folder
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of `lookalike.toml`, read anew."""
+        return load_settings(self.folder.settings)
+
+    def close(self) -> None:
+        """Ends the use of this handle; nothing stays open between calls."""
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Workspace({str(self._folder.root)!r})"
+
+    # --- the commands -------------------------------------------------------------------------------------------------
+
+    def ingest(
+        self,
+        paths: Paths,
+        *,
+        items: str | os.PathLike[str] | None = None,
+        users: str | os.PathLike[str] | None = None,
+        map: Columns | None = None,
+        context: Sequence[str] = (),
+        timezone: str | None = None,
+    ) -> "IngestResult":
+        """Reads event logs: files, folders or globs. Files that were read before are skipped, repeated events dropped."""
+        from lookalike.api.ingest import ingest
+
+        options = self._ingest_options(items, users, map, context, timezone)
+        return ingest(self.folder, _paths(paths), options, self._progress)
+
+    def preview(
+        self,
+        paths: Paths,
+        *,
+        items: str | os.PathLike[str] | None = None,
+        users: str | os.PathLike[str] | None = None,
+        map: Columns | None = None,
+        context: Sequence[str] = (),
+        timezone: str | None = None,
+    ) -> "IngestPreview":
+        """How files would be read, with their first rows; writes nothing (the command's --dry-run)."""
+        from lookalike.api.ingest import preview
+
+        return preview(_paths(paths), self._ingest_options(items, users, map, context, timezone))
+
+    def train(
+        self,
+        *,
+        encoder: str | None = None,
+        objective: str | None = None,
+        dim: int | None = None,
+        window: int | None = None,
+        epochs: int | None = None,
+        as_of: datetime | None = None,
+        from_run: str | None = None,
+        resume: bool = False,
+        device: str = "auto",
+        random_seed: int | None = None,
+    ) -> "TrainResult | None":
+        """Fits a user encoder, measures it on held-out days, and stores every user's vectors.
+
+        `window` is in days. Gives None in the helper processes of torchrun.
+        """
+        from lookalike.api.train import TrainRequest, train
+
+        settings = with_flags(
+            self.settings.train,
+            encoder=encoder,
+            objective=objective,
+            dim=dim,
+            window_days=window,
+            epochs=epochs,
+            random_seed=random_seed,
+        )
+        request = TrainRequest(settings, as_of, resume, device, from_run, self._executor)
+        return train(self.folder, request, self._progress)
+
+    def embed(
+        self, *, run: str | None = None, as_of: datetime | None = None, full: bool = False, device: str = "auto"
+    ) -> "EmbedResult":
+        """Refreshes the stored vectors of users whose events changed."""
+        from lookalike.api.embed import EmbedRequest, embed
+
+        return embed(self.folder, EmbedRequest(run, as_of, full, device, self._executor), self._progress)
+
+    def embed_sessions(
+        self, paths: Paths, *, run: str | None = None, map: Columns | None = None, device: str = "auto"
+    ) -> "SessionsResult":
+        """Vectors of anonymous sessions, as a Parquet file (the command's embed --sessions)."""
+        from lookalike.api.embed_sessions import SessionsRequest, embed_sessions
+
+        options = self._ingest_options(None, None, map, (), None)
+        return embed_sessions(self.folder, SessionsRequest(_paths(paths), run, options, device), self._progress)
+
+    def expand(
+        self,
+        seed: "Ids | None" = None,
+        size: str | int | None = None,
+        *,
+        definition: str | os.PathLike[str] | None = None,
+        **options: Unpack[ExpandOptions],
+    ) -> "ExpandResult":
+        """Ranks all users by similarity to a seed and writes the list, with how good it is on held-out people.
+
+        `seed` is a path, a list of ids, or a frame with a column `user_id` (and `value`, `ts`); `size` a count, a share
+        such as "5%", or "auto". See `ExpandOptions` for the options. If the verdict is against it, no list is written.
+        """
+        definitions = [] if definition is None else [definition]
+        return self.expand_all(definitions, seed=seed, size=size, **options)[0]
+
+    def expand_all(
+        self,
+        definitions: Sequence[str | os.PathLike[str]] = (),
+        *,
+        seed: "Ids | None" = None,
+        size: str | int | None = None,
+        split: bool = False,
+        **options: Unpack[ExpandOptions],
+    ) -> "list[ExpandResult]":
+        """Several definitions in one pass over all users, or with `split` one list for each sub-audience of a seed."""
+        from lookalike.api.expand import ExpandRequest, expand
+        from lookalike.expansion.audience import requested_audiences
+
+        if unknown := sorted(options.keys() - ExpandOptions.__annotations__.keys()):
+            raise TypeError(f"expand() got an unexpected keyword argument {unknown[0]!r}")
+        audiences = requested_audiences([Path(path) for path in definitions], _audience_flags(seed, size, options))
+        settings = with_flags(self.settings.expand, min_lift=options.get("min_lift"))
+        request = ExpandRequest(
+            audiences,
+            split=split,
+            backtest=options.get("backtest", False),
+            force=options.get("force", False),
+            executor=self._executor,
+        )
+        return expand(self.folder, request, settings, self._progress)
+
+    def overlap(self, *names: str) -> "OverlapResult":
+        """How many people the lists of several audiences share."""
+        from lookalike.api.overlap import overlap
+
+        return overlap(self.folder, list(names))
+
+    def report(self, name: str | None = None) -> "Report":
+        """Writes the lift report of an expansion, the newest if not named."""
+        from lookalike.api.report import report
+
+        return report(self.folder, name)
+
+    def status(self) -> "StatusResult":
+        """What the workspace holds, and the next command."""
+        from lookalike.api.status import status
+
+        return status(self.folder)
+
+    def next_step(self) -> "NextStep":
+        """The command that comes next, found faster than by `status`."""
+        from lookalike.api.status import next_step
+
+        return next_step(self.folder)
+
+    def _ingest_options(
+        self,
+        items: str | os.PathLike[str] | None,
+        users: str | os.PathLike[str] | None,
+        map: Columns | None,
+        context: Sequence[str],
+        timezone: str | None,
+    ) -> "IngestOptions":
+        from lookalike.data.ingest.options import IngestOptions, parse_context, parse_mapping
+
+        settings = self.settings.ingest
+        return IngestOptions(
+            items=None if items is None else Path(items),
+            users=None if users is None else Path(users),
+            mapping=parse_mapping(_pairs(map)),
+            timezone=timezone or settings.timezone,
+            max_rejected_share=settings.max_rejected_share,
+            context=parse_context(context),
+        )
+
+
+def open(
+    path: str | os.PathLike[str] = ".",
+    *,
+    progress: Callable[[ProgressEvent], None] | Progress | None = None,
+    engine: str = "local",
+    ray_address: str | None = None,
+) -> Workspace:
+    """The workspace in a folder; the first `ingest` creates it.
+
+    `progress` is called with every step and message; by default nothing is reported. Raises SettingsError for an unknown
+    engine.
+
+    >>> la.open("client/").path.name
+    'client'
+    """
+    reporter = CallbackProgress(progress) if callable(progress) else progress
+    return Workspace(WorkspaceFolder(Path(path)), reporter, _executor(engine, ray_address))
+
+
+def _executor(engine: str, ray_address: str | None) -> "Executor | None":
+    """What works on shards besides this process; None for `local`."""
+    if engine not in ENGINES:
+        raise SettingsError(f"no engine is called {engine[:40]!r}", f"--engine {'|'.join(ENGINES)}")
+    if engine == "local":
+        return None
+    from lookalike.workspace.ray_executor import RayExecutor
+
+    return RayExecutor(ray_address)
+
+
+def _pairs(map: Columns | None) -> list[str]:
+    """`FIELD=COLUMN` for each entry."""
+    if isinstance(map, Mapping):
+        return [f"{field}={column}" for field, column in map.items()]
+    return list(map or ())
+
+
+def _paths(paths: Paths) -> list[Path]:
+    return [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
+
+
+def _audience_flags(seed: "Ids | None", size: str | int | None, options: ExpandOptions) -> "AudienceFlags":
+    from lookalike.api.id_sources import id_source, id_sources
+    from lookalike.expansion.audience import AudienceFlags, parse_size
+
+    return AudienceFlags(
+        seed=None if seed is None else id_source(seed, "the seed"),
+        size=None if size is None else parse_size(size),
+        name=options.get("name"),
+        scorer=options.get("scorer"),
+        before=options.get("before"),
+        balance=options.get("balance"),
+        reasons=options.get("reasons"),
+        format=options.get("format"),
+        suppress=id_sources(options.get("suppress", ()), "the suppression list"),
+        negative=id_sources(options.get("negative", ()), "the negative examples"),
+        drop_features=tuple(options.get("drop_features", ())),
+        disjoint_from=tuple(options.get("disjoint_from", ())),
+    )

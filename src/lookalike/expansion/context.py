@@ -1,0 +1,50 @@
+"""What every step of one `expand` command works with: opened once by the verb and handed down."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lookalike.data.database import Cut, Database
+from lookalike.embeddings.representation import Representation
+from lookalike.embeddings.user_index import UserIndex
+from lookalike.expansion.scorers.logistic import Prior
+from lookalike.workspace.executor import Executor
+from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.progress import Progress
+from lookalike.workspace.settings import ExpandSettings
+
+if TYPE_CHECKING:
+    from lookalike.expansion.point_in_time import PointInTime
+
+
+@dataclass(frozen=True)
+class ExpansionContext:
+    """The workspace's open parts, the settings, and where to report progress."""
+
+    folder: WorkspaceFolder
+    database: Database
+    representation: Representation
+    prior: Prior | None  # learned from the log's own audiences at training
+    settings: ExpandSettings
+    progress: Progress
+    scratch: Path  # for what is too large for memory
+    executor: Executor | None = None  # ranks the shards; this process if None
+
+    @cached_property
+    def index(self) -> UserIndex:
+        """Turns user ids into rows and back."""
+        return UserIndex(self.representation)
+
+    @property
+    def cut(self) -> Cut:
+        """Which events the stored vectors were made from."""
+        manifest = self.representation.manifest
+        return Cut(manifest.as_of, manifest.min_events)
+
+    @cached_property
+    def point_in_time(self) -> "PointInTime":
+        """Embeds users as they were at earlier moments."""
+        from lookalike.expansion.point_in_time import PointInTime  # torch, which lists of today's vectors do not need
+
+        return PointInTime.open(self)

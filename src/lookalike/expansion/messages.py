@@ -1,0 +1,120 @@
+"""What an expansion may warn of, as data. The sentences are made in `reporting`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from lookalike.workspace.progress import Message
+
+
+class NoSuppressionMatch(Message):
+    """None of the ids to suppress is a known user."""
+
+    code: Literal["no_suppression_match"] = "no_suppression_match"
+    given: int
+
+
+class LowMatchRate(Message):
+    """Many seed ids match no known user."""
+
+    code: Literal["low_match_rate"] = "low_match_rate"
+    unmatched: int
+    distinct: int
+    matched: int
+
+
+class NearMatches(Message):
+    """Unmatched seed ids that would match ignoring case, whitespace and leading zeros."""
+
+    code: Literal["near_matches"] = "near_matches"
+    ids: int
+
+
+class WithoutVectors(Message):
+    """Unmatched seed ids that are in the log, but have no stored vector yet."""
+
+    code: Literal["without_vectors"] = "without_vectors"
+    ids: int
+
+
+class FewNegatives(Message):
+    """The negative examples match hardly any known user."""
+
+    code: Literal["few_negatives"] = "few_negatives"
+    matched: int
+
+
+class NewerFiles(Message):
+    """Files were ingested after the stored vectors were made."""
+
+    code: Literal["newer_files"] = "newer_files"
+    files: int
+
+
+class SeedsWithoutHistory(Message):
+    """Seeds without any event before their moment: they are excluded from the training sample."""
+
+    code: Literal["seeds_without_history"] = "seeds_without_history"
+    seeds: int
+
+
+class BusySeeds(Message):
+    """Seeds with more events a day than 99.9 % of all users."""
+
+    code: Literal["busy_seeds"] = "busy_seeds"
+    busy: int
+    seeds: int
+
+
+class SeveralAudiences(Message):
+    """The seed consists of sub-audiences, and a list for each finds reliably more."""
+
+    code: Literal["several_audiences"] = "several_audiences"
+    shares: tuple[float, ...]
+
+
+class NothingToBalance(Message):
+    """Balancing was asked for, but the seed is one audience."""
+
+    code: Literal["nothing_to_balance"] = "nothing_to_balance"
+
+
+class UnderrepresentedSubAudience(Message):
+    """The list has much less of a sub-audience than the seed."""
+
+    code: Literal["underrepresented_sub_audience"] = "underrepresented_sub_audience"
+    number: int
+    list_share: float
+    seed_share: float
+
+
+class ListedElsewhere(Message):
+    """Candidates who are left out because they are on another audience's list."""
+
+    code: Literal["listed_elsewhere"] = "listed_elsewhere"
+    users: int
+
+
+class EscapedIds(Message):
+    """Ids that a spreadsheet would run as a formula are written with a leading apostrophe."""
+
+    code: Literal["escaped_ids"] = "escaped_ids"
+    ids: int
+
+
+ExpansionWarning = Annotated[
+    NoSuppressionMatch
+    | LowMatchRate
+    | NearMatches
+    | WithoutVectors
+    | FewNegatives
+    | NewerFiles
+    | SeedsWithoutHistory
+    | BusySeeds
+    | SeveralAudiences
+    | NothingToBalance
+    | UnderrepresentedSubAudience
+    | ListedElsewhere
+    | EscapedIds,
+    Field(discriminator="code"),
+]

@@ -1,0 +1,51 @@
+"""What an expansion warns of, in words."""
+
+from collections.abc import Callable
+from typing import Any
+
+from lookalike.expansion import messages
+from lookalike.reporting.formatting import percent
+from lookalike.workspace.progress import Message
+
+SENTENCES: dict[type[Message], Callable[[Any], str]] = {
+    messages.NoSuppressionMatch: lambda m: f"none of the {m.given:,} ids to suppress is a known user",
+    messages.LowMatchRate: lambda m: (
+        f"{m.unmatched:,} of {m.distinct:,} seed ids are not known users: the list is made from the other {m.matched:,}"
+    ),
+    messages.NearMatches: lambda m: (
+        f"{m.ids:,} unmatched seed ids would match ignoring case, whitespace and leading zeros: write them as the log does"
+    ),
+    messages.WithoutVectors: lambda m: (
+        f"{m.ids:,} unmatched seed ids are in the log but have no vector: they came later, or have too few events; "
+        "lookalike embed adds newcomers"
+    ),
+    messages.FewNegatives: lambda m: (
+        f"only {m.matched:,} of the negative examples are known users who are not seeds: too few to learn much from"
+    ),
+    messages.NewerFiles: lambda m: (
+        f"{m.files:,} files were ingested after the vectors were made; lookalike embed takes them in"
+    ),
+    messages.SeedsWithoutHistory: lambda m: (
+        f"{m.seeds:,} seeds had no event before their moment: they are excluded from the model, and are not listed"
+    ),
+    messages.BusySeeds: lambda m: (
+        f"{m.busy:,} of {m.seeds:,} seeds have more events a day than 99.9% of all users: most likely bots or staff"
+    ),
+    messages.SeveralAudiences: lambda m: (
+        f"the seed is {len(m.shares)} audiences ({', '.join(percent(share) for share in m.shares)}), and a list for each "
+        "finds more people: --split makes them"
+    ),
+    messages.NothingToBalance: lambda m: "the seed is one audience: there is nothing to balance",
+    messages.UnderrepresentedSubAudience: lambda m: (
+        f"sub-audience {m.number} is {percent(m.list_share)} of the list but {percent(m.seed_share)} of the seed: "
+        "--balance keeps the shares"
+    ),
+    messages.ListedElsewhere: lambda m: (
+        f"{m.users:,} people on other lists are left out: figures assume that they ranked first; curves are of the whole "
+        "ranking"
+    ),
+    messages.EscapedIds: lambda m: (
+        f"{m.ids:,} ids start like a spreadsheet formula and have a ' in front in the CSV; --format parquet keeps every id "
+        "unchanged"
+    ),
+}
