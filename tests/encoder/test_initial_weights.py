@@ -18,7 +18,7 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Log:
     return planted_arrays(tmp_path_factory.mktemp("log"))
 
 
-def test_items_start_along_the_content_directions_at_unit_length_on_average(log: Log) -> None:
+def test_items_start_along_the_content_directions_with_an_rms_length_of_1(log: Log) -> None:
     plan = fit_plan.plan_fit(*log, SMALL)
     torch.manual_seed(0)
     model = initial_weights.initial_model(plan, log[1])

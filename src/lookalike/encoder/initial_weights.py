@@ -37,22 +37,22 @@ def initial_model(plan: FitPlan, vocabulary: Vocabulary) -> TwoTower:
 
 @torch.no_grad()
 def start_from_content(model: TwoTower, content: Content) -> None:
-    """Puts the directions of the content block into the item tower, scaled to unit length on average."""
-    item_rows, attribute_rows, mean_length = _content_directions(content, model.sizes.dim)
-    if mean_length < NEGLIGIBLE:
+    """Puts the directions of the content block into the item tower, scaled to a root mean square length of 1."""
+    item_rows, attribute_rows, rms_length = _content_directions(content, model.sizes.dim)
+    if rms_length < NEGLIGIBLE:
         return
     width = item_rows.shape[1]
     for table in model.embedding_tables:
         table[:, width:] *= REMAINING_NOISE
     id_row = model.id_row[: len(item_rows)]
     unshared = torch.where(is_unshared(id_row))[0]  # shared ids keep their random start
-    model.item_id.weight[id_row[unshared], :width] = torch.from_numpy(item_rows)[unshared] / mean_length
+    model.item_id.weight[id_row[unshared], :width] = torch.from_numpy(item_rows)[unshared] / rms_length
     if len(attribute_rows):
-        model.attribute.weight[:, :width] = torch.from_numpy(attribute_rows) / mean_length
+        model.attribute.weight[:, :width] = torch.from_numpy(attribute_rows) / rms_length
 
 
 def _content_directions(content: Content, dim: int) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
-    """Directions [I, W] of items and [A, W] of attributes, W at most `dim`, and the mean length of an item with both."""
+    """Directions of items [I, W] and attributes [A, W], W at most `dim`, and the root mean square length of their sums."""
     directions = (content.components * np.sqrt(content.idf)[:, None])[:, :dim].astype(np.float32)
     item_rows, attribute_rows = directions[: content.items], directions[content.items :]
     attribute_share = content.indicator.multiply(1 / np.maximum(content.indicator.sum(1), 1)).tocsr()

@@ -223,7 +223,7 @@ def id_table_index(trained: int, items: int) -> Tensor:
 
 
 def is_unshared(id_row: Tensor) -> Tensor:
-    """Whether each row of the id table belongs to one item only, or is shared by rare items."""
+    """True for rows of the id table that belong to a single item, False for those that rare items share."""
     return id_row < COMMON_ITEMS + FIRST_ITEM
 
 

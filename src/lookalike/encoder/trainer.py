@@ -157,7 +157,7 @@ class Fit:
         try:
             for i in range(epochs):
                 share = (1 - FINISH_SCHEDULE_START) / epochs
-                number = plan.epochs + i  # `run` draws from no such number
+                number = plan.epochs + i  # not used by `run`, so other random draws
                 self._train_epoch(
                     Epoch(number, everything, starts, FINISH_SCHEDULE_START + i * share, share), on_events
                 )
@@ -216,7 +216,7 @@ class Fit:
 
 
 def _check_finite(loss: torch.Tensor) -> None:
-    """Raises LossNotFinite, in all processes, if the loss of one is NaN or infinite."""
+    """Raises LossNotFinite if the loss is NaN or infinite in any process, so that all of them stop."""
     if not distributed.all_true(bool(torch.isfinite(loss))):
         raise LossNotFinite
 
