@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from lookalike.api import ingest
 from lookalike.data import database, sequence_builder, sequences
 from lookalike.data.ingest.options import IngestOptions
-from lookalike.encoder import embedder, evaluation, next_item_metrics, pseudo_audiences, trainer
+from lookalike.encoder import embedder, evaluation, fit_plan, next_item_metrics, pseudo_audiences
 from lookalike.encoder.embedder import Embedder
 from lookalike.encoder.fusion import Centring, Fusion, FusionWeights
 from lookalike.encoder.model import ENCODERS
@@ -112,10 +112,10 @@ def measure(folder: Path, only: list[str], known: dict[str, Any], keep: Callable
         for name in only:
             if name in known:
                 continue
-            fit = Fit(trainer.plan_fit(arrays, vocabulary, VARIANTS[name]), vocabulary, torch.device("cpu"))
+            fit = Fit(fit_plan.plan_fit(arrays, vocabulary, VARIANTS[name]), vocabulary, torch.device("cpu"))
             if name in CHANGES:
                 CHANGES[name](fit)
-            fit.run(lambda progress, fit: None, lambda done, note: None)
+            fit.run()
             known[name] = judged(fit, arrays) | {"epoch": fit.progress.best_epoch}
             keep()
 

@@ -14,13 +14,13 @@ from lookalike.data.database import Database
 from lookalike.data.sequences import SECONDS_PER_DAY, Sequences
 from lookalike.embeddings.aggregates import ACTIVITY_COLUMNS, fit_aggregates
 from lookalike.embeddings.content import fit_content
-from lookalike.encoder import batches, embedder, fusion, inference, trainer
+from lookalike.encoder import batches, embedder, fit_plan, fusion, inference, trainer
 from lookalike.encoder.embedder import Embedder
 from lookalike.encoder.fusion import Centring, Fusion, FusionWeights, ItemParts, RawParts
 from lookalike.encoder.next_item_metrics import HeldOutUsers
 from lookalike.encoder.pseudo_audiences import PseudoAudience
 from planted_log import SMALL, built, insert_events, planted
-from test_batches import sequences_of
+from synthetic_sequences import sequences_of
 
 TASTE, CONTENT = 12, 20
 
@@ -132,7 +132,7 @@ def test_the_vector_is_the_parts_side_by_side() -> None:
 def embedder_of(store: Database, folder: Path) -> tuple[Embedder, Sequences]:
     arrays, vocabulary = built(store, folder)
     settings = replace(SMALL, epochs=1, window_days=2_000)
-    fit = trainer.Fit(trainer.plan_fit(arrays, vocabulary, settings), vocabulary, torch.device("cpu"))
+    fit = trainer.Fit(fit_plan.plan_fit(arrays, vocabulary, settings), vocabulary, torch.device("cpu"))
     fit.run(lambda progress, fit: None, lambda done, note: None)
     content = fit_content(arrays, vocabulary, 8, 0)
     aggregates = fit_aggregates(arrays, vocabulary, 16)

@@ -15,7 +15,7 @@ from lookalike.data.database import open_file
 from lookalike.data.sequences import Sequences
 from lookalike.embeddings import representation, writer
 from lookalike.embeddings.representation import BLOCKS, Representation
-from lookalike.encoder import evaluation, pseudo_audiences, trainer
+from lookalike.encoder import evaluation, fit_plan, pseudo_audiences, trainer
 from lookalike.encoder.next_item_metrics import HeldOutUsers
 from lookalike.encoder.pseudo_audiences import PseudoAudience
 from lookalike.workspace.paths import WorkspaceFolder
@@ -32,7 +32,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Judged:
         insert_events(store, planted(1_500, seed=6, items=30).events)
         everything, vocabulary = built(store, folder)
     settings = replace(SMALL, epochs=1, holdout_share=0.2)
-    fit = trainer.Fit(trainer.plan_fit(everything, vocabulary, settings), vocabulary, torch.device("cpu"))
+    fit = trainer.Fit(fit_plan.plan_fit(everything, vocabulary, settings), vocabulary, torch.device("cpu"))
     fit.run(lambda progress, fit: None, lambda done, note: None)
     return fit, everything
 

@@ -73,12 +73,12 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, trained_space: Path, inpu
 
 IN_TRAIN = [
     ("lookalike.sequences.build", 1),
-    ("lookalike.checkpoints.save_file", 2),
+    ("lookalike.encoder.checkpoints.save_file", 2),
     ("lookalike.workspace._swap", 2),  # the second checkpoint takes the first one's place
     ("lookalike.runs.save_file", 1),
     ("lookalike.shards.fingerprint", 2),
     ("lookalike.shards.write_text", 1),  # the version is whole, the pointer is the old one
-    ("lookalike.checkpoints.drop", 1),
+    ("lookalike.encoder.checkpoints.drop_checkpoint", 1),
 ]
 
 
@@ -91,7 +91,7 @@ def test_training_that_was_killed_leaves_the_old_vectors_and_then_finishes(
     before = snapshot(space)
     killed(space, where, call, *THREE)
     after = snapshot(space)
-    finished = where == "lookalike.checkpoints.drop"
+    finished = where == "lookalike.encoder.checkpoints.drop_checkpoint"
     changed = {name for name in before if after.get(name) != before[name]}
     assert changed <= ({"embeddings/CURRENT"} if finished else set())
     # whoever comes next can work with what is there, and sweeps
@@ -114,7 +114,7 @@ def test_training_that_was_killed_leaves_the_old_vectors_and_then_finishes(
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_training_that_was_killed_goes_on_from_the_last_epoch(ready: Command, unbroken: Path, epoch: int) -> None:
     space = ready.workspace
-    killed(space, "lookalike.checkpoints.new_folder", epoch + 1, *THREE)
+    killed(space, "lookalike.encoder.checkpoints.new_folder", epoch + 1, *THREE)
     state = json.loads((space / "runs" / "unfinished" / "state.json").read_text())
     assert state["epoch"] == epoch
     ran = ready("--json", *THREE, "--resume")
@@ -131,14 +131,14 @@ def sweep(command: Command) -> None:
 
 
 def test_resume_goes_on_as_the_training_was_begun(ready: Command) -> None:
-    killed(ready.workspace, "lookalike.checkpoints.save", 2, *THREE)
+    killed(ready.workspace, "lookalike.encoder.checkpoints.save_checkpoint", 2, *THREE)
     ran = ready("--json", "train", "--resume")  # no flag has to be said again
     assert ran.code == 0, ran.err
     assert ran.json["epochs"] == 3
 
 
 def test_resume_refuses_damage(ready: Command) -> None:
-    killed(ready.workspace, "lookalike.checkpoints.save", 2, *THREE)
+    killed(ready.workspace, "lookalike.encoder.checkpoints.save_checkpoint", 2, *THREE)
     sweep(ready)
     path = ready.workspace / "runs" / "unfinished" / "checkpoint.safetensors"
     whole = path.read_bytes()

@@ -9,7 +9,7 @@ import pytest
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.encoder import pseudo_audiences
 from lookalike.encoder.pseudo_audiences import LIFT_SHARE, MAX_AUDIENCES, MIN_MEMBERS, SEEDS, SHARES, PseudoAudience
-from test_batches import CODES, sequences_of
+from synthetic_sequences import CODES, sequences_of
 
 USERS, ITEMS, BRANDS = 600, 40, 30
 

@@ -1,4 +1,4 @@
-"""What every training objective keeps: a finite loss that reaches the items, falls, repeats, and bears any log."""
+"""What every objective of the registry must satisfy: a finite, repeatable loss that trains the items, on any log."""
 
 from dataclasses import replace
 
@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from lookalike.data.sequences import Sequences, Vocabulary
-from lookalike.encoder import batches, objectives, trainer
-from lookalike.encoder.objectives import OBJECTIVES, TrainingStep
+from lookalike.data.sequences import Vocabulary
+from lookalike.encoder import batches, fit_plan, objectives, trainer
+from lookalike.encoder.objectives import OBJECTIVES
+from lookalike.encoder.training_step import TrainingStep
 from lookalike.errors import SettingsError
 from planted_log import SMALL
-from test_batches import CODES, sequences_of
+from small_fits import CPU, Log, trained_fit
+from synthetic_sequences import CODES, sequences_of
 
-CPU = torch.device("cpu")
 USERS, EVENTS, ITEMS, KINDS = 40, 12, 30, 5
-Log = tuple[Sequences, Vocabulary]
 
 
 @pytest.fixture(params=sorted(OBJECTIVES))
-def name(request: pytest.FixtureRequest) -> str:
+def objective(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
@@ -32,71 +32,69 @@ def vocabulary_of(items: int, kinds: int = KINDS) -> Vocabulary:
 
 
 def log_of(users: int = USERS, items: int = ITEMS, kinds: int = KINDS, times: list[int] | None = None) -> Log:
-    """Each user keeps to the items of one kind in three events of four."""
-    known = sequences_of([times or list(range(0, EVENTS * 9_000, 9_000))] * users)
+    """Three of four events of a user are about items of one kind."""
+    sequences = sequences_of([times or list(range(0, EVENTS * 9_000, 9_000))] * users)
     rng = np.random.default_rng(5)
-    total = len(known["item"])
-    own = rng.integers(0, max(1, items // KINDS), total) * KINDS + known.owner % KINDS
-    known.columns["item"][:] = np.where(rng.random(total) < 0.75, own % items, rng.integers(0, items, total))
-    return known, vocabulary_of(items, kinds)
+    total = len(sequences["item"])
+    preferred = rng.integers(0, max(1, items // KINDS), total) * KINDS + sequences.owner % KINDS
+    is_preferred = rng.random(total) < 0.75
+    sequences.columns["item"][:] = np.where(is_preferred, preferred % items, rng.integers(0, items, total))
+    return sequences, vocabulary_of(items, kinds)
 
 
 def fit_of(log: Log, seed: int = 0) -> trainer.Fit:
     settings = replace(SMALL, random_seed=seed, dropout=0.0, holdout_share=0.001)
-    return trainer.Fit(replace(trainer.plan_fit(*log, settings), known=log[0]), log[1], CPU)
+    return trainer.Fit(replace(fit_plan.plan_fit(*log, settings), known=log[0]), log[1], CPU)
 
 
-def loss_of(name: str, fit: trainer.Fit, log: Log, seed: int = 0) -> torch.Tensor:
-    """The loss of one batch with the whole log in it; all that is drawn is drawn from the seed."""
-    known, vocabulary = log
+def loss_of(objective: str, fit: trainer.Fit, log: Log, seed: int = 0) -> torch.Tensor:
+    """The loss of one batch that holds the whole log; all random draws follow from the seed."""
+    sequences, vocabulary = log
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
-    starts = batches.window_starts(known, None)
-    stretches = batches.split_histories(known, starts, SMALL.length, rng)
-    step = TrainingStep(
-        fit.model, known, vocabulary, stretches, batches.future_events(known, 8), 8, fit.sampling, rng, CPU
-    )
-    return OBJECTIVES[name](step)
+    starts = batches.window_starts(sequences, None)
+    segments = batches.split_histories(sequences, starts, SMALL.length, rng)
+    future = batches.future_events(sequences, 8)
+    step = TrainingStep(fit.model, vocabulary, sequences, segments, future, 8, fit.sampling, rng, CPU)
+    return OBJECTIVES[objective](step)
 
 
-def test_loss_is_one_finite_number_above_zero(name: str) -> None:
-    loss = loss_of(name, fit_of(log_of()), log_of())
+def test_loss_is_a_finite_positive_scalar(objective: str) -> None:
+    loss = loss_of(objective, fit_of(log_of()), log_of())
     assert loss.shape == ()
     assert torch.isfinite(loss)
     assert loss > 0
 
 
-def test_loss_teaches_items_and_their_attributes(name: str) -> None:
+def test_loss_trains_items_and_their_attributes(objective: str) -> None:
     fit = fit_of(log_of())
-    loss_of(name, fit, log_of()).backward()
-    for table in fit.model.tables():
+    loss_of(objective, fit, log_of()).backward()
+    for table in fit.model.embedding_tables:
         assert table.grad is not None
-        reached = table.grad.to_dense().abs().sum(-1)
-        assert torch.isfinite(reached).all()
-        assert (reached > 0).sum() > 0.9 * min(KINDS, ITEMS)
-    own = fit.model.item_id.weight.grad
-    assert own is not None
-    assert (own.to_dense().abs().sum(-1) > 0).sum() > 0.5 * ITEMS
+        gradient = table.grad.to_dense().abs().sum(-1)
+        assert torch.isfinite(gradient).all()
+        assert (gradient > 0).sum() > 0.9 * min(KINDS, ITEMS)
+    id_gradient = fit.model.item_id.weight.grad
+    assert id_gradient is not None
+    assert (id_gradient.to_dense().abs().sum(-1) > 0).sum() > 0.5 * ITEMS
 
 
-def test_some_steps_lower_the_loss(name: str) -> None:
+def test_a_few_steps_lower_the_loss(objective: str) -> None:
     log = log_of()
     fit = fit_of(log)
     losses = []
-    for turn in range(15):
-        loss = loss_of(name, fit, log, seed=turn % 3)  # a loss that only remembers one draw would not count
+    for i in range(15):
+        loss = loss_of(objective, fit, log, seed=i % 3)  # several draws: memorising one is not enough
         losses.append(loss.item())
-        for optimiser in fit.optimisers.values():
-            optimiser.zero_grad(set_to_none=True)
+        fit.optimisers.zero_grad()
         loss.backward()
-        for optimiser in fit.optimisers.values():
-            optimiser.step()
+        fit.optimisers.step()
     assert np.mean(losses[-3:]) < np.mean(losses[:3]) - 0.02
 
 
-def test_same_seed_gives_the_same_loss_and_another_seed_another(name: str) -> None:
+def test_same_seed_gives_the_same_loss_and_another_seed_another(objective: str) -> None:
     log = log_of()
-    first, again, other = (loss_of(name, fit_of(log), log, seed).item() for seed in (0, 0, 1))
+    first, again, other = (loss_of(objective, fit_of(log), log, seed).item() for seed in (0, 0, 1))
     assert first == again
     assert first != other
 
@@ -105,31 +103,31 @@ SMALLEST = {
     "one user": log_of(users=1),
     "one item": log_of(items=1, kinds=1),
     "no item attributes": log_of(kinds=0),
-    "all events of one moment": log_of(times=[7] * EVENTS),
+    "all events at one moment": log_of(times=[7] * EVENTS),
     "one event each": log_of(times=[7]),
-    "one event in all": log_of(users=1, times=[7]),
+    "one event in total": log_of(users=1, times=[7]),
 }
 
 
-def about_nothing() -> Log:
-    known, vocabulary = log_of()
-    known.columns["item"][:] = -1
-    return known, vocabulary
+def log_without_items() -> Log:
+    sequences, vocabulary = log_of()
+    sequences.columns["item"][:] = -1
+    return sequences, vocabulary
 
 
-SMALLEST["no event names an item"] = about_nothing()
+SMALLEST["no event has an item"] = log_without_items()
 
 
 @pytest.mark.parametrize("case", SMALLEST)
-def test_smallest_logs_give_a_finite_loss_and_finite_gradients(name: str, case: str) -> None:
+def test_smallest_logs_give_a_finite_loss_and_finite_gradients(objective: str, case: str) -> None:
     log = SMALLEST[case]
     fit = fit_of(log)
-    loss = loss_of(name, fit, log)
+    loss = loss_of(objective, fit, log)
     assert torch.isfinite(loss)
     loss.backward()
-    grown = [value.grad.to_dense() for value in fit.model.parameters() if value.grad is not None]
-    assert grown, "a loss that hangs on nothing cannot be stepped"
-    assert all(torch.isfinite(grad).all() for grad in grown)
+    gradients = [value.grad.to_dense() for value in fit.model.parameters() if value.grad is not None]
+    assert gradients
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
 @pytest.mark.parametrize(
@@ -140,11 +138,11 @@ def test_smallest_logs_give_a_finite_loss_and_finite_gradients(name: str, case: 
         (" 2 * skipgram + 0.25*contrastive ", [(2.0, "skipgram"), (0.25, "contrastive")]),
     ],
 )
-def test_sums_are_read_with_their_weights(text: str, expected: list[tuple[float, str]]) -> None:
-    assert objectives.parse_objective(text) == [(weight, OBJECTIVES[one]) for weight, one in expected]
+def test_sums_are_parsed_with_their_weights(text: str, expected: list[tuple[float, str]]) -> None:
+    assert objectives.parse_objective(text) == [(weight, OBJECTIVES[name]) for weight, name in expected]
 
 
-WRONG = [
+INVALID = [
     "",
     "next",
     "all_action+",
@@ -157,21 +155,18 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("text", WRONG)
-def test_what_is_no_objective_is_refused_with_the_known_ones(text: str) -> None:
-    with pytest.raises(SettingsError) as caught:
+@pytest.mark.parametrize("text", INVALID)
+def test_unknown_objective_is_refused_and_the_valid_ones_are_listed(text: str) -> None:
+    with pytest.raises(SettingsError) as raised:
         objectives.parse_objective(text)
-    assert all(one in str(caught.value.hint) for one in OBJECTIVES)
+    assert all(name in raised.value.hint for name in OBJECTIVES)
 
 
-def test_training_follows_the_sum_it_was_asked_for() -> None:
-    """A weight of zero leaves the other's training to the last bit; a real weight does not."""
+def test_training_uses_the_weights_of_the_sum() -> None:
     log = log_of()
-    found = []
+    losses = []
     for text in ("next_item", "next_item+0*reconstruct", "next_item+reconstruct"):
-        settings = replace(SMALL, objective=text, dropout=0.0, epochs=1)
-        fit = trainer.Fit(trainer.plan_fit(*log, settings), log[1], CPU)
-        fit.run(lambda progress, fit: None, lambda done, note: None)
-        found.append(fit.progress.history[0].loss)
-    assert found[1] == pytest.approx(found[0], rel=0.05)  # the draws differ, since both draw from one generator
-    assert found[2] > 1.5 * found[0]
+        fit = trained_fit(log, replace(SMALL, objective=text, dropout=0.0, epochs=1))
+        losses.append(fit.progress.history[0].loss)
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)  # not equal, as both objectives draw from one generator
+    assert losses[2] > 1.5 * losses[0]

@@ -23,17 +23,18 @@ from lookalike.encoder import (
     distributed,
     embedder,
     evaluation,
+    fit_plan,
     inference,
     objectives,
     runs,
-    trainer,
     warm_start,
 )
 from lookalike.encoder.embedder import Embedder
+from lookalike.encoder.fit_plan import FitPlan
 from lookalike.encoder.fusion import Centring, Fusion, FusionWeights
 from lookalike.encoder.model import ENCODERS
 from lookalike.encoder.runs import Run, RunResults
-from lookalike.encoder.trainer import Fit, FitPlan, FitState
+from lookalike.encoder.trainer import Fit, FitState
 from lookalike.errors import SettingsError, StateError
 from lookalike.expansion.scorers import learned_prior
 from lookalike.workspace.paths import WorkspaceFolder
@@ -78,8 +79,9 @@ def _settled(workspace: WorkspaceFolder, request: TrainRequest) -> TrainRequest:
     if request.resume and request.start_from:
         raise SettingsError("--resume goes on as the training was begun", "leave --from out")
     if request.resume:
-        settings = checkpoints.unfinished_settings(workspace)
-        request = replace(request, start_from=checkpoints.unfinished_start(workspace))
+        begun = checkpoints.unfinished_fingerprint(workspace)
+        settings = begun.settings
+        request = replace(request, start_from=begun.start_from)
     elif request.start_from:  # the shape of the weights is given
         shape = runs.load_run(workspace, request.start_from).config["sizes"]
         given = {name: shape[name] for name in ("encoder", "dim", "length")}
@@ -113,7 +115,7 @@ def _help(workspace: WorkspaceFolder, request: TrainRequest) -> Result:
     distributed.barrier()  # the first process has the database until it has read it
     with workspace.scratch() as scratch:
         log = _read(workspace, request, scratch, QuietProgress(), read_only=True)
-        plan = trainer.plan_fit(log.sequences, log.vocabulary, request.settings, log.known)
+        plan = fit_plan.plan_fit(log.sequences, log.vocabulary, request.settings, log.known)
         fit = _fit_of(workspace, plan, log, request, QuietProgress())
         fit.run(lambda progress, fit: None, lambda done, note: None)
         fit.finish(log.sequences, lambda done, note: None)
@@ -122,7 +124,7 @@ def _help(workspace: WorkspaceFolder, request: TrainRequest) -> Result:
 
 def _train(workspace: WorkspaceFolder, request: TrainRequest, log: "Log", progress: Progress) -> Result:
     with progress.step("fitting content"):
-        plan = trainer.plan_fit(log.sequences, log.vocabulary, request.settings, log.known)
+        plan = fit_plan.plan_fit(log.sequences, log.vocabulary, request.settings, log.known)
     with progress.step("measuring the baselines"):
         figures = evaluation.baseline_figures(plan, log.vocabulary)
     fit = _fit(workspace, plan, log, request, progress)
@@ -200,15 +202,23 @@ def _fit_of(workspace: WorkspaceFolder, plan: FitPlan, log: Log, request: TrainR
     if request.start_from:
         known = warm_start.copy_weights(fit.model, log.vocabulary, runs.load_run(workspace, request.start_from))
         fit.forget_unseen()
-        progress.note(f"going on from {request.start_from}: {known}")
+        progress.note(
+            f"going on from {request.start_from}: {known.known_items:,} of {known.items:,} items and "
+            f"{known.known_attributes:,} of {known.attributes:,} item attributes are known to it"
+        )
     return fit
 
 
 def _fit(workspace: WorkspaceFolder, plan: FitPlan, log: Log, request: TrainRequest, progress: Progress) -> Fit:
     """Trains to the end, keeping a checkpoint after every epoch."""
     fit = _fit_of(workspace, plan, log, request, progress)
-    fingerprint = {"settings": asdict(request.settings), "as_of": plan.as_of, "events": plan.events}
-    fingerprint |= {"files": [file["sha256"] for file in log.files], "start_from": request.start_from}
+    fingerprint = checkpoints.FitFingerprint(
+        settings=request.settings,
+        as_of=plan.as_of,
+        events=plan.events,
+        files=tuple(file["sha256"] for file in log.files),
+        start_from=request.start_from,
+    )
     if request.resume:
         checkpoints.resume_fit(workspace, fit, fingerprint)
         progress.note(f"resuming after epoch {fit.progress.epoch}")
@@ -228,7 +238,11 @@ def _fit(workspace: WorkspaceFolder, plan: FitPlan, log: Log, request: TrainRequ
     progress.note(f"{len(plan.known['time']):,} events of {plan.known.users:,} users, at most {plan.epochs} epochs")
     read = min(len(plan.known["time"]), request.settings.epoch_events)
     with progress.step("training", total=plan.epochs * max(1, read)) as step:
-        fit.run(on_epoch, step, progress.note)
+        outcome = fit.run(on_epoch, step)
+    if outcome.diverged_epoch:
+        progress.note(
+            f"training diverged in epoch {outcome.diverged_epoch} (loss is NaN); the best epoch before it is kept"
+        )
     return fit
 
 
@@ -296,7 +310,7 @@ def _results(name: str, log: Log, fit: Fit, made: Embedder, figures: Result) -> 
         "counts": counts,
         "files": log.files,
     }
-    metrics = {"figures": figures, "history": [asdict(epoch) for epoch in progress.history]}
+    metrics = {"figures": figures, "history": [epoch.as_json() for epoch in progress.history]}
     return RunResults(embedder.item_parts(made, log.sequences).vectors(made.fusion), metrics, manifest)
 
 

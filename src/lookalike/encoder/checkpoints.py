@@ -1,116 +1,136 @@
-"""Fits under way: where one stands after each epoch, so that an interrupted training goes on.
+"""Checkpoints of a fit after each epoch, from which an interrupted training continues.
 
-    runs/unfinished/  state.json  checkpoint.safetensors     replaced whole after every epoch
+    runs/unfinished/  state.json  checkpoint.safetensors     replaced as a whole after every epoch
 
-Weights and the optimiser's state are safetensors: nothing that is loaded can run code.
+Weights and the optimisers' state are safetensors: nothing that is loaded can run code.
 """
 
 import shutil
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from lookalike.encoder.trainer import EpochFigures, Fit, FitState
+from lookalike.encoder.trainer import EpochFigures, Fit, FitState, Tensors
 from lookalike.errors import StateError
-from lookalike.workspace.files import new_folder, read_json, write_json
+from lookalike.workspace.files import new_folder
 from lookalike.workspace.paths import WorkspaceFolder
-from lookalike.workspace.settings import TrainSettings, validated
+from lookalike.workspace.records import FileRecord, Record
+from lookalike.workspace.settings import TrainSettings
 
 UNFINISHED = "unfinished"
+START_ANEW = "start anew with lookalike train, without --resume"
 
 
-def save_checkpoint(workspace: WorkspaceFolder, fit: Fit, fingerprint: dict[str, Any]) -> None:
-    """Keeps where a fit stands. `fingerprint` says what it works on; a resumed fit must say the same."""
-    progress = fit.progress
-    state = asdict(progress) | {"fingerprint": fingerprint}
+class FitFingerprint(Record):
+    """What a fit works on. A checkpoint can only be resumed by a fit with the same fingerprint."""
+
+    settings: TrainSettings
+    as_of: int  # end of all events, in seconds since 1970
+    events: int
+    files: tuple[str, ...]  # sha256 of the ingested files
+    start_from: str | None  # the run whose weights it started with
+
+    def differing_fields(self, other: "FitFingerprint") -> list[str]:
+        return [name for name in type(self).model_fields if getattr(self, name) != getattr(other, name)]
+
+
+class CheckpointState(FileRecord):
+    """state.json: how far the fit has come."""
+
+    schema_version: Literal[1] = 1
+    fingerprint: FitFingerprint
+    epoch: int
+    best: float
+    best_epoch: int
+    history: tuple[EpochFigures, ...]
+
+
+def save_checkpoint(workspace: WorkspaceFolder, fit: Fit, fingerprint: FitFingerprint) -> None:
+    """Stores the state of a fit in place of the checkpoint before."""
     tensors = {f"model.{name}": value for name, value in fit.weights().items()}
     tensors |= {f"best.{name}": value for name, value in fit.best.items()}
-    for name, optimiser in fit.optimisers.items():
+    for name, optimiser in fit.optimisers.by_name.items():
         for index, values in optimiser.state_dict()["state"].items():
             tensors |= {f"{name}.{index}.{key}": torch.as_tensor(value).clone() for key, value in values.items()}
-    with new_folder(workspace.runs / UNFINISHED) as folder:
+    progress = fit.progress
+    state = CheckpointState(
+        fingerprint=fingerprint,
+        epoch=progress.epoch,
+        best=progress.best,
+        best_epoch=progress.best_epoch,
+        history=tuple(progress.history),
+    )
+    with new_folder(_folder(workspace)) as folder:
         save_file(tensors, folder / "checkpoint.safetensors")
-        write_json(folder / "state.json", state)
+        state.write(folder / "state.json")
 
 
 def has_checkpoint(workspace: WorkspaceFolder) -> bool:
-    return (workspace.runs / UNFINISHED / "state.json").exists()
+    return (_folder(workspace) / "state.json").exists()
 
 
-def unfinished_settings(workspace: WorkspaceFolder) -> TrainSettings:
-    """The settings the unfinished training began with. Raises StateError when there is none."""
-    if not has_checkpoint(workspace):
-        raise nothing_to_resume_error()
-    path = workspace.runs / UNFINISHED / "state.json"
-    return validated(TrainSettings, read_json(path, "fingerprint")["fingerprint"].get("settings", {}), str(path))
-
-
-def unfinished_start(workspace: WorkspaceFolder) -> str | None:
-    """The run whose weights the unfinished training began with."""
-    state = read_json(workspace.runs / UNFINISHED / "state.json", "fingerprint")
-    begun: str | None = state["fingerprint"].get("start_from")
-    return begun
-
-
-def nothing_to_resume_error() -> StateError:
-    return StateError("no unfinished training to resume", "lookalike train")
+def unfinished_fingerprint(workspace: WorkspaceFolder) -> FitFingerprint:
+    """What the unfinished training works on. Raises StateError if there is none, or its state is damaged."""
+    return _load_state(workspace).fingerprint
 
 
 def drop_checkpoint(workspace: WorkspaceFolder) -> None:
-    shutil.rmtree(workspace.runs / UNFINISHED, ignore_errors=True)
+    shutil.rmtree(_folder(workspace), ignore_errors=True)
 
 
-def resume_fit(workspace: WorkspaceFolder, fit: Fit, fingerprint: dict[str, Any]) -> None:
-    """Puts a fresh fit where the unfinished one stood. Raises StateError when there is none, or it is of other data."""
-    folder = workspace.runs / UNFINISHED
-    if not has_checkpoint(workspace):
-        raise nothing_to_resume_error()
-    state = read_json(folder / "state.json")
-    differing = [key for key, value in fingerprint.items() if state.get("fingerprint", {}).get(key) != value]
-    if differing:
-        raise StateError(
-            f"the unfinished training differs in {', '.join(differing)}",
-            "lookalike train, without --resume, starts anew",
-        )
-    tensors = _load_tensors(folder / "checkpoint.safetensors")
+def resume_fit(workspace: WorkspaceFolder, fit: Fit, fingerprint: FitFingerprint) -> None:
+    """Restores a new fit to the state of the unfinished one.
+
+    Raises StateError if there is no checkpoint, it is damaged, or it has another fingerprint.
+    """
+    state = _load_state(workspace)
+    if differing := state.fingerprint.differing_fields(fingerprint):
+        raise StateError(f"the unfinished training differs in {', '.join(differing)}", START_ANEW)
+    tensors = _load_tensors(_folder(workspace) / "checkpoint.safetensors")
     try:
-        fit.best = _part(tensors, "best.")
-        fit.model.load_state_dict(fit.best)  # they must fit now, not when the last epoch has been trained
-        fit.model.load_state_dict(_part(tensors, "model."))
-        for name, optimiser in fit.optimisers.items():
-            steps = _nested(_part(tensors, f"{name}."))
-            if name == "tables":  # it counts its steps in Python, and rounds otherwise
-                steps = {index: of | {"step": int(of["step"])} for index, of in steps.items()}
-            optimiser.load_state_dict(optimiser.state_dict() | {"state": steps})
-        history = [EpochFigures(**epoch) for epoch in state["history"]]
-        fit.progress = FitState(state["epoch"], state["best"], state["best_epoch"], history)
+        fit.best = _with_prefix(tensors, "best.")
+        fit.model.load_state_dict(fit.best)  # a wrong shape should fail now, not after the last epoch
+        fit.model.load_state_dict(_with_prefix(tensors, "model."))
+        for name, optimiser in fit.optimisers.by_name.items():
+            _restore_optimiser(optimiser, _with_prefix(tensors, f"{name}."))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise StateError(
-            f"{folder}: the checkpoint is damaged", "lookalike train, without --resume, starts anew"
-        ) from error
+        raise StateError(f"{_folder(workspace)}: the checkpoint is damaged", START_ANEW) from error
+    fit.progress = FitState(state.epoch, state.best, state.best_epoch, list(state.history))
 
 
-def _load_tensors(path: Path) -> dict[str, torch.Tensor]:
+def _restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Tensors) -> None:
+    states: dict[int, dict[str, Any]] = {}
+    for name, value in tensors.items():
+        index, key = name.split(".", 1)
+        states.setdefault(int(index), {})[key] = value
+    if isinstance(
+        optimiser, torch.optim.SparseAdam
+    ):  # it counts steps in Python; a tensor would be rounded differently
+        states = {index: values | {"step": int(values["step"])} for index, values in states.items()}
+    optimiser.load_state_dict(optimiser.state_dict() | {"state": states})
+
+
+def _folder(workspace: WorkspaceFolder) -> Path:
+    return workspace.runs / UNFINISHED
+
+
+def _load_state(workspace: WorkspaceFolder) -> CheckpointState:
+    if not has_checkpoint(workspace):
+        raise StateError("no unfinished training to resume", "lookalike train")
+    return CheckpointState.read(_folder(workspace) / "state.json", START_ANEW)
+
+
+def _load_tensors(path: Path) -> Tensors:
     try:
-        tensors: dict[str, torch.Tensor] = load_file(path)
+        tensors: Tensors = load_file(path)
     except (OSError, SafetensorError) as error:
-        raise StateError(
-            f"{path}: damaged weights ({error})", "lookalike train, without --resume, starts anew"
-        ) from error
+        raise StateError(f"{path}: damaged weights ({error})", START_ANEW) from error
     return tensors
 
 
-def _part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+def _with_prefix(tensors: Tensors, prefix: str) -> Tensors:
+    """The tensors whose name starts with the prefix, without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _nested(flat: dict[str, torch.Tensor]) -> dict[int, dict[str, Any]]:
-    nested: dict[int, dict[str, Any]] = {}
-    for name, value in flat.items():
-        index, key = name.split(".", 1)
-        nested.setdefault(int(index), {})[key] = value
-    return nested

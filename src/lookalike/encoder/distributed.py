@@ -1,4 +1,4 @@
-"""Several processes that train together under `torchrun`: joined, counted, kept in step. One process alone needs nothing."""
+"""Training in several processes under `torchrun`: joining them and keeping them in step. With one process all is local."""
 
 import contextlib
 import os
@@ -11,11 +11,11 @@ from torch import distributed, nn
 
 @contextlib.contextmanager
 def process_group() -> Iterator[None]:
-    """Joins the processes `torchrun` has started, where it has; whoever has joined them already stays so."""
+    """Joins the processes that `torchrun` started, if any, unless they are joined already."""
     if distributed.is_initialized() or "RANK" not in os.environ or int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield
         return
-    # the others wait while the first one judges
+    # the first process evaluates alone while the others wait for it
     distributed.init_process_group("gloo", timeout=timedelta(hours=12))
     try:
         yield
@@ -24,35 +24,42 @@ def process_group() -> Iterator[None]:
 
 
 def barrier() -> None:
-    """Until all processes are here."""
+    """Waits until all processes have reached this point."""
     if distributed.is_initialized():
         distributed.barrier()
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """This process's number, and how many train together."""
+    """This process's number, from 0, and how many processes train together."""
     return (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
 
 
-def agreed_figure(figure: float, *, worst: bool = False) -> float:
-    """The first process's figure, or the smallest of all: all have to stop at the same place."""
+def value_of_first(value: float) -> float:
+    """The first process's value, in every process, so that all make the same decision."""
     if not distributed.is_initialized():
-        return figure
-    shared = torch.tensor(figure, dtype=torch.float64)
-    if worst:
-        distributed.all_reduce(shared, distributed.ReduceOp.MIN)
-    else:
-        distributed.broadcast(shared, 0)
+        return value
+    shared = torch.tensor(value, dtype=torch.float64)
+    distributed.broadcast(shared, 0)
     return float(shared)
 
 
+def all_true(condition: bool) -> bool:
+    """Whether the condition holds in every process."""
+    if not distributed.is_initialized():
+        return condition
+    shared = torch.tensor(float(condition), dtype=torch.float64)
+    distributed.all_reduce(shared, distributed.ReduceOp.MIN)
+    return bool(shared)
+
+
 def average_gradients(model: nn.Module) -> None:
+    """Replaces each gradient by its mean over the processes."""
     if not distributed.is_initialized():
         return
-    for value in model.parameters():
-        if value.grad is None:  # of no use to this process's batch, but the others wait
-            value.grad = torch.zeros_like(value)
-        if value.grad.is_sparse:
-            value.grad = value.grad.coalesce()
-        distributed.all_reduce(value.grad)
-        value.grad /= distributed.get_world_size()
+    for parameter in model.parameters():
+        if parameter.grad is None:  # this process's batch did not use it, but the others reduce it
+            parameter.grad = torch.zeros_like(parameter)
+        if parameter.grad.is_sparse:
+            parameter.grad = parameter.grad.coalesce()
+        distributed.all_reduce(parameter.grad)
+        parameter.grad /= distributed.get_world_size()

@@ -20,10 +20,11 @@ from lookalike.embeddings.aggregates import ACTIVITY_COLUMNS, Aggregates, fit_ag
 from lookalike.embeddings.representation import Representation
 from lookalike.encoder import embedder, fusion, inference, next_item_metrics, pseudo_audiences
 from lookalike.encoder.embedder import Embedder
+from lookalike.encoder.fit_plan import FitPlan
 from lookalike.encoder.fusion import Centring, Fusion, FusionWeights, RawParts
 from lookalike.encoder.next_item_metrics import HeldOutUsers
 from lookalike.encoder.pseudo_audiences import PseudoAudience
-from lookalike.encoder.trainer import Fit, FitPlan
+from lookalike.encoder.trainer import Fit
 
 Result = dict[str, Any]
 

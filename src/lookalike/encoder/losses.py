@@ -1,4 +1,4 @@
-"""Objectives on tensors."""
+"""Loss functions on tensors, independent of model and data."""
 
 import torch
 from torch import Tensor
@@ -6,36 +6,36 @@ from torch.nn import functional as F
 
 
 def sampled_softmax(
-    users: Tensor, targets: Tensor, negatives: Tensor, log_q: tuple[Tensor, Tensor], same: Tensor
+    users: Tensor, targets: Tensor, negatives: Tensor, log_q: tuple[Tensor, Tensor], is_target: Tensor
 ) -> Tensor:
-    """Mean cross entropy of telling the target from shared sampled negatives.
+    """Mean cross entropy of each target against negatives shared by the batch.
 
-    Logits are corrected by the log of the probability that an item is sampled, so that popular items, which are drawn
-    often, are not pushed down for being popular (Bengio and Senecal 2008; Yi et al., RecSys 2019, eq. 3).
+    Logits are corrected by the log of the probability that an item is sampled. Otherwise popular items, which are
+    sampled often, would be penalised for being popular (Bengio and Senecal 2008; Yi et al., RecSys 2019, eq. 3).
 
-    users [n, D] (already scaled), targets [n, D], negatives [K, D]; log_q of targets [n] and negatives [K];
-    same [n, K] marks negatives that are the target itself, which do not count.
+    users [n, D] (already scaled), targets [n, D], negatives [K, D]; log_q of targets [n] and of negatives [K];
+    is_target [n, K] marks negatives that are the target itself, which are excluded.
     """
     positive = (users * targets).sum(-1) - log_q[0]  # [n]
     negative = users @ negatives.T - log_q[1]  # [n, K]
-    negative = negative.masked_fill(same, -torch.inf)
+    negative = negative.masked_fill(is_target, -torch.inf)
     logits = torch.cat([positive.unsqueeze(1), negative], 1)
     return F.cross_entropy(logits, torch.zeros(len(users), dtype=torch.long, device=users.device))
 
 
-def prototypical_loss(users: Tensor, seed: Tensor, rest: Tensor, left_out: Tensor, scale: Tensor) -> Tensor:
-    """Mean cross entropy of the rest of each audience against everybody else, by similarity to the seed's mean.
+def prototypical_loss(users: Tensor, seed: Tensor, targets: Tensor, excluded: Tensor, scale: Tensor) -> Tensor:
+    """Mean cross entropy of each audience's target members against the background, by similarity to the seed's mean.
 
-    Each member of the rest competes with the users who are in no part of the audience (Snell et al. 2017, eq. 2, with
-    the roles of class and example exchanged: the prototype asks, the users answer).
+    Each target competes with the users who are in none of the audience's three parts (Snell et al. 2017, eq. 2, with
+    the roles of class and example exchanged: the prototype is the query and the users are its answers).
 
-    users [B, D], unit; seed, rest, left_out [B, G], bool: who teaches, who is to be found, who is not to be counted.
+    users [B, D], unit; seed, targets, excluded [B, G], bool. Zero if no audience has both a seed and a target.
     """
-    use = seed.any(0) & rest.any(0)
-    if not use.any():
+    usable = seed.any(0) & targets.any(0)
+    if not usable.any():
         return users.sum() * 0.0
-    seed, rest, left_out = seed[:, use], rest[:, use], left_out[:, use]
+    seed, targets, excluded = seed[:, usable], targets[:, usable], excluded[:, usable]
     centre = F.normalize(seed.to(users.dtype).T @ users, dim=-1)  # [G, D]
-    similar = users @ centre.T * scale  # [B, G]
-    others = similar.masked_fill(seed | rest | left_out, -torch.inf).logsumexp(0)  # [G]
-    return (torch.logaddexp(similar, others) - similar)[rest].mean()
+    logits = users @ centre.T * scale  # [B, G]
+    background = logits.masked_fill(seed | targets | excluded, -torch.inf).logsumexp(0)  # [G]
+    return (torch.logaddexp(logits, background) - logits)[targets].mean()

@@ -1,73 +1,46 @@
-"""Fits an encoder, the only optimiser loop there is, and embeds users with it.
+"""Trains a model: the only optimisation loop over events.
 
-Item vectors start from the directions of the content block, so that the pool of a user's items means something before
-the first step; what is learnt is by the objectives of `objectives.py`. Under `torchrun` every process takes its share
-of the batches and gradients are averaged.
+The losses come from `objectives`, the batches of an epoch from `epoch_batches`. Under `torchrun` each process reads its
+share of every batch, and gradients are averaged.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from lookalike.data.sequences import COMMON_ITEMS, Sequences, Vocabulary
-from lookalike.embeddings import interactions
-from lookalike.embeddings.content import Content, fit_content
-from lookalike.encoder import batches, distributed, next_item_metrics, objectives
+from lookalike.data.sequences import Sequences, Vocabulary
+from lookalike.encoder import batches, distributed, next_item_metrics
+from lookalike.encoder.epoch_batches import Epoch, EpochBatches, draw_epoch
+from lookalike.encoder.fit_plan import FitPlan
 from lookalike.encoder.inference import item_vectors, user_vectors
-from lookalike.encoder.model import ENCODERS, FIRST_ITEM, ModelSizes, TwoTower, build_model
-from lookalike.encoder.objectives import NegativeSampling, TrainingStep
+from lookalike.encoder.initial_weights import clear_untrained_ids, initial_model
+from lookalike.encoder.model import ENCODERS
+from lookalike.encoder.negatives import NegativeSampling
+from lookalike.encoder.objectives import parse_objective
+from lookalike.encoder.optimisers import Optimisers
+from lookalike.encoder.training_step import TrainingStep
 from lookalike.errors import StateError
-from lookalike.workspace.settings import TrainSettings
+from lookalike.workspace.random_streams import Stream, generator
+from lookalike.workspace.records import Record
 
-TOTAL_EVENTS = 4_000_000  # events read in all, where the number of epochs was not given
+FINISH_SHARE = 0.4  # epochs over all events after the evaluation, as a share of the best epoch's number
+FINISH_SCHEDULE_START = 0.4  # where they start on the falling part of the learning-rate schedule
+CHECK_EVERY = 16  # steps between two checks that the loss is finite
 
-
-MAX_EPOCHS = 10
-
-
-MIN_BATCH_EVENTS = 64  # events of one process in one step
-
-
-FINISH_SHARE = 0.4  # of the best epoch's number: epochs over all events, once the figures are taken
-
-
-FINISH_SCHEDULE_START = 0.4  # where they begin on the falling curve of the rate
-
-
-STEPS_PER_EPOCH = (
-    100  # in an epoch, where the size of a batch was not given: small logs need the steps more than the speed
-)
-
-
-BATCH_EVENTS = (512, 8_192)
-
-
-POPULARITY_POWER = 0.75
-
-
-# A row moves only when it is touched; with a dense Adam its momentum would carry it on for some ten steps.
-TABLE_RATE_FACTOR = 3.0
-
-
-NO_SEGMENTS = np.zeros(0, np.int64)
-
-
-CHECK_EVERY = 16  # steps between two looks at whether the loss is still a number
+Tensors = dict[str, torch.Tensor]
 
 
 class LossNotFinite(Exception):
-    """The loss is no number any more."""
+    """The loss became NaN or infinite."""
 
 
-@dataclass(frozen=True)
-class EpochFigures:
-    epoch: int
+class EpochFigures(Record):
+    """What is kept of one epoch: mean training loss, figures of the watched held-out users, and speed."""
+
+    epoch: int  # from 1
     loss: float
     figures: dict[str, float]
     events_per_second: float
@@ -75,293 +48,181 @@ class EpochFigures:
 
 @dataclass
 class FitState:
-    """All that a resumed fit needs beside the weights of the model and the optimiser."""
+    """How far a fit has come: all that a resumed fit needs besides the weights of the model and the optimisers."""
 
-    epoch: int = 0
-    best: float = -1.0
+    epoch: int = 0  # finished epochs
+    best: float = -1.0  # the best epoch's figure
     best_epoch: int = 0
     history: list[EpochFigures] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class FitPlan:
-    """What one fit works on: the events it may see, and the held-out ones it is judged by."""
+class FitOutcome:
+    """How a fit ended. The model has the weights of the best epoch."""
 
-    events: int  # in all, the held-out ones included
-    as_of: int  # seconds since 1970: the end of all events
-    known: Sequences
-    content: Content  # of the known events
-    watched: next_item_metrics.HeldOutUsers  # the held-out users whose figures choose the epoch
-    held: next_item_metrics.HeldOutUsers  # the others, whose figures are reported
-    window: int | None
     epochs: int
-    batch_events: int
-    settings: TrainSettings
-
-
-@dataclass(frozen=True)
-class EpochPlan:
-    """One epoch: over which events, and how far the whole fit has come by its start and comes by its end."""
-
-    known: Sequences
-    starts: NDArray[np.int64]
-    number: int
-    begun: float
-    share: float
-
-
-Tensors = dict[str, torch.Tensor]
+    best_epoch: int
+    diverged_epoch: int | None = None  # the epoch in which the loss became NaN or infinite, which ended the fit
 
 
 OnEpoch = Callable[[FitState, "Fit"], None]
+OnEvents = Callable[[int, str], None]  # events read since the first epoch, and details such as the speed
 
 
-OnEvents = Callable[[int, str], None]
+def _ignore_epoch(state: FitState, fit: "Fit") -> None:
+    return
 
 
-def holdout_cut(sequences: Sequences, share: float) -> int:
-    """The moment after which the last `share` of the events lie; the weights never see those."""
-    events = len(sequences["time"])
-    return sequences.moment(math.ceil((events - 1) * (1 - share))) if events else sequences.as_of
-
-
-def plan_fit(
-    sequences: Sequences, vocabulary: Vocabulary, settings: TrainSettings, folder: Path | None = None
-) -> FitPlan:
-    """What will be fitted on what. The events before the cut are copied into files of a folder, or into memory."""
-    known = sequences.before(holdout_cut(sequences, settings.holdout_share), folder)
-    rng = np.random.default_rng([settings.random_seed, 1])
-    watched, held = next_item_metrics.halves(next_item_metrics.hold_out(known, sequences, vocabulary.common, rng))
-    events = len(known["time"])
-    sample = interactions.sample_users(known, settings.random_seed)
-    return FitPlan(
-        events=int(sequences.offsets[-1]),
-        as_of=sequences.as_of,
-        known=known,
-        content=fit_content(sample, vocabulary, settings.content_dim, settings.random_seed),
-        watched=watched,
-        held=held,
-        window=batches.choose_window(sequences, settings.window_days),
-        epochs=settings.epochs or max(1, min(MAX_EPOCHS, round(TOTAL_EVENTS / max(1, events)))),
-        batch_events=settings.batch_events or int(np.clip(events // STEPS_PER_EPOCH, *BATCH_EVENTS)),
-        settings=settings,
-    )
-
-
-def model_sizes(sequences: Sequences, vocabulary: Vocabulary, settings: TrainSettings) -> ModelSizes:
-    return ModelSizes(
-        encoder=settings.encoder,
-        dim=settings.dim,
-        length=settings.length,
-        items=len(vocabulary.items),
-        attributes=len(vocabulary.attributes),
-        fields={name: len(vocabulary.codes[name]) for name in sequences.fields},
-        profile=len(vocabulary.profile),
-    )
+def _ignore_events(events: int, detail: str) -> None:
+    return
 
 
 class Fit:
-    """A model, its optimisers and where they stand. `run` goes on until the plan or the patience ends."""
+    """A model in training, its optimisers, and how far they have come."""
 
     def __init__(self, plan: FitPlan, vocabulary: Vocabulary, device: torch.device) -> None:
         settings = plan.settings
         torch.manual_seed(settings.random_seed)
         self.plan, self.vocabulary, self.device = plan, vocabulary, device
-        model = build_model(model_sizes(plan.known, vocabulary, settings), vocabulary, settings.dropout)
-        self.objective = objectives.parse_objective(settings.objective or ENCODERS[settings.encoder].objective)
-        counts = plan.known.popularity(max(1, len(vocabulary.items)))
-        if ENCODERS[settings.encoder].starts_from_content:
-            initialise_from_content(model, plan.content)
-        self.counts = counts
-        self.sampling = _negative_sampling(model, counts, settings.negatives, device)
+        self.objective = parse_objective(settings.objective or ENCODERS[settings.encoder].objective)
+        self.counts = plan.known.popularity(max(1, len(vocabulary.items)))
+        self.sampling = NegativeSampling.from_counts(self.counts, settings.negatives, device)
+        model = initial_model(plan, vocabulary)
+        clear_untrained_ids(model, self.counts)
         self.model = model.to(device)
-        tables = self.model.tables()
-        dense = [value for value in self.model.parameters() if all(value is not table for table in tables)]
-        rate, betas = settings.learning_rate, (0.9, 0.98)
-        # a step touches few rows of the tables: the others cost nothing
-        self.optimisers: dict[str, torch.optim.Optimizer] = {
-            "dense": torch.optim.AdamW(dense, lr=rate, betas=betas, weight_decay=1e-3, fused=True),
-            "tables": torch.optim.SparseAdam(tables, lr=rate * TABLE_RATE_FACTOR, betas=betas),
-        }
+        self.optimisers = Optimisers(self.model, settings.learning_rate)
         self.progress = FitState()
         self.best: Tensors = self.weights()
 
     def forget_unseen(self) -> None:
-        """Takes from items without a training event what other weights knew of their ids."""
-        _negative_sampling(self.model, self.counts, self.plan.settings.negatives, self.device)
+        """Clears the ids of items without a training event, after weights were copied in from another run."""
+        clear_untrained_ids(self.model, self.counts)
         self.best = self.weights()
 
     def weights(self) -> Tensors:
+        """A copy of the model's current weights."""
         return {name: value.detach().clone() for name, value in self.model.state_dict().items()}
 
-    def run(self, on_epoch: OnEpoch, on_events: OnEvents, on_note: Callable[[str], None] = lambda note: None) -> None:
-        """Trains to the end and puts the best epoch's weights into the model.
+    def run(self, on_epoch: OnEpoch = _ignore_epoch, on_events: OnEvents = _ignore_events) -> FitOutcome:
+        """Trains until the epochs or the patience run out, then loads the best epoch's weights into the model.
 
-        A loss that turns into no number ends it with the last good epoch; in the first epoch it raises StateError.
+        Training that diverges ends with the best epoch before. Raises StateError if that happens in the first epoch.
         """
-        plan, progress = self.plan, self.progress
+        plan, state, diverged_epoch = self.plan, self.progress, None
         starts = batches.window_starts(plan.known, plan.window)
-        while progress.epoch < plan.epochs and progress.epoch - progress.best_epoch < plan.settings.patience:
-            turn = EpochPlan(plan.known, starts, progress.epoch, progress.epoch / plan.epochs, 1 / plan.epochs)
+        while state.epoch < plan.epochs and state.epoch - state.best_epoch < plan.settings.patience:
+            epoch = Epoch(state.epoch, plan.known, starts, state.epoch / plan.epochs, 1 / plan.epochs)
             try:
-                loss, speed = self._epoch(turn, on_events)
+                loss, events_per_second = self._train_epoch(epoch, on_events)
             except LossNotFinite as error:
-                if not progress.epoch:
-                    raise StateError("the loss turned into no number", "a smaller --learning-rate") from error
-                on_note(f"the loss turned into no number in epoch {progress.epoch + 1}; the best before it is kept")
+                if not state.epoch:
+                    raise _diverged_error() from error
+                diverged_epoch = state.epoch + 1
                 break
-            figures = next_item_metrics.measure(plan.watched, self.item_scores())
-            progress.epoch += 1
-            progress.history.append(EpochFigures(progress.epoch, loss, figures, speed))
-            judged = distributed.agreed_figure(figures["ndcg@20"] if len(plan.watched.users) else float(progress.epoch))
-            if judged > progress.best:
-                progress.best, progress.best_epoch, self.best = judged, progress.epoch, self.weights()
-            on_epoch(progress, self)
+            self._evaluate_epoch(loss, events_per_second)
+            on_epoch(state, self)
         self.model.load_state_dict(self.best)
+        return FitOutcome(state.epoch, state.best_epoch, diverged_epoch)
 
-    def finish(self, everything: Sequences, on_events: OnEvents) -> int:
-        """Some more epochs over all events, the held-out ones too, at the falling end of the rate; gives their number.
+    def _evaluate_epoch(self, loss: float, events_per_second: float) -> None:
+        """Counts the epoch, and keeps its weights if it is the best so far."""
+        watched, state = self.plan.watched, self.progress
+        figures = next_item_metrics.measure(watched, self.item_scores())
+        state.epoch += 1
+        state.history.append(
+            EpochFigures(epoch=state.epoch, loss=loss, figures=figures, events_per_second=events_per_second)
+        )
+        # without held-out users the last epoch is the best
+        figure = distributed.value_of_first(figures["ndcg@20"] if len(watched.users) else float(state.epoch))
+        if figure > state.best:
+            state.best, state.best_epoch, self.best = figure, state.epoch, self.weights()
 
-        To be called when all figures are taken: what is stored should know the last days as well.
+    @property
+    def epochs_to_finish(self) -> int:
+        """The number of epochs over all events that `finish` trains; 0 after a single epoch."""
+        return round(FINISH_SHARE * self.progress.best_epoch) if self.plan.settings.finish else 0
+
+    def finish(self, everything: Sequences, on_events: OnEvents = _ignore_events) -> int:
+        """Trains some more epochs over all events, held-out ones included, at a falling rate; returns their number.
+
+        To be called after the evaluation: the stored weights should know the last days as well. If training diverges,
+        the weights before are restored and 0 is returned.
         """
-        epochs, counts = self.epochs_to_finish, everything.popularity(self.model.sizes.items)
+        plan, epochs = self.plan, self.epochs_to_finish
+        counts = everything.popularity(self.model.sizes.items)
         if epochs and counts.any():
-            self.sampling = _negative_sampling(self.model, counts, self.plan.settings.negatives, self.device)
-        starts = batches.window_starts(everything, self.plan.window)
+            clear_untrained_ids(self.model, counts)
+            self.sampling = NegativeSampling.from_counts(counts, plan.settings.negatives, self.device)
+        starts = batches.window_starts(everything, plan.window)
         try:
-            for epoch in range(epochs):
+            for i in range(epochs):
                 share = (1 - FINISH_SCHEDULE_START) / epochs
-                number = self.plan.epochs + epoch  # no number that `run` draws from
-                self._epoch(
-                    EpochPlan(everything, starts, number, FINISH_SCHEDULE_START + epoch * share, share), on_events
+                number = plan.epochs + i  # not used by `run`, so other random draws
+                self._train_epoch(
+                    Epoch(number, everything, starts, FINISH_SCHEDULE_START + i * share, share), on_events
                 )
         except LossNotFinite:
             self.model.load_state_dict(self.best)
             return 0
         return epochs
 
-    @property
-    def epochs_to_finish(self) -> int:
-        return (
-            round(FINISH_SHARE * self.progress.best_epoch) if self.plan.settings.finish else 0
-        )  # none after a single epoch
-
-    def _epoch(self, turn: "EpochPlan", on_events: OnEvents) -> tuple[float, float]:
-        """One pass; mean loss and events a second of all processes."""
-        settings, known, (rank, count) = self.plan.settings, turn.known, distributed.rank_and_world_size()
-        # drawn from the epoch's number, so that a resumed fit goes on as an unbroken one would
-        shared = np.random.default_rng([settings.random_seed, 2, turn.number])
-        own = np.random.default_rng([settings.random_seed, 3, turn.number, rank])
-        torch.manual_seed(settings.random_seed + (turn.number + 1) * count + rank)
-        stretches = batches.split_histories(known, turn.starts, settings.length, shared)
-        gap = _hidden_seconds(known, settings.mask_hours, shared)
-        # shuffled, so that the first of them are a sample: a second pass over a large log teaches little that is new
-        # several processes share a batch, so that an epoch has as many steps as with one
-        batch = max(MIN_BATCH_EVENTS, self.plan.batch_events // count)
-        parts = list(batches.batches_by_length(stretches, batch, shared))
-        parts = parts[: max(count, settings.epoch_events // batch)]
-        parts = parts[: len(parts) - len(parts) % count] or parts * count  # each process as many
-        total = max(1, sum(int(stretches.length[part].sum()) for part in parts))
-        # of a large log most is not read in this epoch: only what this process reads comes into memory
-        mine = parts[rank::count]
-        read = stretches[np.concatenate([NO_SEGMENTS, *mine])]
-        known, own_stretches = batches.copy_segments(known, read, settings.horizon, gap)
-        later = batches.future_events(known, settings.horizon, gap[read.user])
-        ends = np.cumsum([0, *map(len, mine)])
+    def _train_epoch(self, epoch: Epoch, on_events: OnEvents) -> tuple[float, float]:
+        """Trains one epoch; returns the mean loss of this process, and the events per second of all of them."""
+        seed, (rank, processes) = self.plan.settings.random_seed, distributed.rank_and_world_size()
+        rng = generator(seed, Stream.TRAINING_PROCESS, epoch.number, rank)
+        torch.manual_seed(seed + (epoch.number + 1) * processes + rank)
+        drawn = draw_epoch(epoch, self.plan.settings, self.plan.batch_events)
         self.model.train()
-        began, seen = perf_counter(), 0
-        losses_sum = torch.zeros((), device=self.device)
-        for done, first in enumerate(range(0, len(parts), count), 1):
-            part = own_stretches[np.arange(ends[done - 1], ends[done])]
-            self._set_rate(turn.begun + turn.share * seen / total)
-            losses_sum += self._step(known, part, later, own)
-            if done % CHECK_EVERY == 0 or first + count >= len(parts):
-                self._check(losses_sum)
-            seen += sum(int(stretches.length[other].sum()) for other in parts[first : first + count])
-            speed = seen / (perf_counter() - began)
-            on_events(turn.number * total + seen, f"epoch {turn.number + 1}  {speed:,.0f} events/s")
-        return losses_sum.item() / max(1, len(parts) // count), seen / max(1e-9, perf_counter() - began)
+        total, events, started = max(1, drawn.events), 0, perf_counter()
+        loss_sum = torch.zeros((), device=self.device)
+        for step, step_events in enumerate(drawn.step_events):
+            self.optimisers.set_rate(epoch.schedule_start + epoch.schedule_share * events / total)
+            loss_sum += self._train_step(drawn, step, rng)
+            if (step + 1) % CHECK_EVERY == 0 or step + 1 == len(drawn):
+                _check_finite(loss_sum)
+            events += step_events
+            speed = events / (perf_counter() - started)
+            on_events(epoch.number * total + events, f"epoch {epoch.number + 1}  {speed:,.0f} events/s")
+        return loss_sum.item() / max(1, len(drawn)), events / max(1e-9, perf_counter() - started)
 
-    def _check(self, losses_sum: torch.Tensor) -> None:
-        if not distributed.agreed_figure(float(torch.isfinite(losses_sum)), worst=True):
-            raise LossNotFinite
-
-    def _set_rate(self, done: float) -> None:
-        """Warm up over the first 2 %, then a half cosine down to a tenth."""
-        factor = min(1.0, done / 0.02) if done < 0.02 else 0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, done)))
-        rate = self.plan.settings.learning_rate * max(factor, 0.01)
-        for name, optimiser in self.optimisers.items():
-            for group in optimiser.param_groups:
-                group["lr"] = rate * TABLE_RATE_FACTOR if name == "tables" else rate
-
-    def _step(
-        self, known: Sequences, part: batches.Segments, later: batches.FutureEvents, rng: np.random.Generator
-    ) -> torch.Tensor:
-        horizon = self.plan.settings.horizon
-        step = TrainingStep(self.model, known, self.vocabulary, part, later, horizon, self.sampling, rng, self.device)
-        for optimiser in self.optimisers.values():
-            optimiser.zero_grad(set_to_none=True)
-        # half the bits halve the work of a GPU; a CPU has to emulate them
+    def _train_step(self, drawn: EpochBatches, step: int, rng: np.random.Generator) -> torch.Tensor:
+        """Updates the weights by one batch; returns its loss."""
+        training_step = TrainingStep(
+            model=self.model,
+            vocabulary=self.vocabulary,
+            sequences=drawn.sequences,
+            segments=drawn.step_segments(step),
+            future=drawn.future,
+            horizon=self.plan.settings.horizon,
+            sampling=self.sampling,
+            rng=rng,
+            device=self.device,
+        )
+        self.optimisers.zero_grad()
+        # half the bits halve the work of a GPU; a CPU would have to emulate them
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            loss = torch.stack([weight * objective(step) for weight, objective in self.objective]).sum()
+            loss = torch.stack([weight * objective(training_step) for weight, objective in self.objective]).sum()
         loss.backward()  # type: ignore[no-untyped-call]
         distributed.average_gradients(self.model)
-        dense = [value for group in self.optimisers["dense"].param_groups for value in group["params"]]
-        torch.nn.utils.clip_grad_norm_(dense, 1.0)
-        for optimiser in self.optimisers.values():
-            optimiser.step()
+        self.optimisers.step()
         return loss.detach()
 
     def item_scores(self) -> next_item_metrics.Scores:
-        """Dot products of held-out users, as they were at the cut, with all items."""
+        """The scores of all items for held-out users as they were at the cut."""
         known, plan = self.plan.known, self.plan
         latest = batches.latest_segments(known, batches.window_starts(known, plan.window), plan.settings.length)
         items = item_vectors(self.model)
         return lambda users: user_vectors(self.model, known, latest[users]) @ items.T
 
 
-def _hidden_seconds(known: Sequences, hours: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """How far behind each user's present the known events end: for half of the users up to so many hours.
-
-    Without it the vector would hang on the last visit, which says what is bought next and not who somebody is (TransAct,
-    arXiv:2306.00248, masks a random recent window for the same reason).
-    """
-    if not hours:
-        return np.zeros(known.users, np.int64)
-    return np.where(rng.random(known.users) < 0.5, rng.integers(0, hours * 3_600 + 1, known.users), 0)
+def _check_finite(loss: torch.Tensor) -> None:
+    """Raises LossNotFinite if the loss is NaN or infinite in any process, so that all of them stop."""
+    if not distributed.all_true(bool(torch.isfinite(loss))):
+        raise LossNotFinite
 
 
-def _negative_sampling(
-    model: TwoTower, counts: NDArray[np.int64], negatives: int, device: torch.device
-) -> NegativeSampling:
-    """Negatives by a power of their count. An item not seen yet is none, and is its attributes alone: its id means nothing."""
-    if counts.any():
-        with torch.no_grad():
-            unseen = torch.from_numpy(np.flatnonzero(counts == 0))
-            own = model.id_row[unseen[unseen < len(model.id_row)]]
-            model.item_id.weight[own[own < COMMON_ITEMS + FIRST_ITEM]] = 0
-    else:
-        counts = np.ones_like(counts)
-    chance = counts**POPULARITY_POWER
-    return NegativeSampling(torch.from_numpy(chance / chance.sum()).float().to(device), negatives)
-
-
-@torch.no_grad()
-def initialise_from_content(model: TwoTower, content: Content) -> None:
-    """Puts the directions of the content block into the item tower, at unit length on average."""
-    items, dim = content.items, model.sizes.dim
-    directions = (content.components * np.sqrt(content.idf)[:, None])[:, :dim].astype(np.float32)
-    attributes = content.indicator.multiply(1 / np.maximum(content.indicator.sum(1), 1)).tocsr()
-    together = directions[:items] + attributes[:items] @ directions[items:]
-    length = float(np.sqrt((together**2).sum(1).mean())) if items else 0.0
-    if length < interactions.NEGLIGIBLE:
-        return
-    width = directions.shape[1]
-    for table, rows in ((model.item_id, directions[:items]), (model.attribute, directions[items:])):
-        table.weight[:, width:] *= 0.1
-        if table is model.item_id:
-            own = model.id_row[:items]
-            first = torch.where(own < COMMON_ITEMS + FIRST_ITEM)[0]  # ids that share a row start anywhere
-            table.weight[own[first], :width] = torch.from_numpy(rows)[first] / length
-        elif len(rows):
-            table.weight[:, :width] = torch.from_numpy(rows) / length
+def _diverged_error() -> StateError:
+    return StateError(
+        "training diverged in the first epoch: the loss became NaN or infinite",
+        "set a smaller learning_rate in [train] of lookalike.toml",
+    )

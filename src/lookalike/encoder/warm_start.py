@@ -1,67 +1,82 @@
-"""Weights that were trained on another log, or on less of this one: what both know is put in place, by name."""
+"""Warm start: copies the weights of an earlier run, perhaps of another log, into a new model, matched by name."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from lookalike.data.arrays import Rows
 from lookalike.data.sequences import COMMON_ITEMS, Vocabulary
 from lookalike.encoder.model import EVENT_FEATURES, FIRST_ITEM, NO_ITEM, ModelSizes, TwoTower
 from lookalike.encoder.runs import Run
 from lookalike.errors import StateError
 
+# Weights that do not depend on a vocabulary.
 SHARED_PREFIXES = ("body.", "attend.", "head.", "pool.", "start", "log_scale")
 
 
-@torch.no_grad()
-def copy_weights(model: TwoTower, vocabulary: Vocabulary, run: Run) -> str:
-    """Copies the run's weights into a fresh model, item by item and value by value; says how many were known.
+@dataclass(frozen=True)
+class VocabularyOverlap:
+    """How many items and item attributes of a log the run's weights were trained on."""
 
-    Raises StateError when the shapes differ.
+    known_items: int
+    items: int
+    known_attributes: int
+    attributes: int
+
+
+@torch.no_grad()
+def copy_weights(model: TwoTower, vocabulary: Vocabulary, run: Run) -> VocabularyOverlap:
+    """Copies the run's weights into a new model; returns how much of the vocabulary they cover.
+
+    What the run does not know keeps its initial weights. Raises StateError if the shapes differ.
     """
     sizes = ModelSizes(**run.config["sizes"])
-    own = model.state_dict()
+    source, target = run.weights, model.state_dict()
+    items = _matching_positions(run.vocabulary.items[:COMMON_ITEMS], vocabulary.items[:COMMON_ITEMS])
+    attributes = _matching_positions(run.vocabulary.attributes, vocabulary.attributes)
+    tables = {
+        "item_id.weight": np.hstack([[[NO_ITEM], [NO_ITEM]], items + FIRST_ITEM]),
+        "attribute.weight": attributes,
+        "profile.weight": _matching_positions(run.vocabulary.profile, vocabulary.profile),
+    }
     try:
-        for name, value in run.weights.items():
+        tables["context.weight"] = _context_rows(run, sizes, model.sizes, vocabulary)
+        for name, value in source.items():
             if name.startswith(SHARED_PREFIXES):
-                own[name].copy_(value)
-        items = _same(run.vocabulary.items[:COMMON_ITEMS], vocabulary.items[:COMMON_ITEMS])
-        own["item_id.weight"][NO_ITEM].copy_(run.weights["item_id.weight"][NO_ITEM])  # it has no name, and is the same
-        _copy(own["item_id.weight"], run.weights["item_id.weight"], items + FIRST_ITEM)
-        attributes = _same(run.vocabulary.attributes, vocabulary.attributes)
-        _copy(own["attribute.weight"], run.weights["attribute.weight"], attributes)
-        _copy(own["profile.weight"], run.weights["profile.weight"], _same(run.vocabulary.profile, vocabulary.profile))
-        _copy(own["context.weight"], run.weights["context.weight"], _contexts(run, sizes, model.sizes, vocabulary))
+                target[name].copy_(value)
+        for name, rows in tables.items():
+            _copy_rows(source[name], target[name], rows)
     except (KeyError, RuntimeError) as error:
         raise StateError(f"run {run.name} has weights of another shape", "lookalike train without --from") from error
-    return (
-        f"{items.shape[1]:,} of {len(vocabulary.items):,} items and {attributes.shape[1]:,} of "
-        f"{len(vocabulary.attributes):,} item attributes are known to it"
-    )
+    return VocabularyOverlap(items.shape[1], len(vocabulary.items), attributes.shape[1], len(vocabulary.attributes))
 
 
-def _same(theirs: list[str] | list[tuple[str, str]], ours: list[str] | list[tuple[str, str]]) -> np.ndarray:
-    """The places of what both lists hold, [2, n]: in theirs and in ours."""
-    place = {value: number for number, value in enumerate(theirs)}
-    pairs = [(place[value], number) for number, value in enumerate(ours) if value in place]
+def _matching_positions(source: list[str] | list[tuple[str, str]], target: list[str] | list[tuple[str, str]]) -> Rows:
+    """The positions of the values that both lists hold, [2, n]: in the source, and in the target."""
+    position = {value: i for i, value in enumerate(source)}
+    pairs = [(position[value], i) for i, value in enumerate(target) if value in position]
     return np.array(pairs, np.int64).reshape(-1, 2).T
 
 
-def _contexts(run: Run, theirs: ModelSizes, ours: ModelSizes, vocabulary: Vocabulary) -> np.ndarray:
-    """The rows of the context table that mean the same in both, [2, n]."""
-    moments = np.arange(sum(EVENT_FEATURES.values()))
-    found = [np.stack([moments, moments])]
-    starts = [_starts(sizes) for sizes in (theirs, ours)]
-    for field in theirs.fields.keys() & ours.fields.keys():
-        same = _same(run.vocabulary.codes[field], vocabulary.codes[field]) + 1  # code 0 is missing
-        both = np.hstack([np.zeros((2, 1), np.int64), same])
-        found.append(both + np.array([[starts[0][field]], [starts[1][field]]]))
-    return np.hstack(found)
+def _context_rows(run: Run, source: ModelSizes, target: ModelSizes, vocabulary: Vocabulary) -> Rows:
+    """The rows of the context table with the same meaning in both models, [2, n]."""
+    features = np.arange(sum(EVENT_FEATURES.values()))
+    rows = [np.stack([features, features])]
+    source_starts, target_starts = _field_starts(source), _field_starts(target)
+    for field in source.fields.keys() & target.fields.keys():
+        codes = _matching_positions(run.vocabulary.codes[field], vocabulary.codes[field]) + 1
+        with_missing = np.hstack([np.zeros((2, 1), np.int64), codes])  # code 0 is a missing value in both
+        rows.append(with_missing + np.array([[source_starts[field]], [target_starts[field]]]))
+    return np.hstack(rows)
 
 
-def _starts(sizes: ModelSizes) -> dict[str, int]:
-    ends = np.cumsum([sum(EVENT_FEATURES.values()), *(values + 1 for values in sizes.fields.values())])
-    return {field: int(end) for field, end in zip(sizes.fields, ends, strict=False)}
+def _field_starts(sizes: ModelSizes) -> dict[str, int]:
+    """The first row of each coded field in the context table."""
+    starts = np.cumsum([sum(EVENT_FEATURES.values()), *(values + 1 for values in sizes.fields.values())])
+    return {field: int(start) for field, start in zip(sizes.fields, starts, strict=False)}
 
 
-def _copy(target: torch.Tensor, source: torch.Tensor, rows: np.ndarray) -> None:
-    theirs, ours = (torch.from_numpy(np.ascontiguousarray(side)) for side in rows)
-    target[ours.to(target.device)] = source[theirs].to(target.device)
+def _copy_rows(source: torch.Tensor, target: torch.Tensor, rows: Rows) -> None:
+    source_rows, target_rows = (torch.from_numpy(np.ascontiguousarray(side)) for side in rows)
+    target[target_rows.to(target.device)] = source[source_rows].to(target.device)

@@ -1,1 +1,4 @@
-"""TODO."""
+"""Causal bodies of the user tower: modules that map the events of a sequence to hidden states.
+
+May import: torch only, nothing of lookalike.
+"""

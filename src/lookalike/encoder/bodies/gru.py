@@ -1,4 +1,4 @@
-"""One gated recurrent layer (Cho et al. 2014, arXiv:1406.1078), causal by nature."""
+"""One gated recurrent layer (Cho et al. 2014, arXiv:1406.1078), which is causal by construction."""
 
 from typing import cast
 
@@ -15,8 +15,9 @@ class Recurrent(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         return cast(Tensor, self.layer(self.norm(hidden))[0])  # [B, T, D]
 
-    def at(self, hidden: Tensor, place: Tensor) -> Tensor:
-        return self(hidden)[torch.arange(len(place), device=place.device), place]  # type: ignore[no-any-return]
+    def at_position(self, hidden: Tensor, position: Tensor) -> Tensor:
+        rows = torch.arange(len(position), device=position.device)
+        return cast(Tensor, self(hidden)[rows, position])  # [B, D]
 
 
 def gru(dim: int, length: int) -> Recurrent:

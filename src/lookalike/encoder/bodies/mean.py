@@ -1,15 +1,17 @@
-"""No body at all: the user is the pool of the items. The encoder every other one has to beat."""
+"""No body: the user is the pool of the items. Every other encoder has to beat this one."""
 
 from torch import Tensor, nn
 
 
-class Nothing(nn.Module):
+class NoBody(nn.Module):
+    """Zeros in place of hidden states."""
+
     def forward(self, hidden: Tensor) -> Tensor:
         return hidden * 0.0
 
-    def at(self, hidden: Tensor, place: Tensor) -> Tensor:
+    def at_position(self, hidden: Tensor, position: Tensor) -> Tensor:
         return hidden[:, 0] * 0.0
 
 
-def mean(dim: int, length: int) -> Nothing:
-    return Nothing()
+def mean(dim: int, length: int) -> NoBody:
+    return NoBody()

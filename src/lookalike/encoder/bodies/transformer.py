@@ -7,11 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 LAYERS = 2
-
-
 HEADS = 4
-
-
 DROPOUT = 0.1
 
 
@@ -27,18 +23,18 @@ class Block(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         query, key, value = self._heads(hidden)
-        # padding stands at the end, where no real position looks: the causal mask is all that is needed
-        return self._after(hidden, F.scaled_dot_product_attention(query, key, value, is_causal=True))
+        # padding is at the end, where no real position looks: the causal mask is enough
+        return self._add_residuals(hidden, F.scaled_dot_product_attention(query, key, value, is_causal=True))
 
-    def at(self, hidden: Tensor, place: Tensor) -> Tensor:
-        """What `forward` gives at one place [B] of each sequence, [B, D], for less work."""
+    def at_position(self, hidden: Tensor, position: Tensor) -> Tensor:
+        """What `forward` gives at one position [B] of each sequence, [B, D], computed for that position only."""
         query, key, value = self._heads(hidden)
         batch, length, _ = hidden.shape
-        seen = torch.arange(length, device=place.device) <= place[:, None]  # [B, T]
-        rows = torch.arange(batch, device=place.device)
-        query = query[rows, :, place].unsqueeze(2)  # [B, H, 1, D / H]
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=seen[:, None, None])
-        return self._after(hidden[rows, place].unsqueeze(1), mixed).squeeze(1)
+        visible = torch.arange(length, device=position.device) <= position[:, None]  # [B, T]
+        rows = torch.arange(batch, device=position.device)
+        query = query[rows, :, position].unsqueeze(2)  # [B, H, 1, D / H]
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=visible[:, None, None])
+        return self._add_residuals(hidden[rows, position].unsqueeze(1), attended).squeeze(1)
 
     def _heads(self, hidden: Tensor) -> tuple[Tensor, ...]:
         """Query, key and value, each [B, H, T, D / H]."""
@@ -46,8 +42,8 @@ class Block(nn.Module):
         heads = self.query_key_value(self.before_attention(hidden)).view(batch, length, 3, HEADS, dim // HEADS)
         return cast(tuple[Tensor, ...], heads.permute(2, 0, 3, 1, 4).unbind())
 
-    def _after(self, hidden: Tensor, mixed: Tensor) -> Tensor:
-        hidden = hidden + self.project(mixed.transpose(1, 2).reshape(hidden.shape))
+    def _add_residuals(self, hidden: Tensor, attended: Tensor) -> Tensor:
+        hidden = hidden + self.project(attended.transpose(1, 2).reshape(hidden.shape))
         return cast(Tensor, hidden + self.feed_forward(hidden))
 
 
@@ -60,16 +56,16 @@ class Transformer(nn.Module):
         self.norm = nn.LayerNorm(dim)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return cast(Tensor, self.norm(self.blocks(self._placed(hidden))))
+        return cast(Tensor, self.norm(self.blocks(self._add_positions(hidden))))
 
-    def at(self, hidden: Tensor, place: Tensor) -> Tensor:
-        *first, last = self.blocks
-        hidden = self._placed(hidden)
-        for block in first:
+    def at_position(self, hidden: Tensor, position: Tensor) -> Tensor:
+        *lower, last = self.blocks
+        hidden = self._add_positions(hidden)
+        for block in lower:
             hidden = block(hidden)
-        return cast(Tensor, self.norm(cast(Block, last).at(hidden, place)))
+        return cast(Tensor, self.norm(cast(Block, last).at_position(hidden, position)))
 
-    def _placed(self, hidden: Tensor) -> Tensor:
+    def _add_positions(self, hidden: Tensor) -> Tensor:
         return cast(Tensor, self.dropout(hidden + self.position[: hidden.shape[1]]))
 
 
