@@ -6,6 +6,7 @@ from typing import Any
 from lookalike.data import database
 from lookalike.embeddings import freshness, representation
 from lookalike.encoder import runs
+from lookalike.encoder.run_files import RunManifest
 from lookalike.errors import StateError
 from lookalike.workspace.files import read_json
 from lookalike.workspace.paths import WorkspaceFolder
@@ -43,7 +44,7 @@ def status(workspace: WorkspaceFolder) -> Result:
         "workspace": str(workspace.root),
         "log": log,
         "runs": [
-            _run_row(read_json(path, "run", "created", "as_of"))
+            RunManifest.read(path).model_dump(mode="json", include={"run", "created", "as_of"})
             for path in sorted(workspace.runs.glob("r*/manifest.json"))
         ],
         "representation": represented,
@@ -61,7 +62,3 @@ def _following(ingested: bool, represented: bool, trained: list[str], stale: boo
     if stale:
         return "embed"
     return "report" if expanded else "expand --seed seed.csv --size 5%"
-
-
-def _run_row(manifest: Result) -> Result:
-    return {key: manifest[key] for key in ("run", "created", "as_of")}

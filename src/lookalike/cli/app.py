@@ -121,7 +121,7 @@ def train(
         bool, typer.Option("--resume", help="Go on with an interrupted training, as it was begun.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    random_seed: Annotated[int | None, typer.Option("--seed", help="Number that fixes all chance.")] = None,
+    random_seed: Annotated[int | None, typer.Option("--random-seed", help="Random seed.")] = None,
 ) -> None:
     """Fit a user encoder on the log, measure it on held-out days, and store every user's vectors."""
     from lookalike.api import train as train_module
@@ -133,12 +133,12 @@ def train(
 
     flags = {"encoder": encoder, "objective": objective, "dim": dim, "window_days": days(window), "epochs": epochs}
     settings = with_flags(edge().settings().train, **flags, random_seed=random_seed)
-    request = TrainRequest(settings, moment(as_of), resume, device, start_from)
+    request = TrainRequest(settings, moment(as_of), resume, device, start_from, edge().engine())
     console = edge().console
-    done = (edge().engine() or train_module).train(edge().workspace, request, console)
-    if not done:  # one of several processes: the first one speaks
+    result = train_module.train(edge().workspace, request, console)
+    if result is None:  # a helper process: the first process prints
         return
-    console.result(done, *tables.of_train(done))
+    console.result(result.as_json(), *tables.of_train(result))
     console.note("next: lookalike expand --seed seed.csv --size 5%")
 
 
@@ -174,17 +174,17 @@ def embed(
         raise SettingsError("--as-of and --full are not for --sessions", "all events of the files are read")
     if sessions:
         options = IngestOptions(mapping=parse_mapping(mapping or []), timezone=edge().settings().ingest.timezone)
-        made = embed_sessions.embed_sessions(
+        embedded = embed_sessions.embed_sessions(
             edge().workspace, embed_sessions.SessionsRequest(sessions, run, options, device), console
         )
-        console.result(made, *tables.of_sessions(made))
+        console.result(embedded.as_json(), *tables.of_sessions(embedded))
         return
     if mapping:
         raise SettingsError("--map is only for --sessions", "lookalike ingest FILES --map FIELD=COLUMN")
     done = embed_module.embed(
         edge().workspace, EmbedRequest(run, moment(as_of), full, device, edge().engine()), console
     )
-    console.result(done, *tables.of_embed(done))
+    console.result(done.as_json(), *tables.of_embed(done))
     console.note("next: lookalike expand --seed seed.csv --size 5%")
 
 

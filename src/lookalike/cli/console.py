@@ -13,6 +13,7 @@ from rich.table import Table
 
 from lookalike.errors import LookalikeError
 from lookalike.reporting.formatting import printable
+from lookalike.reporting.train_messages import SENTENCES
 from lookalike.workspace.progress import Advance, Message
 
 
@@ -26,7 +27,7 @@ class Console:
         self._out = RichConsole(highlight=False, soft_wrap=not sys.stdout.isatty())
 
     def say(self, message: Message) -> None:
-        self.note(message.code)
+        self.note(SENTENCES[type(message)](message))
 
     def note(self, text: str) -> None:
         if not self.quiet:

@@ -5,6 +5,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from lookalike.encoder.results import EmbedResult, SessionsResult, TrainFigures, TrainResult
 from lookalike.reporting.formatting import printable
 
 Result = dict[str, Any]
@@ -73,53 +74,72 @@ def _about(file: Result) -> list[str]:
     return lines + [f"note: {note}" for note in file["notes"]]
 
 
-def of_train(done: Result) -> list[Shown]:
+def of_train(result: TrainResult) -> list[Shown]:
     """Held-out figures of the encoder beside its baselines."""
-    late = done["popularity_of_late"]
-    named = {"encoder": "this encoder", "item_neighbours": "item neighbours", "popularity": "popularity"}
-    named["popularity_of_late"] = f"popularity of the last {late['days']} day{'s' * (late['days'] > 1)}"
-    rows = [[label, f"{done[key]['recall@20']:.4f}", f"{done[key]['ndcg@20']:.4f}"] for key, label in named.items()]
-    judged = done["items_judged"]
-    which = "full catalogue" if judged == done["items"] else f"the {judged:,} most common items"
-    title = f"New items of {done['held_out_users']:,} held-out users, {which}"
-    if done["weights_had_seen"]:
-        title += ", which the weights it began with had seen"
-    summary = (
-        f"{done['users']:,} users embedded as {done['version']} by run {done['run']}, "
-        f"best epoch {done['best_epoch']} of {done['epochs']}"
-    )
-    covered = done["coverage"]
-    if covered["users"]:
-        summary += (
-            f"; of the {covered['users']:,} users who came after the cut {covered['encoder']:.0%} had a vector of their "
-            f"own, a method that needs 5 events would have known {covered['with_5_events']:.0%}"
+    figures = result.figures
+    days = figures.popularity_of_late.days
+    rows = [
+        [label, f"{metrics['recall@20']:.4f}", f"{metrics['ndcg@20']:.4f}"]
+        for label, metrics in (
+            ("this encoder", figures.encoder),
+            ("item neighbours", figures.item_neighbours),
+            ("popularity", figures.popularity),
+            (f"popularity of the last {days} day{'s' * (days > 1)}", figures.popularity_of_late.metrics),
         )
-    judge = "A list rests on more than the encoder: judge it by the lift that expand measures."
-    return [table(title, ["", "Recall@20", "NDCG@20"], rows, (1, 2)), "", *_of_audiences(done), "", summary, judge]
-
-
-def _of_audiences(done: Result) -> list[Shown]:
-    """What the centroid of each space finds of held-out audiences, and how it goes with the number of events."""
-    drawn = done["audiences"]
-    if not drawn["audiences"]:
-        return ["The log is too small to draw audiences from it: nothing could be tuned or judged by lift."]
-    labels = {"sequence": "this encoder", "content": "content", "activity": "number of events"}
-    spaces = [[label, _times(drawn["lift@5%"][key])] for key, label in labels.items()]
-    events = [
-        [number, f"{found['users']:,}", f"{found['recall@20']:.4f}", _times(drawn["sequence_by_events"].get(number))]
-        for number, found in done["recall_by_events"].items()
-        if found["users"]
     ]
-    title = f"Lift@5 % of the centroid, {drawn['audiences']} held-out audiences drawn from the log"
+    judged = figures.items_judged
+    which = "full catalogue" if judged == result.items else f"the {judged:,} most common items"
+    title = f"New items of {figures.held_out_users:,} held-out users, {which}"
+    if figures.weights_had_seen:
+        title += ", which the weights it started from had seen"
+    judge = "A list rests on more than the encoder: judge it by the lift that expand measures."
+    return [
+        table(title, ["", "Recall@20", "NDCG@20"], rows, (1, 2)),
+        "",
+        *_of_audiences(figures),
+        "",
+        _train_summary(result),
+        judge,
+    ]
+
+
+def _train_summary(result: TrainResult) -> str:
+    summary = (
+        f"{result.users:,} users embedded as {result.version} by run {result.run}, "
+        f"best epoch {result.best_epoch} of {result.epochs}"
+    )
+    coverage = result.figures.coverage
+    if coverage.users:
+        summary += (
+            f"; of the {coverage.users:,} users with events after the cut, {coverage.encoder:.0%} had a vector of their "
+            f"own before it; a method that needs 5 events would have known {coverage.with_5_events:.0%}"
+        )
+    return summary
+
+
+def _of_audiences(figures: TrainFigures) -> list[Shown]:
+    """Lift of the centroid on held-out audiences, by space and by number of events."""
+    audiences = figures.audiences
+    if not audiences.audiences:
+        return ["The log is too small to draw audiences from it, so nothing could be tuned or judged by lift."]
+    labels = {"sequence": "this encoder", "content": "content", "activity": "number of events"}
+    spaces = [[label, _times(audiences.lift[key])] for key, label in labels.items()]
+    groups = [
+        [
+            events,
+            f"{group.users:,}",
+            f"{group.metrics['recall@20']:.4f}",
+            _times(audiences.sequence_by_events.get(events)),
+        ]
+        for events, group in figures.recall_by_events.items()
+        if group.users
+    ]
+    title = f"Lift@5 % of the centroid, {audiences.audiences} held-out audiences drawn from the log"
+    columns = ["Events", "Users", "Recall@20", "Lift@5 %"]
     return [
         table(title, ["", "Lift@5 %"], spaces, (1,)),
         "",
-        table(
-            "By events known of a user, each group for itself",
-            ["Events", "Users", "Recall@20", "Lift@5 %"],
-            events,
-            (1, 2, 3),
-        ),
+        table("By events of a user before the cut, within each group", columns, groups, (1, 2, 3)),
     ]
 
 
@@ -127,14 +147,14 @@ def _times(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def of_embed(done: Result) -> list[Shown]:
-    """How many users were embedded anew."""
-    return [f"{done['refreshed']:,} of {done['users']:,} users embedded anew by {done['run']}, as {done['version']}"]
+def of_embed(result: EmbedResult) -> list[Shown]:
+    """How many users were embedded again."""
+    return [f"{result.refreshed:,} of {result.users:,} users embedded again by {result.run}, as {result.version}"]
 
 
-def of_sessions(done: Result) -> list[Shown]:
-    """Where the vectors of sessions are."""
-    return [f"{done['sessions']:,} sessions embedded by {done['run']}: {done['path']}"]
+def of_sessions(result: SessionsResult) -> list[Shown]:
+    """Where the vectors of the sessions are."""
+    return [f"{result.sessions:,} sessions embedded by {result.run}: {result.path}"]
 
 
 def of_expand(done: Result) -> list[Shown]:

@@ -312,7 +312,7 @@ class Fit:
             optimiser.step()
         return loss.detach()
 
-    def item_scores(self) -> next_item_metrics.Scores:
+    def item_scores(self) -> next_item_metrics.ItemScorer:
         """Dot products of held-out users, as they were at the cut, with all items."""
         known, plan = self.plan.known, self.plan
         latest = batches.latest_segments(known, batches.window_starts(known, plan.window), plan.settings.length)

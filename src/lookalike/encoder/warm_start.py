@@ -17,7 +17,7 @@ def copy_weights(model: TwoTower, vocabulary: Vocabulary, run: Run) -> str:
 
     Raises StateError when the shapes differ.
     """
-    sizes = ModelSizes(**run.config["sizes"])
+    sizes = ModelSizes(**run.config.sizes.model_dump())
     own = model.state_dict()
     try:
         for name, value in run.weights.items():

@@ -143,12 +143,12 @@ def _scores(past: PointInTime, taught: Examples, scorer: str, rng: np.random.Gen
 
 def _profile(past: PointInTime) -> Rows:
     """The columns of what the table of users says: it has no time, and may say who became a seed."""
-    aggregates = past.run.config["aggregates"]
-    codes = sum(aggregates["codes"].values())
+    aggregates = past.run.config.aggregates
+    codes = sum(aggregates.codes.values())
     first = (
         past.representation.spans["aggregates"][0] + len((*ACTIVITY_COLUMNS, *VALUE_COLUMNS, *CLOCK_COLUMNS)) + codes
     )
-    return np.arange(first, first + aggregates["profile"])
+    return np.arange(first, first + aggregates.profile)
 
 
 def _doubt(crowd: int, candidates: int) -> EffectiveSample:
