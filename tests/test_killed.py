@@ -19,7 +19,7 @@ pytest_plugins = ("space_fixtures",)
 # Runs a command of the program and kills it by kill -9 when the named function is called for the n-th time.
 _KILLED = """
 import importlib, os, signal, sys
-from lookalike.cli import main
+from lookalike.cli.app import main
 
 module, name = sys.argv[1].rsplit(".", 1)
 calls = int(sys.argv[2])
@@ -72,13 +72,13 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, trained_space: Path, inpu
 
 
 IN_TRAIN = [
-    ("lookalike.sequences.build", 1),
-    ("lookalike.checkpoints.save_file", 2),
-    ("lookalike.workspace._swap", 2),  # the second checkpoint takes the first one's place
-    ("lookalike.runs.save_file", 1),
-    ("lookalike.shards.fingerprint", 2),
-    ("lookalike.shards.write_text", 1),  # the version is whole, the pointer is the old one
-    ("lookalike.checkpoints.drop", 1),
+    ("lookalike.data.sequence_builder.build_sequences", 1),
+    ("lookalike.encoder.checkpoints.save_file", 2),
+    ("lookalike.workspace.files._swap", 2),  # the second checkpoint takes the first one's place
+    ("lookalike.encoder.runs.save_file", 1),
+    ("lookalike.embeddings.writer.fingerprint", 2),
+    ("lookalike.embeddings.writer.write_text", 1),  # the version is whole, the pointer is the old one
+    ("lookalike.encoder.checkpoints.drop_checkpoint", 1),
 ]
 
 
@@ -91,7 +91,7 @@ def test_training_that_was_killed_leaves_the_old_vectors_and_then_finishes(
     before = snapshot(space)
     killed(space, where, call, *THREE)
     after = snapshot(space)
-    finished = where == "lookalike.checkpoints.drop"
+    finished = where == "lookalike.encoder.checkpoints.drop_checkpoint"
     changed = {name for name in before if after.get(name) != before[name]}
     assert changed <= ({"embeddings/CURRENT"} if finished else set())
     # whoever comes next can work with what is there, and sweeps
@@ -114,7 +114,7 @@ def test_training_that_was_killed_leaves_the_old_vectors_and_then_finishes(
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_training_that_was_killed_goes_on_from_the_last_epoch(ready: Command, unbroken: Path, epoch: int) -> None:
     space = ready.workspace
-    killed(space, "lookalike.checkpoints.new_folder", epoch + 1, *THREE)
+    killed(space, "lookalike.encoder.checkpoints.new_folder", epoch + 1, *THREE)
     state = json.loads((space / "runs" / "unfinished" / "state.json").read_text())
     assert state["epoch"] == epoch
     ran = ready("--json", *THREE, "--resume")
@@ -131,14 +131,14 @@ def sweep(command: Command) -> None:
 
 
 def test_resume_goes_on_as_the_training_was_begun(ready: Command) -> None:
-    killed(ready.workspace, "lookalike.checkpoints.save", 2, *THREE)
+    killed(ready.workspace, "lookalike.encoder.checkpoints.save_checkpoint", 2, *THREE)
     ran = ready("--json", "train", "--resume")  # no flag has to be said again
     assert ran.code == 0, ran.err
     assert ran.json["epochs"] == 3
 
 
 def test_resume_refuses_damage(ready: Command) -> None:
-    killed(ready.workspace, "lookalike.checkpoints.save", 2, *THREE)
+    killed(ready.workspace, "lookalike.encoder.checkpoints.save_checkpoint", 2, *THREE)
     sweep(ready)
     path = ready.workspace / "runs" / "unfinished" / "checkpoint.safetensors"
     whole = path.read_bytes()
@@ -196,8 +196,8 @@ def test_first_expansion_that_was_killed_leaves_none(ready: Command, inputs: Inp
 
 
 def test_interrupted_training_ends_with_130_and_can_be_resumed(ready: Command, unbroken: Path) -> None:
-    code = "import sys\nfrom lookalike.cli import main\nsys.exit(main(sys.argv[1:]))"
-    long = ("train", "--encoder", "mean", "--dim", "16", "--epochs", "5000", "--seed", "3")
+    code = "import sys\nfrom lookalike.cli.app import main\nsys.exit(main(sys.argv[1:]))"
+    long = ("train", "--encoder", "mean", "--dim", "16", "--epochs", "5000", "--random-seed", "3")
     (ready.workspace / "lookalike.toml").write_text(
         "[train]\npatience = 100000\nfinish = false\ncontent_dim = 8\ngroup_columns = 16\n"
     )

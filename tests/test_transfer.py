@@ -15,11 +15,13 @@ from lookalike.data.sequences import Vocabulary
 from lookalike.embeddings import representation
 from lookalike.encoder import inference, warm_start
 from lookalike.encoder.model import ENCODERS, EVENT_FEATURES, FIRST_ITEM, NO_ITEM, ModelSizes, TwoTower, build_model
+from lookalike.encoder.run_files import ModelShape
 from lookalike.encoder.runs import Run
 from lookalike.errors import SettingsError, StateError
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.progress import QuietProgress
 from lookalike.workspace.settings import TrainSettings
+from run_configs import run_config
 from small_log import SETTINGS, Command, events, items
 
 pytest_plugins = ("space_fixtures",)
@@ -62,7 +64,7 @@ def model_of(vocabulary: Vocabulary, encoder: str = "transformer", dim: int = DI
 
 def run_of(model: TwoTower, vocabulary: Vocabulary) -> Run:
     weights = {name: value.clone() for name, value in model.state_dict().items()}
-    return Run("r000001", Path("r000001"), weights, {}, vocabulary, {"sizes": asdict(model.sizes)})
+    return Run("r000001", Path("r000001"), weights, {}, vocabulary, run_config(sizes=ModelShape(**asdict(model.sizes))))
 
 
 @pytest.mark.parametrize("encoder", sorted(ENCODERS))
@@ -163,21 +165,21 @@ def losses(workspace: Path, run: str) -> list[float]:
 
 
 def test_train_goes_on_from_a_run_in_its_shape(ready: Command) -> None:
-    ran = ready("train", "--from", "r000001", "--epochs", "1", "--seed", "4")
+    ran = ready("train", "--from", "r000001", "--epochs", "1", "--random-seed", "4")
     assert ran.code == 0, ran.err
     known = len(events()["item_id"].unique())
-    assert f"going on from r000001: {known} of {known} items" in " ".join(ran.err.split())
+    assert f"continuing from r000001: {known} of {known} items" in " ".join(ran.err.split())
     first, second = (config(ready.workspace, run) for run in ("r000001", "r000002"))
     assert second["sizes"] == first["sizes"]  # of 16 columns, where the default is 128
     assert (first["start_from"], second["start_from"]) == (None, "r000001")
-    fresh = ready("train", "--encoder", "mean", "--dim", "16", "--epochs", "1", "--seed", "4")
+    fresh = ready("train", "--encoder", "mean", "--dim", "16", "--epochs", "1", "--random-seed", "4")
     assert fresh.code == 0
     assert losses(ready.workspace, "r000002")[0] < losses(ready.workspace, "r000003")[0]
 
 
 def test_train_from_what_is_no_run_is_refused_before_any_work(ready: Command) -> None:
     message, hint = ready.refused(4, "train", "--from", "r000009")
-    assert "no run is here" in message
+    assert "is not a run" in message
     assert "r000001" in hint
 
 
@@ -209,7 +211,7 @@ def test_a_run_folder_from_another_workspace_embeds_and_says_how_much_it_knows(
     shutil.copytree(trained_space / "runs" / "r000001", folder)
     ran = elsewhere("embed", "--run", folder)
     assert ran.code == 0, ran.err
-    assert "30 items are new to r000001: they are their attributes alone" in " ".join(ran.err.split())
+    assert "30 items are new to r000001 and are represented by their attributes alone" in " ".join(ran.err.split())
     live = representation.live_version(WorkspaceFolder(elsewhere.workspace))
     assert live.manifest["run"] == "r000001"
     assert set(pl.read_parquet(live.ids)["user_id"]) == {"x" + user for user in events()["user_id"].unique()}
@@ -218,7 +220,7 @@ def test_a_run_folder_from_another_workspace_embeds_and_says_how_much_it_knows(
     shutil.rmtree(folder)  # what lists will be made with is the workspace's own
     again = elsewhere("embed")
     assert again.code == 0, again.err
-    assert "no user has events that were not seen" in " ".join(again.err.split())
+    assert "no user has new events" in " ".join(again.err.split())
 
 
 def test_a_copied_run_is_known_by_its_name_here(elsewhere: Command, trained_space: Path, tmp_path: Path) -> None:
@@ -263,5 +265,5 @@ def test_a_resumed_training_goes_on_as_it_was_begun(trained_space: Path, tmp_pat
     shutil.copytree(trained_space, tmp_path / "space")
     workspace = WorkspaceFolder(tmp_path / "space")
     request = train.TrainRequest(TrainSettings(), device="cpu", resume=True, start_from="r000001")
-    with pytest.raises(SettingsError, match="begun"):
+    with pytest.raises(SettingsError, match="as it was started"):
         train.train(workspace, request, QuietProgress())

@@ -21,7 +21,7 @@ from lookalike.encoder import (
     inference,
     runs,
     trainer,
-    training,
+    training_run,
     versions,
     warm_start,
 )
@@ -40,10 +40,10 @@ from lookalike.encoder.results import (
     WarmStart,
 )
 from lookalike.encoder.run_arrays import Arrays
-from lookalike.encoder.run_files import FusionWeights
+from lookalike.encoder.run_files import FusionWeights, RunConfig
 from lookalike.encoder.runs import Run, RunOutputs
 from lookalike.encoder.trainer import Fit, FitPlan, FitState
-from lookalike.encoder.training import TrainingLog
+from lookalike.encoder.training_run import TrainingLog
 from lookalike.errors import SettingsError, StateError
 from lookalike.expansion.scorers import learned_prior
 from lookalike.workspace.executor import Executor
@@ -66,11 +66,11 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class _Job:
-    """One training: the request with the settings that will be used, and the run whose weights to start from."""
+    """One training: the request with the settings that will be used, and the config of the run to start from."""
 
     folder: WorkspaceFolder
     request: TrainRequest
-    start: Run | None
+    start: RunConfig | None
     progress: Progress
 
 
@@ -117,10 +117,10 @@ def _checked_job(folder: WorkspaceFolder, request: TrainRequest, progress: Progr
             raise SettingsError("--resume continues a training as it was started", "leave --from out")
         settings = checkpoints.unfinished_settings(folder)
         request = replace(request, settings=settings, start_from=checkpoints.unfinished_start(folder))
-    start = runs.load_run(folder, request.start_from) if request.start_from else None
+    start = runs.load_run(folder, request.start_from).config if request.start_from else None
     if start and not request.resume:
-        request = replace(request, settings=training.with_shape_of(start, request.settings))
-    training.check_settings(request.settings)
+        request = replace(request, settings=training_run.with_shape_of(start, request.settings))
+    training_run.check_settings(request.settings)
     inference.device_for(request.device)
     return _Job(folder, request, start, progress)
 
@@ -163,9 +163,9 @@ def _train(job: _Job, log: TrainingLog) -> TrainResult:
     epochs_over_all_events = _finish(job, fit, log)
     embedder, arrays = _fit_embedder(job, fit, log, weights)
     name = runs.next_run_name(job.folder)
-    config = training.run_config(fit, embedder, log.snapshot.cut.as_of, job.start)
-    manifest = training.run_manifest(name, fit, log, epochs_over_all_events)
-    outputs = RunOutputs(embedder.item_vectors(log.sequences), training.run_metrics(fit, figures), manifest)
+    config = training_run.run_config(fit, embedder, log.snapshot.cut.as_of, job.request.start_from)
+    manifest = training_run.run_manifest(name, fit, log, epochs_over_all_events)
+    outputs = RunOutputs(embedder.item_vectors(log.sequences), training_run.run_metrics(fit, figures), manifest)
     run = Run(name, job.folder.runs / name, fit.weights(), arrays, log.vocabulary, config)
     runs.save_run(job.folder, run, outputs)
     previous = representation.live_version(job.folder) if representation.has_live_version(job.folder) else None
@@ -184,7 +184,7 @@ def _fit_and_evaluate(job: _Job, log: TrainingLog) -> tuple[Fit, FusionWeights, 
     fit = _fit(job, plan, log)
     with job.progress.step("tuning the vectors on audiences of the log"):
         weights, figures = evaluation.evaluate_encoder(fit, log.sequences)
-    leaked_until = training.leaked_until(plan, job.start)
+    leaked_until = training_run.leaked_until(plan, job.start)
     if leaked_until:
         job.progress.say(FiguresNotHeldOut(run=str(job.request.start_from), trained_until=leaked_until))
     return fit, weights, TrainFigures(**dict(baselines), **dict(figures), weights_had_seen=leaked_until)
@@ -192,10 +192,10 @@ def _fit_and_evaluate(job: _Job, log: TrainingLog) -> tuple[Fit, FusionWeights, 
 
 def _new_fit(job: _Job, plan: FitPlan, log: TrainingLog) -> Fit:
     fit = Fit(plan, log.vocabulary, inference.device_for(job.request.device))
-    if job.start:
-        overlap = warm_start.copy_weights(fit.model, log.vocabulary, job.start)
+    if start_from := job.request.start_from:
+        overlap = warm_start.copy_weights(fit.model, log.vocabulary, runs.load_run(job.folder, start_from))
         fit.forget_unseen()
-        job.progress.say(WarmStart(run=str(job.request.start_from), overlap=overlap))
+        job.progress.say(WarmStart(run=start_from, overlap=overlap))
     return fit
 
 
@@ -203,7 +203,7 @@ def _fit(job: _Job, plan: FitPlan, log: TrainingLog) -> Fit:
     """Trains to the end, with a checkpoint after every epoch."""
     request, progress = job.request, job.progress
     fit = _new_fit(job, plan, log)
-    fingerprint = training.fit_fingerprint(plan, request.settings, log.snapshot, request.start_from)
+    fingerprint = training_run.fit_fingerprint(plan, request.settings, log.snapshot, request.start_from)
     if request.resume:
         checkpoints.resume_fit(job.folder, fit, fingerprint)
         progress.say(TrainingResumed(epoch=fit.progress.epoch))
@@ -212,12 +212,11 @@ def _fit(job: _Job, plan: FitPlan, log: TrainingLog) -> Fit:
         checkpoints.drop_checkpoint(job.folder)
 
     def on_epoch(state: FitState, fit: Fit) -> None:
-        progress.say(EpochFinished(epoch=training.epoch_figures(state.history[-1]), max_epochs=plan.epochs))
+        progress.say(EpochFinished(epoch=training_run.epoch_figures(state.history[-1]), max_epochs=plan.epochs))
         checkpoints.save_checkpoint(job.folder, fit, fingerprint)
 
-    events = len(plan.known["time"])
-    progress.say(TrainingStarted(events=events, users=plan.known.users, max_epochs=plan.epochs))
-    total = plan.epochs * max(1, min(events, request.settings.epoch_events))
+    progress.say(TrainingStarted(events=len(plan.known["time"]), users=plan.known.users, max_epochs=plan.epochs))
+    total = plan.epochs * training_run.events_per_epoch(plan, plan.known)
     with progress.step("training", total=total) as advance:
         fit.run(on_epoch, advance, lambda text: progress.say(TrainingNote(text=text)))
     return fit
@@ -225,11 +224,10 @@ def _fit(job: _Job, plan: FitPlan, log: TrainingLog) -> Fit:
 
 def _finish(job: _Job, fit: Fit, log: TrainingLog) -> int:
     """Trains on with the held-out days included. Returns the number of epochs."""
-    events = max(1, min(len(log.sequences["time"]), fit.plan.settings.epoch_events))
-    offset = fit.plan.epochs * events
-    total = fit.epochs_to_finish * events
-    with job.progress.step("training on the held-out days too", total=total) as advance:
-        epochs = fit.finish(log.sequences, lambda done, detail: advance(done - offset, detail))
+    events = training_run.events_per_epoch(fit.plan, log.sequences)
+    before = fit.plan.epochs * events
+    with job.progress.step("training on the held-out days too", total=fit.epochs_to_finish * events) as advance:
+        epochs = fit.finish(log.sequences, lambda done, detail: advance(done - before, detail))
     if epochs:
         job.progress.say(FinishedOnAllEvents(epochs=epochs))
     return epochs

@@ -1,4 +1,4 @@
-"""What a whole training decides and stores, around the optimiser loop in `trainer`."""
+"""What a training checks before it begins and stores at its end, around the optimiser loop in `trainer`."""
 
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -19,7 +19,6 @@ from lookalike.encoder.run_files import (
     RunManifest,
     RunMetrics,
 )
-from lookalike.encoder.runs import Run
 from lookalike.encoder.trainer import EpochFigures as FitEpoch
 from lookalike.encoder.trainer import Fit, FitPlan
 from lookalike.encoder.versions import LogSnapshot
@@ -48,12 +47,12 @@ def check_settings(settings: TrainSettings) -> None:
         raise SettingsError(f"no encoder is called {settings.encoder!r}", f"--encoder {'|'.join(ENCODERS)}")
 
 
-def with_shape_of(run: Run, settings: TrainSettings) -> TrainSettings:
-    """The settings with the encoder, width and length of a run whose weights to start from.
+def with_shape_of(start: RunConfig, settings: TrainSettings) -> TrainSettings:
+    """The settings with the encoder, width and length of the run to start from.
 
     Raises SettingsError when others were asked for.
     """
-    sizes = run.config.sizes
+    sizes = start.sizes
     shape = {"encoder": sizes.encoder, "dim": sizes.dim, "length": sizes.length}
     conflicts = [
         name for name, value in shape.items() if getattr(settings, name) not in (value, getattr(DEFAULTS, name))
@@ -61,7 +60,7 @@ def with_shape_of(run: Run, settings: TrainSettings) -> TrainSettings:
     if conflicts:
         names = " and ".join(conflicts)
         raise SettingsError(
-            f"run {run.name} has another {names} than was asked for", f"leave {names} out, or train without --from"
+            f"the run of --from has another {names} than was asked for", f"leave {names} out, or train without --from"
         )
     return replace(settings, encoder=sizes.encoder, dim=sizes.dim, length=sizes.length)
 
@@ -84,16 +83,21 @@ def holdout_begin(plan: FitPlan) -> datetime:
     return datetime.fromtimestamp(plan.known.as_of, UTC).replace(tzinfo=None)
 
 
-def leaked_until(plan: FitPlan, start: Run | None) -> datetime | None:
-    """The end of what the run of a warm start was trained on, if it had seen held-out events."""
-    return start.config.as_of if start and start.config.as_of > holdout_begin(plan) else None
+def leaked_until(plan: FitPlan, start: RunConfig | None) -> datetime | None:
+    """The end of what the run to start from was trained on, if it had seen held-out events."""
+    return start.as_of if start and start.as_of > holdout_begin(plan) else None
+
+
+def events_per_epoch(plan: FitPlan, sequences: Sequences) -> int:
+    """The events that one epoch over `sequences` reads, at least 1."""
+    return max(1, min(len(sequences["time"]), plan.settings.epoch_events))
 
 
 def epoch_figures(epoch: FitEpoch) -> EpochFigures:
     return EpochFigures(**asdict(epoch))
 
 
-def run_config(fit: Fit, embedder: Embedder, as_of: datetime, start: Run | None) -> RunConfig:
+def run_config(fit: Fit, embedder: Embedder, as_of: datetime, start_from: str | None) -> RunConfig:
     extractor = embedder.extractor
     aggregates = extractor.aggregates
     return RunConfig(
@@ -104,7 +108,7 @@ def run_config(fit: Fit, embedder: Embedder, as_of: datetime, start: Run | None)
         aggregates=AggregateColumns(names=tuple(aggregates.names), codes=aggregates.codes, profile=aggregates.profile),
         settings=fit.plan.settings,
         batch_events=fit.plan.batch_events,
-        start_from=start.name if start else None,
+        start_from=Path(start_from).name if start_from else None,
         as_of=as_of,
         threads=torch.get_num_threads(),
         processes=distributed.rank_and_world_size()[1],
