@@ -21,7 +21,7 @@ MESSAGES: list[Message] = [
     results.FinishedOnAllEvents(epochs=2),
     results.FiguresNotHeldOut(run="r000001", trained_until=datetime(2024, 1, 2)),
     results.ListChurn(share=0.25),
-    results.RunAdopted(given="their/r000007", run="r000002"),
+    results.RunAdopted(source="their/r000007", run="r000002"),
     results.FullRefreshRequested(),
     results.RunChanged(stored_run="r000001", run="r000002"),
     results.VectorsTooOld(oldest=datetime(2024, 1, 2), max_days=30),

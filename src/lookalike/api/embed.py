@@ -87,7 +87,7 @@ def _new_job(folder: WorkspaceFolder, request: EmbedRequest, progress: Progress)
     if request.run is not None:
         run = runs.load_local_run(folder, request.run)
         if Path(request.run).name != run.name:
-            progress.say(RunAdopted(given=request.run, run=run.name))
+            progress.say(RunAdopted(source=request.run, run=run.name))
     elif stored is not None:
         run = runs.load_run(folder, stored.run)
     elif names := runs.run_names(folder):

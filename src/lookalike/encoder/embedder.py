@@ -83,7 +83,7 @@ class Embedder:
         return {"sequence": vectors, "content": content, "aggregates": aggregates}
 
     def vectors(self, users: Sequences, on_users: Callable[[int], None]) -> NDArray[np.float32]:
-        """The sequence block of some users, [n, W], computed a few thousand users at a time."""
+        """The sequence block of all users, [n, W], computed a few thousand users at a time."""
         vectors = np.zeros((users.users, self.fusion.width), np.float32)
         for first in range(0, users.users, USERS_PER_STEP):
             last = min(first + USERS_PER_STEP, users.users)
@@ -115,7 +115,7 @@ class Embedder:
 
 
 def fit_embedder(fit: Fit, everything: Sequences, weights: FusionWeights) -> Embedder:
-    """The embedder of a finished fit. Content, aggregates and means are fitted on all events, also the held-out ones."""
+    """The embedder of a finished fit. Content, aggregates and means are fitted on all events, also held-out ones."""
     settings, vocabulary = fit.plan.settings, fit.vocabulary
     sample = sample_users(everything, settings.random_seed)
     content = fit_content(sample, vocabulary, settings.content_dim, settings.random_seed)

@@ -1,7 +1,7 @@
-"""Whether an encoder earns its place: held-out recommendation and held-out audiences, beside methods without an encoder.
+"""Whether an encoder earns its place: held-out recommendation and audiences, compared with methods without an encoder.
 
-Held-out users are in two halves, and so are the audiences drawn from the log. One half chooses the epoch, the weights of
-the parts and the item side; the figures are the other half's.
+Held-out users are in two halves, and so are the audiences drawn from the log. One half chooses the epoch, the weights
+of the parts and the item side; the figures are the other half's.
 """
 
 from collections.abc import Callable

@@ -6,8 +6,8 @@
     constant   a small number, the same for every user except for the length of their taste
 
 Taste and bag are scaled to unit length before they are weighted. Without subtracting the means, users would be similar
-merely because they are all users. What is left of a mean, and the offsets of activity, stand for what all audiences have
-in common (buyers buy often), which a seed of 25 cannot show by itself. `fusion_tuning` chooses all of this.
+merely because they are all users. What is left of a mean, and the offsets of activity, stand for what all audiences
+have in common (buyers buy often), which a seed of 25 cannot show by itself. `fusion_tuning` chooses all of this.
 
 How much a part counts between users and items is independent of how much it counts among users, since an item's part
 can be scaled back. The constant lets items have a bias: the users' mean taste, and the item's recent popularity.

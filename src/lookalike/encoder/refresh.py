@@ -25,7 +25,7 @@ MAX_AGE = timedelta(days=30)  # of kept vectors: the recency in them lags behind
 
 @dataclass(frozen=True)
 class RefreshPlan:
-    """What the stored version has read; None if every user is embedded again, with the reason if there is one to give."""
+    """What the stored version has read. None if every user is embedded again, with a reason but for the first time."""
 
     watermark: Watermark | None
     reason: Message | None = None
@@ -59,7 +59,7 @@ def _tables(files: tuple[InputFile, ...]) -> list[InputFile]:
 
 @dataclass(frozen=True)
 class VersionRows:
-    """The users of a new version in order, [N]: their rows in the old version and among the changed users; -1 for none."""
+    """The users of a new version in order, [N]: their rows in the old version and among the changed users, or -1."""
 
     ids: Path  # Parquet that says which user a row is
     old: Rows
@@ -92,8 +92,8 @@ class VersionRows:
 class RefreshedBlocks:
     """Computes the blocks of consecutive users: from their events if those changed, else as they were stored.
 
-    Changed users are embedded in large steps, and the last step is kept: of a hundred users only a few may have changed,
-    and computing those alone would cost nearly as much as all of them.
+    Changed users are embedded in large steps, and the last step is kept: of a hundred users only a few may have
+    changed, and computing those alone would cost nearly as much as all of them.
     """
 
     embedder: Embedder

@@ -142,7 +142,7 @@ class CheckpointDiscarded(Message):
 
 
 class TrainingStarted(Message):
-    """The data of the first epoch, which holds nothing after the cut."""
+    """What the optimiser loop reads: the events before the cut."""
 
     code: Literal["training_started"] = "training_started"
     events: int
@@ -191,7 +191,7 @@ class RunAdopted(Message):
     """A run from elsewhere has another name in this workspace."""
 
     code: Literal["run_adopted"] = "run_adopted"
-    given: str
+    source: str  # as it was named in the request
     run: str
 
 

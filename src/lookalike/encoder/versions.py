@@ -40,6 +40,7 @@ class StoredVersion:
 
 
 def stored_version(live: Representation) -> StoredVersion:
+    """What the manifest of the live version says."""
     manifest = live.manifest
     return StoredVersion(
         run=str(manifest["run"]),

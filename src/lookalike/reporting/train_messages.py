@@ -52,7 +52,7 @@ def _list_churn(message: results.ListChurn) -> str:
 
 
 def _run_adopted(message: results.RunAdopted) -> str:
-    return f"{message.given} is called {message.run} in this workspace"
+    return f"{message.source} is called {message.run} in this workspace"
 
 
 def _full_refresh_requested(message: results.FullRefreshRequested) -> str:
