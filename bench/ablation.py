@@ -13,7 +13,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from lookalike.api import ingest
 from lookalike.data import database, sequence_builder, sequences
 from lookalike.data.ingest.options import IngestOptions
-from lookalike.encoder import embedder, evaluation, fit_plan, next_item_metrics, pseudo_audiences
+from lookalike.encoder import evaluation, fit_plan, next_item_metrics, pseudo_audiences
 from lookalike.encoder.embedder import Embedder
-from lookalike.encoder.fusion import Centring, Fusion, FusionWeights
+from lookalike.encoder.fusion import Centring, Fusion
+from lookalike.encoder.fusion_tuning import prior_weights
 from lookalike.encoder.model import ENCODERS
 from lookalike.encoder.trainer import Fit
 from lookalike.workspace.paths import WorkspaceFolder
@@ -74,34 +75,32 @@ def read(folder: Path, scratch: Path) -> tuple[sequences.Sequences, sequences.Vo
 def judged(fit: Fit, everything: sequences.Sequences) -> dict[str, Any]:
     """Recall of each held-out user and log lift of each held-out audience, of the fused vector and of its parts."""
     weights, figures = evaluation.evaluate_encoder(fit, everything)
-    judges = evaluation._judges(fit, everything)
-    parts, users, seed = judges.of(judges.candidates), judges.candidates, fit.plan.settings.random_seed
-    place = Centring.of(parts)
-    none = replace(weights, activity=[0.0] * len(weights.activity))
+    data = evaluation.evaluation_data(fit, everything)
+    parts, users, seed = data.parts_of(data.candidates), data.candidates, fit.plan.settings.random_seed
+    centring = Centring.of(parts)
     spaces = {
         "all parts": weights,
-        "parts: no taste": replace(weights, taste=1e-6),
-        "parts: no bag": replace(weights, bag=1e-6),
-        "parts: no activity": none,
-        "parts: untuned weights": FusionWeights.prior(),
+        "parts: no taste": weights.model_copy(update={"taste": 1e-6}),
+        "parts: no bag": weights.model_copy(update={"bag": 1e-6}),
+        "parts: no activity": weights.model_copy(update={"activity": (0.0,) * len(weights.activity)}),
+        "parts: untuned weights": prior_weights(),
     }
     lifts = {}
-    for name, one in spaces.items():
-        vectors = Fusion(place, one).users(parts)
-        score = evaluation.by_centroid_of(vectors, users)
-        lifts[name] = pseudo_audiences.log_lifts(judges.audiences[1], users, score, seed).tolist()
-    made = Embedder(fit.model, *judges.fitted, Fusion(place, weights), fit.plan.window, fit.plan.settings.length)
-    items = embedder.item_parts(made, fit.plan.known).vectors(made.fusion)
+    for name, weights_of_space in spaces.items():
+        scorer = pseudo_audiences.centroid_scorer(Fusion(centring, weights_of_space).users(parts), users)
+        lifts[name] = pseudo_audiences.log_lifts(data.audiences[1], users, scorer, seed).tolist()
+    fused = Embedder(data.extractor, Fusion(centring, weights))
+    items = fused.item_vectors(fit.plan.known)
     held = fit.plan.held
-    scores = made.fusion.users(judges.of(held.users)) @ items.T
-    hits = next_item_metrics._hits(scores, held.past, held.coming).sum(1) / np.diff(held.coming.indptr)
+    scores = fused.fusion.users(data.parts_of(held.users)) @ items.T
+    hits = next_item_metrics.top_k_hits(scores, held.past, held.future).sum(1) / np.diff(held.future.indptr)
     events = np.diff(fit.plan.known.offsets)[held.users]
     return {
         "recall": hits.tolist(),
         "events": events.tolist(),
         "lifts": lifts,
-        "figures": figures,
-        "weights": asdict(weights),
+        "figures": figures.as_json(),
+        "weights": weights.as_json(),
     }
 
 

@@ -51,19 +51,14 @@ JSON: dict[str, dict[str, str]] = {
         "items": "items in the vocabulary",
         "epochs": "passes made",
         "best_epoch": "the pass whose weights were kept",
-        "held_out_users": "users with new items in the held-out days",
-        "items_judged": "items that were foreseen or not: all, or the most common 524,288",
-        "popularity": "recall@20 and ndcg@20 over the full catalogue of the most popular items",
-        "popularity_of_late": "the same of the most popular items of the last `days`: 1, 7 or 30, whichever is best",
-        "item_neighbours": "the same of an item-to-item collaborative filter",
-        "encoder": "the same of the encoder",
-        "taste_alone": "the same of what its towers alone say",
-        "recall_by_events": "users and recall@20 by how many events were known of them",
-        "new_items": "recall@20 among items that nobody had met, beside chance",
-        "coverage": "share of users with a vector of their own, and with five events",
-        "audiences": "centroid lift@5 % on held-out audiences drawn from the log, by space and by number of events",
-        "weights_had_seen": "with --from: up to when, if those weights had seen the days the figures are of; else null",
-        "churn@5%": "share of a list of 5 % that the vectors before would have filled otherwise; null for the first",
+        "figures": "held-out figures. `held_out_users` and `items_judged`: how many users and items; recall@20 and ndcg@20 "
+        "over the full catalogue of `encoder`, `taste_alone` (its two towers), `popularity`, `popularity_of_late` (of the last "
+        "1, 7 or 30 days, whichever is best) and `item_neighbours` (an item-to-item collaborative filter); "
+        "`recall_by_events` by a user's events before the cut; `new_items`: among items that nobody had met; `coverage`: "
+        "share of users with a vector of their own, and with five events; `audiences`: centroid lift@5 % on held-out "
+        "audiences drawn from the log, by space and by number of events; `weights_had_seen`: with --from, up to when those "
+        "weights had seen the held-out days, else null",
+        "churn": "share of a list of 5 % that differs from one by the previous vectors; null without previous vectors",
     },
     "embed": {
         "run": "the run whose encoder was used",

@@ -132,7 +132,7 @@ TWO_NODES = """
 import os, sys
 import ray
 from ray.cluster_utils import Cluster
-from lookalike.cli import main
+from lookalike.cli.app import main
 nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
 nodes.add_node(num_cpus=1)
 nodes.wait_for_nodes()
@@ -259,11 +259,11 @@ def wait_for_nodes(count: list[str], known: dict[str, str]) -> None:
 def test_without_ray_one_is_told_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delitem(sys.modules, "lookalike.cluster", raising=False)
+    monkeypatch.delitem(sys.modules, "lookalike.workspace.ray_executor", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(["--engine", "ray", "embed"]) == 2
     said = capsys.readouterr().err
-    assert "RayExecutor is not installed" in said
+    assert "Ray is not installed" in said
     assert "lookalike[ray]" in said
     assert main(["--engine", "spark", "embed"]) == 2
     assert "local|ray" in capsys.readouterr().err

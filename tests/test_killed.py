@@ -19,7 +19,7 @@ pytest_plugins = ("space_fixtures",)
 # Runs a command of the program and kills it by kill -9 when the named function is called for the n-th time.
 _KILLED = """
 import importlib, os, signal, sys
-from lookalike.cli import main
+from lookalike.cli.app import main
 
 module, name = sys.argv[1].rsplit(".", 1)
 calls = int(sys.argv[2])
@@ -72,12 +72,12 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory, trained_space: Path, inpu
 
 
 IN_TRAIN = [
-    ("lookalike.sequences.build", 1),
+    ("lookalike.data.sequence_builder.build_sequences", 1),
     ("lookalike.encoder.checkpoints.save_file", 2),
-    ("lookalike.workspace._swap", 2),  # the second checkpoint takes the first one's place
-    ("lookalike.runs.save_file", 1),
-    ("lookalike.shards.fingerprint", 2),
-    ("lookalike.shards.write_text", 1),  # the version is whole, the pointer is the old one
+    ("lookalike.workspace.files._swap", 2),  # the second checkpoint takes the first one's place
+    ("lookalike.encoder.runs.save_file", 1),
+    ("lookalike.embeddings.writer.fingerprint", 2),
+    ("lookalike.embeddings.writer.write_text", 1),  # the version is whole, the pointer is the old one
     ("lookalike.encoder.checkpoints.drop_checkpoint", 1),
 ]
 
@@ -196,8 +196,8 @@ def test_first_expansion_that_was_killed_leaves_none(ready: Command, inputs: Inp
 
 
 def test_interrupted_training_ends_with_130_and_can_be_resumed(ready: Command, unbroken: Path) -> None:
-    code = "import sys\nfrom lookalike.cli import main\nsys.exit(main(sys.argv[1:]))"
-    long = ("train", "--encoder", "mean", "--dim", "16", "--epochs", "5000", "--seed", "3")
+    code = "import sys\nfrom lookalike.cli.app import main\nsys.exit(main(sys.argv[1:]))"
+    long = ("train", "--encoder", "mean", "--dim", "16", "--epochs", "5000", "--random-seed", "3")
     (ready.workspace / "lookalike.toml").write_text(
         "[train]\npatience = 100000\nfinish = false\ncontent_dim = 8\ngroup_columns = 16\n"
     )

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from lookalike.encoder import next_item_metrics
 from lookalike.expansion import metrics
 
 
@@ -15,19 +14,3 @@ def test_recall_counts_held_out_seeds_in_front_of_the_share() -> None:
 
 def test_auc_is_the_mean_share_behind() -> None:
     assert metrics.auc(np.array([[0.1, 0.3]])) == pytest.approx(0.8)
-
-
-def test_recall_of_items_is_the_mean_over_users_not_over_hits() -> None:
-    hits = np.array([[1.0, 0, 0], [1, 1, 0]])
-    assert next_item_metrics.recall_at(hits, np.array([1.0, 4.0])) == pytest.approx((1 + 0.5) / 2)
-
-
-def test_ndcg_discounts_by_the_logarithm_of_the_place() -> None:
-    hits = np.array([[0.0, 1, 0, 1]])
-    gain = 1 / np.log2(3) + 1 / np.log2(5)
-    best = 1 + 1 / np.log2(3) + 1 / np.log2(4)
-    assert next_item_metrics.ndcg_at(hits, np.array([3.0])) == pytest.approx(gain / best)
-
-
-def test_ndcg_of_more_relevant_items_than_places_is_still_one_at_best() -> None:
-    assert next_item_metrics.ndcg_at(np.ones((1, 4)), np.array([9.0])) == pytest.approx(1)

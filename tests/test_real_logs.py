@@ -51,7 +51,8 @@ def test_four_commands_on_a_real_log(capsys: pytest.CaptureFixture[str], tmp_pat
     assert held["users"] == len(users)
     made = spoken(command("--json", "train", "--encoder", "mean", "--dim", "32", "--epochs", "2")).json
     assert made["users"] == len(users)
-    assert 0 < made["encoder"]["ndcg@20"] < made["encoder"]["recall@20"] < 1
+    encoder = made["figures"]["encoder"]
+    assert 0 < encoder["ndcg@20"] < encoder["recall@20"] < 1
     tasks = [task for task in json.loads((folder / "tasks.json").read_text()) if task["kind"] == "new"]
     task = max(tasks, key=lambda one: (one["seed"], one["max_lift_5"]))["task"]
     seed, truth = ids(folder / "seeds" / f"{task}.csv"), ids(folder / "truth" / f"{task}.parquet")

@@ -30,21 +30,21 @@ def losses(workspace: Path, run: str) -> list[float]:
 
 
 def test_train_from_a_run_has_its_shape_and_a_lower_first_loss(ready: Command) -> None:
-    ran = ready("train", "--from", "r000001", "--epochs", "1", "--seed", "4")
+    ran = ready("train", "--from", "r000001", "--epochs", "1", "--random-seed", "4")
     assert ran.code == 0, ran.err
     known = len(events()["item_id"].unique())
-    assert f"going on from r000001: {known} of {known} items" in " ".join(ran.err.split())
+    assert f"continuing from r000001: {known} of {known} items" in " ".join(ran.err.split())
     first, second = (config(ready.workspace, run) for run in ("r000001", "r000002"))
     assert second["sizes"] == first["sizes"]  # 16 columns; the default is 128
     assert (first["start_from"], second["start_from"]) == (None, "r000001")
-    fresh = ready("train", "--encoder", "mean", "--dim", "16", "--epochs", "1", "--seed", "4")
+    fresh = ready("train", "--encoder", "mean", "--dim", "16", "--epochs", "1", "--random-seed", "4")
     assert fresh.code == 0
     assert losses(ready.workspace, "r000002")[0] < losses(ready.workspace, "r000003")[0]
 
 
 def test_train_from_an_unknown_run_is_refused_before_any_work(ready: Command) -> None:
     message, hint = ready.refused(4, "train", "--from", "r000009")
-    assert "no run is here" in message
+    assert "is not a run" in message
     assert "r000001" in hint
 
 
@@ -76,16 +76,16 @@ def test_a_run_folder_embeds_another_workspaces_log_and_reports_new_items(
     shutil.copytree(trained_space / "runs" / "r000001", folder)
     ran = other_workspace("embed", "--run", folder)
     assert ran.code == 0, ran.err
-    assert "30 items are new to r000001: they are their attributes alone" in " ".join(ran.err.split())
+    assert "30 items are new to r000001 and are represented by their attributes alone" in " ".join(ran.err.split())
     live = representation.live_version(WorkspaceFolder(other_workspace.workspace))
-    assert live.manifest["run"] == "r000001"
+    assert live.manifest.run == "r000001"
     assert set(pl.read_parquet(live.ids)["user_id"]) == {"x" + user for user in events()["user_id"].unique()}
     stored = live.gather(np.arange(live.users))[:, live.columns("sequence")]
     assert np.linalg.norm(stored, axis=1) == pytest.approx(1, abs=2e-3)
     shutil.rmtree(folder)  # the workspace has its own copy
     again = other_workspace("embed")
     assert again.code == 0, again.err
-    assert "no user has events that were not seen" in " ".join(again.err.split())
+    assert "no user has new events" in " ".join(again.err.split())
 
 
 def test_a_copied_run_gets_the_workspaces_own_name_once(
@@ -136,5 +136,5 @@ def test_resume_does_not_accept_other_weights_to_start_from(trained_space: Path,
     shutil.copytree(trained_space, tmp_path / "space")
     workspace = WorkspaceFolder(tmp_path / "space")
     request = train.TrainRequest(TrainSettings(), device="cpu", resume=True, start_from="r000001")
-    with pytest.raises(SettingsError, match="begun"):
+    with pytest.raises(SettingsError, match="as it was started"):
         train.train(workspace, request, QuietProgress())

@@ -11,7 +11,8 @@ import torch
 from lookalike.data.database import Database
 from lookalike.encoder import batches, fit_plan, inference, next_item_metrics, objectives, trainer
 from lookalike.encoder.model import ENCODERS
-from lookalike.encoder.trainer import EpochFigures, FitOutcome
+from lookalike.encoder.results import EpochFigures
+from lookalike.encoder.trainer import FitOutcome
 from lookalike.encoder.training_step import TrainingStep
 from lookalike.errors import StateError
 from planted_log import SMALL, built, insert_events, planted

@@ -11,7 +11,7 @@ from lookalike.data.sequences import Vocabulary
 from lookalike.encoder import inference, warm_start
 from lookalike.encoder.model import ENCODERS, EVENT_FEATURES, FIRST_ITEM, NO_ITEM, ModelSizes, TwoTower, build_model
 from lookalike.encoder.runs import Run
-from lookalike.encoder.warm_start import VocabularyOverlap
+from lookalike.encoder.results import VocabularyOverlap
 from lookalike.errors import StateError
 
 DIM, LENGTH = 16, 12

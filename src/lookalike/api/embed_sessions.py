@@ -1,4 +1,4 @@
-"""TODO"""
+"""The embed verb for anonymous sessions: their vectors by the encoder of the users', in one Parquet file."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from lookalike.api.embed import Result
 from lookalike.data import database, sequence_builder
 from lookalike.data.database import Cut
 from lookalike.data.ingest import ingest
 from lookalike.data.ingest.options import IngestOptions
-from lookalike.embeddings import representation, writer
-from lookalike.encoder import embedder, inference, runs
+from lookalike.embeddings import representation
+from lookalike.encoder import inference, runs, versions
+from lookalike.encoder.embedder import load_embedder
+from lookalike.encoder.results import SessionsResult
+from lookalike.encoder.runs import Run
 from lookalike.workspace.files import new_file, sha256
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.progress import Progress, QuietProgress
@@ -22,41 +25,51 @@ from lookalike.workspace.progress import Progress, QuietProgress
 
 @dataclass(frozen=True)
 class SessionsRequest:
+    """Files of events with a session id, and the run that embeds them."""
+
     paths: list[Path]
-    run: str | None = None
+    run: str | None = None  # name or folder; the live version's run if not given
     options: IngestOptions = field(default_factory=IngestOptions)
     device: str = "auto"
 
 
-def embed_sessions(workspace: WorkspaceFolder, request: SessionsRequest, progress: Progress) -> Result:
-    """Vectors of anonymous sessions by the weights that made the users'; writes them as one Parquet file.
+def embed_sessions(folder: WorkspaceFolder, request: SessionsRequest, progress: Progress) -> SessionsResult:
+    """Embeds anonymous sessions like users and writes their vectors to `embeddings/sessions-NAME-HASH.parquet`.
 
-    The sessions are read into a database of their own, which is thrown away: they never join the users.
+    The sessions are read into a temporary database: they never join the users.
     """
     device = inference.device_for(request.device)
-    with threadpool_limits(1, "blas"), workspace.locked(), workspace.scratch() as scratch:
-        run = runs.load_run(workspace, request.run or str(representation.live_version(workspace).manifest["run"]))
-        declared = tuple(name for name in run.vocabulary.codes if name not in database.CODED_FIELDS)
-        options = ingest.sessions_as_users(request.paths, request.options, declared)
+    with threadpool_limits(1, "blas"), folder.locked(), folder.scratch() as scratch:
+        run = runs.load_run(folder, request.run or versions.stored_version(representation.live_version(folder)).run)
+        options = ingest.sessions_as_users(request.paths, request.options, _declared_columns(run))
         with database.open_file(scratch / "sessions.duckdb", temporary=scratch / "spill") as opened:
             with progress.step("reading the sessions"):
                 ingest.ingest_files(opened, request.paths, options, QuietProgress())
             cut = Cut(database.end_of_log(opened))
-            arrays, vocabulary = sequence_builder.build_sequences(opened, cut, scratch, run.vocabulary)
-        made = embedder.load_embedder(run, vocabulary, device)
-        mark = hashlib.sha256(
-            "".join(sha256(source.path) for source, _ in ingest.find_sources(request.paths, options)).encode()
-        ).hexdigest()[:8]
-        path = workspace.embeddings / f"sessions-{request.paths[0].stem}-{mark}.parquet"
-        workspace.embeddings.mkdir(exist_ok=True)
-        ids = pl.read_parquet(scratch / "users.parquet").select(session_id="user_id", events="events")
-        with progress.step("embedding sessions", total=arrays.users) as step:
-            vectors = np.zeros((arrays.users, made.fusion.width), np.float32)
-            for first in range(0, arrays.users, writer.USERS_PER_STEP):
-                last = min(first + writer.USERS_PER_STEP, arrays.users)
-                vectors[first:last] = made.blocks(arrays.block(first, last))["sequence"]
-                step(last)
-        frame = ids.with_columns(pl.Series("sequence", vectors, dtype=pl.Array(pl.Float32, vectors.shape[1])))
-        with new_file(path) as temporary:
-            frame.write_parquet(temporary)
-    return {"run": run.name, "sessions": len(ids), "path": str(path)}
+            sequences, vocabulary = sequence_builder.build_sequences(opened, cut, scratch, run.vocabulary)
+        embedder = load_embedder(run, vocabulary, device)
+        with progress.step("embedding sessions", total=sequences.users) as advance:
+            vectors = embedder.vectors(sequences, advance)
+        sessions = pl.read_parquet(scratch / "users.parquet").select(session_id="user_id", events="events")
+        path = _output_path(folder, request.paths, options)
+        _write(path, sessions, vectors)
+    return SessionsResult(run=run.name, sessions=len(sessions), path=path)
+
+
+def _declared_columns(run: Run) -> tuple[str, ...]:
+    """The columns that were declared with --context when the run's log was ingested."""
+    return tuple(name for name in run.vocabulary.codes if name not in database.CODED_FIELDS)
+
+
+def _output_path(folder: WorkspaceFolder, paths: list[Path], options: IngestOptions) -> Path:
+    """Named by the first file and the content of all, so that the same sessions replace their vectors."""
+    hashes = "".join(sha256(source.path) for source, _ in ingest.find_sources(paths, options))
+    return folder.embeddings / f"sessions-{paths[0].stem}-{hashlib.sha256(hashes.encode()).hexdigest()[:8]}.parquet"
+
+
+def _write(path: Path, sessions: pl.DataFrame, vectors: NDArray[np.float32]) -> None:
+    """Writes `session_id`, `events` and `sequence`, the vector."""
+    column = pl.Series("sequence", vectors, dtype=pl.Array(pl.Float32, vectors.shape[1]))
+    path.parent.mkdir(exist_ok=True)
+    with new_file(path) as temporary:
+        sessions.with_columns(column).write_parquet(temporary)

@@ -13,7 +13,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from lookalike.encoder.trainer import EpochFigures, Fit, FitState, Tensors
+from lookalike.encoder.results import EpochFigures
+from lookalike.encoder.trainer import Fit, FitState, Tensors
 from lookalike.errors import StateError
 from lookalike.workspace.files import new_folder
 from lookalike.workspace.paths import WorkspaceFolder

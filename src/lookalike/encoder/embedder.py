@@ -1,124 +1,166 @@
-"""A trained encoder put to use: from events to the blocks of users, and to item vectors in the users' space."""
+"""Turns events into the blocks of users, and items into vectors in the users' space, by a trained encoder."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lookalike.data.arrays import Matrix
+from lookalike.data.arrays import Matrix, Rows
 from lookalike.data.sequences import Sequences, Vocabulary
-from lookalike.embeddings.aggregates import ACTIVITY_COLUMNS, Aggregates, item_group_indicator
-from lookalike.embeddings.content import Content
-from lookalike.embeddings.interactions import item_indicator
+from lookalike.embeddings.aggregates import ACTIVITY_COLUMNS, Aggregates, fit_aggregates, item_group_indicator
+from lookalike.embeddings.content import Content, fit_content
+from lookalike.embeddings.interactions import item_indicator, sample_users
 from lookalike.encoder import batches, inference
-from lookalike.encoder.fusion import Centring, Fusion, FusionWeights, ItemParts, RawParts
+from lookalike.encoder.fusion import Centring, Fusion, ItemParts, RawParts
 from lookalike.encoder.model import ModelSizes, TwoTower, build_model
 from lookalike.encoder.run_arrays import Arrays
+from lookalike.encoder.run_files import FusionWeights
 from lookalike.encoder.runs import Run
+from lookalike.encoder.trainer import Fit
 from lookalike.errors import StateError
 
 USERS_PER_STEP = 16_384
+MAX_CENTRING_USERS = 40_000  # enough for means
+CENTRING_PREFIX = "place."  # of the centring's arrays in a run
 
 
 @dataclass(frozen=True)
-class Embedder:
-    """Everything that is fitted, and nothing of any user."""
+class PartExtractor:
+    """Everything that is fitted before the fusion: the model and the two blocks that need no training."""
 
     model: TwoTower
     content: Content
     aggregates: Aggregates
-    fusion: Fusion
-    window: int | None
-    length: int
+    window: int | None  # days that a sequence reaches back
+    length: int  # of a sequence
 
-    @property
-    def widths(self) -> dict[str, int]:
-        """How many columns each block has."""
-        return {
-            "sequence": self.fusion.width,
-            "content": self.content.width,
-            "aggregates": len(self.aggregates.names),
-        }
+    def blocks(self, users: Sequences) -> tuple[Matrix, Matrix, Matrix]:
+        """Taste, content and aggregates of some users, each [n, width]."""
+        latest = batches.latest_segments(users, batches.window_starts(users, self.window), self.length)
+        taste = inference.user_vectors(self.model, users, latest)
+        return taste, self.content.transform(users), self.aggregates.transform(users)
 
-    def blocks(self, users: Sequences) -> dict[str, Matrix]:
-        """Every block of a stretch of users, [n, width]."""
-        taste, content, aggregates = self._raw(users)
-        parts = RawParts(taste, content, aggregates[:, : len(ACTIVITY_COLUMNS)])
-        return {"sequence": self.fusion.users(parts), "content": content, "aggregates": aggregates}
-
-    def _raw(self, users: Sequences) -> tuple[Matrix, Matrix, Matrix]:
-        return raw_blocks(self.model, (self.content, self.aggregates), users, self.window, self.length)
+    def parts(self, users: Sequences, rows: Rows) -> RawParts:
+        """The raw parts of some rows of `users`, computed a few thousand users at a time."""
+        steps = [
+            self.blocks(users.take(rows[first : first + USERS_PER_STEP]))
+            for first in range(0, max(1, len(rows)), USERS_PER_STEP)
+        ]
+        taste, content, aggregates = (np.vstack(block) for block in zip(*steps, strict=True))
+        return _raw_parts(taste, content, aggregates)
 
 
-def raw_blocks(
-    model: TwoTower, fitted: tuple[Content, Aggregates], users: Sequences, window: int | None, length: int
-) -> tuple[Matrix, Matrix, Matrix]:
-    """Taste, content and aggregates of a stretch of users."""
-    content, aggregates = fitted
-    latest = batches.latest_segments(users, batches.window_starts(users, window), length)
-    return inference.user_vectors(model, users, latest), content.transform(users), aggregates.transform(users)
-
-
-def raw_parts(
-    model: TwoTower,
-    fitted: tuple[Content, Aggregates],
-    users: Sequences,
-    rows: NDArray[np.int64],
-    reach: tuple[int | None, int],
-) -> RawParts:
-    """The raw parts of some user rows. `reach` is the window and the length of a sequence."""
-    found = [
-        raw_blocks(model, fitted, users.take(rows[first : first + USERS_PER_STEP]), *reach)
-        for first in range(0, max(1, len(rows)), USERS_PER_STEP)
-    ]
-    taste, content, aggregates = (np.vstack(part) for part in zip(*found, strict=True))
+def _raw_parts(taste: Matrix, content: Matrix, aggregates: Matrix) -> RawParts:
     return RawParts(taste, content, aggregates[:, : len(ACTIVITY_COLUMNS)])
 
 
-def item_parts(embedder: Embedder, known: Sequences) -> ItemParts:
-    """What the item vectors are made of; how popular items are is read from `known`."""
-    taste, content = inference.item_vectors(embedder.model), embedder.content
-    bag = np.zeros((len(taste), content.width), np.float32)  # an item that came after the fit has no directions
-    bag[: content.items] = content.components[: content.items]
-    return ItemParts(taste, bag, known, float(embedder.model.scale.detach()))
+@dataclass(frozen=True)
+class Embedder:
+    """Everything that is fitted. Holds nothing of any user."""
+
+    extractor: PartExtractor
+    fusion: Fusion
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """The number of columns of each block."""
+        return {
+            "sequence": self.fusion.width,
+            "content": self.extractor.content.width,
+            "aggregates": len(self.aggregate_names),
+        }
+
+    @property
+    def aggregate_names(self) -> list[str]:
+        return list(self.extractor.aggregates.names)
+
+    def blocks(self, users: Sequences) -> dict[str, Matrix]:
+        """Every block of some users, [n, width]."""
+        taste, content, aggregates = self.extractor.blocks(users)
+        vectors = self.fusion.users(_raw_parts(taste, content, aggregates))
+        return {"sequence": vectors, "content": content, "aggregates": aggregates}
+
+    def vectors(self, users: Sequences, on_users: Callable[[int], None]) -> NDArray[np.float32]:
+        """The sequence block of all users, [n, W], computed a few thousand users at a time."""
+        vectors = np.zeros((users.users, self.fusion.width), np.float32)
+        for first in range(0, users.users, USERS_PER_STEP):
+            last = min(first + USERS_PER_STEP, users.users)
+            vectors[first:last] = self.blocks(users.block(first, last))["sequence"]
+            on_users(last)
+        return vectors
+
+    def item_parts(self, history: Sequences) -> ItemParts:
+        """What the item vectors are made of; popularity is counted in `history`."""
+        model, content = self.extractor.model, self.extractor.content
+        taste = inference.item_vectors(model)
+        bag = np.zeros((len(taste), content.width), np.float32)  # items that came after the fit have no directions
+        bag[: content.items] = content.components[: content.items]
+        return ItemParts(taste, bag, history, float(model.scale.detach()))
+
+    def item_vectors(self, history: Sequences) -> NDArray[np.float32]:
+        """Vectors of the common items in the users' space, [V, W]."""
+        return self.item_parts(history).vectors(self.fusion)
+
+    def arrays(self) -> Arrays:
+        """What a run stores besides the weights of the model."""
+        centring = {f"{CENTRING_PREFIX}{name}": value for name, value in asdict(self.fusion.centring).items()}
+        content, groups = self.extractor.content, self.extractor.aggregates.groups
+        return centring | {
+            "content.idf": content.idf,
+            "content.components": content.components,
+            "aggregates.groups": groups,
+        }
 
 
-def fitted_arrays(embedder: Embedder) -> Arrays:
-    """All that is fitted besides the weights."""
-    place = {f"place.{name}": value for name, value in asdict(embedder.fusion.place).items()}
-    content, groups = embedder.content, embedder.aggregates.groups
-    return place | {"content.idf": content.idf, "content.components": content.components, "aggregates.groups": groups}
+def fit_embedder(fit: Fit, everything: Sequences, weights: FusionWeights) -> Embedder:
+    """The embedder of a finished fit. Content, aggregates and means are fitted on all events, also held-out ones."""
+    settings, vocabulary = fit.plan.settings, fit.vocabulary
+    sample = sample_users(everything, settings.random_seed)
+    content = fit_content(sample, vocabulary, settings.content_dim, settings.random_seed)
+    aggregates = fit_aggregates(sample, vocabulary, settings.group_columns)
+    extractor = PartExtractor(fit.model, content, aggregates, fit.plan.window, settings.length)
+    centring = Centring.of(extractor.parts(everything, _evenly_spaced(everything.users, MAX_CENTRING_USERS)))
+    return Embedder(extractor, Fusion(centring, weights))
 
 
-def embedder_config(embedder: Embedder) -> dict[str, Any]:
-    """What of it goes into the run's config."""
-    aggregates = embedder.aggregates
-    return {
-        "sizes": asdict(embedder.model.sizes),
-        "window_days": embedder.window,
-        "length": embedder.length,
-        "fusion": asdict(embedder.fusion.weights),
-        "aggregates": {"names": aggregates.names, "codes": aggregates.codes, "profile": aggregates.profile},
-    }
+def _evenly_spaced(users: int, count: int) -> Rows:
+    """At most `count` of the user rows, ascending."""
+    return np.unique(np.linspace(0, users - 1, min(users, count)).astype(np.int64))
 
 
 def load_embedder(run: Run, vocabulary: Vocabulary, device: torch.device) -> Embedder:
-    """The embedder of a run over a vocabulary that begins with the run's and may go on. Raises StateError."""
+    """The embedder of a run. `vocabulary` begins with the run's and may have more items.
+
+    Raises StateError when the files of the run do not fit together.
+    """
+    config = run.config
     try:
-        sizes = ModelSizes(**run.config["sizes"])
-        model = build_model(sizes, vocabulary)
+        model = build_model(ModelSizes(**config.sizes.model_dump()), vocabulary)
         model.load_state_dict(run.weights)
-        named, groups = run.config["aggregates"], run.fitted["aggregates.groups"]
-        aggregates = Aggregates(
-            named["names"], groups, item_group_indicator(vocabulary, groups), named["codes"], named["profile"]
+        extractor = PartExtractor(
+            model.to(device),
+            Content(item_indicator(vocabulary), run.fitted["content.idf"], run.fitted["content.components"]),
+            _load_aggregates(run, vocabulary),
+            config.window_days,
+            config.length,
         )
-        place = Centring(
-            **{name.removeprefix("place."): a for name, a in run.fitted.items() if name.startswith("place.")}
-        )
-        fusion = Fusion(place, FusionWeights(**run.config["fusion"]))
-        content = Content(item_indicator(vocabulary), run.fitted["content.idf"], run.fitted["content.components"])
-        return Embedder(model.to(device), content, aggregates, fusion, run.config["window_days"], run.config["length"])
+        return Embedder(extractor, Fusion(_load_centring(run), config.fusion))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StateError(f"run {run.name} does not fit this version of lookalike", "lookalike train") from error
+
+
+def _load_aggregates(run: Run, vocabulary: Vocabulary) -> Aggregates:
+    columns, groups = run.config.aggregates, run.fitted["aggregates.groups"]
+    indicator = item_group_indicator(vocabulary, groups)
+    return Aggregates(list(columns.names), groups, indicator, columns.codes, columns.profile)
+
+
+def _load_centring(run: Run) -> Centring:
+    arrays = {
+        name.removeprefix(CENTRING_PREFIX): array
+        for name, array in run.fitted.items()
+        if name.startswith(CENTRING_PREFIX)
+    }
+    return Centring(**arrays)

@@ -1,4 +1,4 @@
-"""What a run has fitted besides its weights, read without them: a command that only ranks needs no torch."""
+"""The fitted arrays of a run, read without its weights: a command that only ranks needs no torch."""
 
 from typing import Any
 
@@ -10,18 +10,17 @@ from lookalike.workspace.paths import WorkspaceFolder, checked_name
 
 FITTED_FILE = "fitted.safetensors"
 
-
 Arrays = dict[str, NDArray[Any]]
 
 
-def load_run_arrays(workspace: WorkspaceFolder, name: str, start: str) -> Arrays:
-    """The fitted arrays of a run whose names begin so, without them; none where the run is not here any more."""
-    file = workspace.runs / checked_name(name) / FITTED_FILE
-    if not file.exists():
+def load_run_arrays(workspace: WorkspaceFolder, name: str, prefix: str) -> Arrays:
+    """The arrays of a run whose names start with `prefix`, without it; none when the run is not here any more."""
+    path = workspace.runs / checked_name(name) / FITTED_FILE
+    if not path.exists():
         return {}
     try:
-        with safe_open(file, "numpy") as arrays:
-            names = [one for one in arrays.keys() if one.startswith(start)]  # noqa: SIM118 - it is no dict
-            return {one.removeprefix(start): arrays.get_tensor(one) for one in names}
+        with safe_open(path, "numpy") as file:
+            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118 - it is not a dict
+            return {name.removeprefix(prefix): file.get_tensor(name) for name in names}
     except (OSError, SafetensorError) as error:
-        raise StateError(f"{file}: damaged ({error})", "lookalike train makes a new run") from error
+        raise StateError(f"{path}: damaged ({error})", "lookalike train makes a new run") from error

@@ -24,7 +24,7 @@ from lookalike.encoder.optimisers import Optimisers
 from lookalike.encoder.training_step import TrainingStep
 from lookalike.errors import StateError
 from lookalike.workspace.random_streams import Stream, generator
-from lookalike.workspace.records import Record
+from lookalike.encoder.results import EpochFigures
 
 FINISH_SHARE = 0.4  # epochs over all events after the evaluation, as a share of the best epoch's number
 FINISH_SCHEDULE_START = 0.4  # where they start on the falling part of the learning-rate schedule
@@ -35,15 +35,6 @@ Tensors = dict[str, torch.Tensor]
 
 class LossNotFinite(Exception):
     """The loss became NaN or infinite."""
-
-
-class EpochFigures(Record):
-    """What is kept of one epoch: mean training loss, figures of the watched held-out users, and speed."""
-
-    epoch: int  # from 1
-    loss: float
-    figures: dict[str, float]
-    events_per_second: float
 
 
 @dataclass
@@ -207,7 +198,7 @@ class Fit:
         self.optimisers.step()
         return loss.detach()
 
-    def item_scores(self) -> next_item_metrics.Scores:
+    def item_scores(self) -> next_item_metrics.ItemScorer:
         """The scores of all items for held-out users as they were at the cut."""
         known, plan = self.plan.known, self.plan
         latest = batches.latest_segments(known, batches.window_starts(known, plan.window), plan.settings.length)

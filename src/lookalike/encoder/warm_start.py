@@ -1,28 +1,17 @@
 """Warm start: copies the weights of an earlier run, perhaps of another log, into a new model, matched by name."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
 from lookalike.data.arrays import Rows
 from lookalike.data.sequences import COMMON_ITEMS, Vocabulary
 from lookalike.encoder.model import EVENT_FEATURES, FIRST_ITEM, NO_ITEM, ModelSizes, TwoTower
+from lookalike.encoder.results import VocabularyOverlap
 from lookalike.encoder.runs import Run
 from lookalike.errors import StateError
 
 # Weights that do not depend on a vocabulary.
 SHARED_PREFIXES = ("body.", "attend.", "head.", "pool.", "start", "log_scale")
-
-
-@dataclass(frozen=True)
-class VocabularyOverlap:
-    """How many items and item attributes of a log the run's weights were trained on."""
-
-    known_items: int
-    items: int
-    known_attributes: int
-    attributes: int
 
 
 @torch.no_grad()
@@ -31,7 +20,7 @@ def copy_weights(model: TwoTower, vocabulary: Vocabulary, run: Run) -> Vocabular
 
     What the run does not know keeps its initial weights. Raises StateError if the shapes differ.
     """
-    sizes = ModelSizes(**run.config["sizes"])
+    sizes = ModelSizes(**run.config.sizes.model_dump())
     source, target = run.weights, model.state_dict()
     items = _matching_positions(run.vocabulary.items[:COMMON_ITEMS], vocabulary.items[:COMMON_ITEMS])
     attributes = _matching_positions(run.vocabulary.attributes, vocabulary.attributes)
@@ -49,7 +38,12 @@ def copy_weights(model: TwoTower, vocabulary: Vocabulary, run: Run) -> Vocabular
             _copy_rows(source[name], target[name], rows)
     except (KeyError, RuntimeError) as error:
         raise StateError(f"run {run.name} has weights of another shape", "lookalike train without --from") from error
-    return VocabularyOverlap(items.shape[1], len(vocabulary.items), attributes.shape[1], len(vocabulary.attributes))
+    return VocabularyOverlap(
+        known_items=items.shape[1],
+        items=len(vocabulary.items),
+        known_attributes=attributes.shape[1],
+        attributes=len(vocabulary.attributes),
+    )
 
 
 def _matching_positions(source: list[str] | list[tuple[str, str]], target: list[str] | list[tuple[str, str]]) -> Rows:

@@ -1,0 +1,36 @@
+"""The fitted arrays of a run, read without its weights."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from lookalike.encoder.run_arrays import FITTED_FILE, load_run_arrays
+from lookalike.errors import StateError
+from lookalike.workspace.paths import WorkspaceFolder
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> WorkspaceFolder:
+    """With one run of two arrays."""
+    workspace = WorkspaceFolder(tmp_path)
+    (workspace.runs / "r000001").mkdir(parents=True)
+    arrays = {"prior.mean": np.arange(3.0), "content.idf": np.ones(2)}
+    save_file(arrays, workspace.runs / "r000001" / FITTED_FILE)
+    return workspace
+
+
+def test_arrays_are_chosen_by_their_prefix(workspace: WorkspaceFolder) -> None:
+    arrays = load_run_arrays(workspace, "r000001", "prior.")
+    assert {name: array.tolist() for name, array in arrays.items()} == {"mean": [0, 1, 2]}
+
+
+def test_a_run_that_is_gone_has_no_arrays(workspace: WorkspaceFolder) -> None:
+    assert load_run_arrays(workspace, "r000002", "prior.") == {}
+
+
+def test_a_damaged_file_is_an_error(workspace: WorkspaceFolder) -> None:
+    (workspace.runs / "r000001" / FITTED_FILE).write_bytes(b"x" * 100)
+    with pytest.raises(StateError, match="damaged"):
+        load_run_arrays(workspace, "r000001", "prior.")
