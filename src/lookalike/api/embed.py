@@ -56,7 +56,7 @@ def embed(workspace: WorkspaceFolder, request: EmbedRequest, progress: Progress)
         if request.run and Path(request.run).name != run.name:
             progress.note(f"{request.run} is {run.name} in this workspace")
         with database.open_in(workspace) as opened, progress.step("reading the log"):
-            context_columns.decide_if_pending(opened)
+            context_columns.require_finished_ingest(opened)
             cut = Cut(database.resolve_cutoff(opened, request.as_of), run.config["settings"]["min_events"])
             files = database.ingested_files(opened)
             seen, why = _seen(live, run, cut, files, request.full)

@@ -11,7 +11,8 @@ from threadpoolctl import threadpool_limits
 from lookalike.api.embed import Result
 from lookalike.data import database, sequence_builder
 from lookalike.data.database import Cut
-from lookalike.data.ingest import ingest
+from lookalike.data.ingest import session_users, sources
+from lookalike.data.ingest.ingest import ingest_files
 from lookalike.data.ingest.options import IngestOptions
 from lookalike.embeddings import representation, writer
 from lookalike.encoder import embedder, inference, runs
@@ -37,15 +38,15 @@ def embed_sessions(workspace: WorkspaceFolder, request: SessionsRequest, progres
     with threadpool_limits(1, "blas"), workspace.locked(), workspace.scratch() as scratch:
         run = runs.load_run(workspace, request.run or str(representation.live_version(workspace).manifest["run"]))
         declared = tuple(name for name in run.vocabulary.codes if name not in database.CODED_FIELDS)
-        options = ingest.sessions_as_users(request.paths, request.options, declared)
+        options = session_users.sessions_as_users(request.paths, request.options, declared)
         with database.open_file(scratch / "sessions.duckdb", temporary=scratch / "spill") as opened:
             with progress.step("reading the sessions"):
-                ingest.ingest_files(opened, request.paths, options, QuietProgress())
+                ingest_files(opened, request.paths, options, QuietProgress())
             cut = Cut(database.end_of_log(opened))
             arrays, vocabulary = sequence_builder.build_sequences(opened, cut, scratch, run.vocabulary)
         made = embedder.load_embedder(run, vocabulary, device)
         mark = hashlib.sha256(
-            "".join(sha256(source.path) for source, _ in ingest.find_sources(request.paths, options)).encode()
+            "".join(sha256(source.path) for source, _ in sources.find_input_files(request.paths, options)).encode()
         ).hexdigest()[:8]
         path = workspace.embeddings / f"sessions-{request.paths[0].stem}-{mark}.parquet"
         workspace.embeddings.mkdir(exist_ok=True)

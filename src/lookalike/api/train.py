@@ -185,7 +185,7 @@ def _read(
 ) -> Log:
     with database.open_in(workspace, read_only) as opened, progress.step("reading the log"):
         if not read_only:
-            context_columns.decide_if_pending(opened)
+            context_columns.require_finished_ingest(opened)
         cut = Cut(database.resolve_cutoff(opened, request.as_of), request.settings.min_events)
         arrays, vocabulary = sequence_builder.build_sequences(opened, cut, folder)
         files, last = database.ingested_files(opened), database.last_file_id(opened)

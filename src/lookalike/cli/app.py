@@ -71,7 +71,6 @@ def ingest(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the mapping and the first rows; write nothing.")
     ] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="The same as --dry-run.")] = False,
 ) -> None:
     """Read event logs into the workspace. Files read before are skipped, repeated events dropped."""
     pass
@@ -89,13 +88,14 @@ def ingest(
         parse_context(context or []),
     )
     console = edge().console
-    if dry_run or explain:
-        shown = ingest_module.preview(paths, options)
-        console.result(shown, *tables.of_explanation(shown))
+    if dry_run:
+        preview = ingest_module.preview(paths, options)
+        console.result(preview.as_json(), *tables.of_preview(preview))
         return
-    done = ingest_module.ingest(edge().workspace, paths, options, console)
-    console.result(done, *tables.of_ingest(done))
-    console.note(f"next: lookalike {ingest_module.after_ingest(edge().workspace)}")
+    result = ingest_module.ingest(edge().workspace, paths, options, console)
+    console.result(result.as_json(), *tables.of_ingest(result))
+    command = ingest_module.after_ingest(edge().workspace)
+    console.note(f"next: lookalike {'expand --seed seed.csv --size 5%' if command == 'expand' else command}")
 
 
 @app.command()

@@ -1,11 +1,14 @@
 """Results as tables for people. Cells are shown as they are, never read as markup."""
 
+from datetime import datetime
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Table
 
+from lookalike.data.ingest.results import FilePreview, FileReport, IngestPreview, IngestResult
 from lookalike.reporting.formatting import printable
+from lookalike.reporting.ingest_messages import check_sentence, note_sentence
 
 Result = dict[str, Any]
 
@@ -23,54 +26,58 @@ def table(title: str, columns: list[str], rows: list[list[Any]], numeric: tuple[
     return made
 
 
-def of_ingest(done: Result) -> list[Shown]:
-    """What became of the files, what is held now, and what looks wrong."""
-    rows = [
-        [f["name"], f["kind"], *(["read before", "", "", ""] if f["skipped"] else _counted(f))] for f in done["files"]
-    ]
+def of_ingest(result: IngestResult) -> list[Shown]:
+    """What became of the files, what the workspace holds now, and what looks wrong."""
+    rows = [[file.name, file.kind, *_file_counts(file)] for file in result.files]
     columns = ["File", "Kind", "Rows", "Added", "Duplicates", "Rejected"]
-    totals = done["totals"]
+    totals = result.totals
     held = (
-        f"Held now: {totals['events']:,} events of {totals['users']:,} users and {totals['items']:,} items, "
-        f"{_day(totals['first'])} to {_day(totals['last'])}"
+        f"Held now: {totals.events:,} events of {totals.users:,} users and {totals.items:,} items, "
+        f"{_date(totals.first)} to {_date(totals.last)}"
     )
     shown: list[Shown] = [table("Files", columns, rows, (2, 3, 4, 5)), "", held]
-    reasons = [[f["name"], why, f"{n:,}"] for f in done["files"] for why, n in f["rejected"].items()]
-    if reasons:
-        shown += ["", table("Rejected", ["File", "Reason", "Rows"], reasons, (2,))]
-    if done["checks"]:
-        checks = [[c["severity"], c["check"], c["message"]] for c in done["checks"]]
+    rejected = [[file.name, reason, f"{n:,}"] for file in result.files for reason, n in file.rejected.items()]
+    if rejected:
+        shown += ["", table("Rejected", ["File", "Reason", "Rows"], rejected, (2,))]
+    if result.checks:
+        checks = [[check.severity, check.check, check_sentence(check)] for check in result.checks]
         shown += ["", table("Worth a look", ["", "Check", ""], checks)]
     return shown
 
 
-def _counted(file: Result) -> list[str]:
-    counts = (file["rows"], file["added"], file["duplicates"], sum(file["rejected"].values()))
+def _file_counts(file: FileReport) -> list[str]:
+    if file.skipped:
+        return ["read before", "", "", ""]
+    counts = (file.rows, file.added, file.duplicates, sum(file.rejected.values()))
     return [f"{count:,}" for count in counts]
 
 
-def of_explanation(shown: Result) -> list[Shown]:
+def _date(moment: datetime | None) -> str:
+    return moment.date().isoformat() if moment else "-"
+
+
+def of_preview(preview: IngestPreview) -> list[Shown]:
     """How each file would be read, with its first rows."""
     parts: list[Shown] = []
-    for file in shown["files"]:
-        mapping = [[field, column] for field, column in file["mapping"].items()]
-        parts.append(table(f"{file['name']} ({file['format']}, {file['kind']})", ["Field", "Column"], mapping))
-        parts += [escape(printable(line)) for line in _about(file)]
-        if file["stored"]:
-            fields = [name for name in file["stored"][0] if any(row[name] is not None for row in file["stored"])]
-            parts.append(
-                table("First rows as stored", fields, [[row[f] or "" for f in fields] for row in file["stored"]])
-            )
+    for file in preview.files:
+        mapping = [[field, column] for field, column in file.mapping.items()]
+        parts.append(table(f"{file.name} ({file.format}, {file.kind})", ["Field", "Column"], mapping))
+        parts += [escape(printable(line)) for line in _preview_remarks(file)]
+        if file.stored:
+            fields = [name for name in file.stored[0] if any(row[name] is not None for row in file.stored)]
+            stored = [[row[field] or "" for field in fields] for row in file.stored]
+            parts.append(table("First rows as stored", fields, stored))
         else:
-            parts.append(table("First rows", file["columns"], [[c or "" for c in row] for row in file["rows"]]))
+            rows = [[cell or "" for cell in row] for row in file.rows]
+            parts.append(table("First rows", list(file.columns), rows))
         parts.append("")
     return parts
 
 
-def _about(file: Result) -> list[str]:
-    lines = [f"time: {file['time']}"] if file["time"] else []
-    lines += [f"not used: {', '.join(file['unused'])}"] if file["unused"] else []
-    return lines + [f"note: {note}" for note in file["notes"]]
+def _preview_remarks(file: FilePreview) -> list[str]:
+    lines = [f"time: {file.time}"] if file.time else []
+    lines += [f"not used: {', '.join(file.unused)}"] if file.unused else []
+    return lines + [f"note: {note_sentence(note)}" for note in file.notes]
 
 
 def of_train(done: Result) -> list[Shown]:
