@@ -15,7 +15,7 @@ from lookalike.data.schema import CONTEXT_FIELDS, CONTEXT_SLOTS
 from lookalike.errors import DataError, StateError
 from lookalike.workspace.records import Record
 
-_NOT_REVIEWED: Final = "not looked at yet"  # value of the mark in `meta`
+NOT_REVIEWED: Final = "not looked at yet"  # value of the mark in `meta`
 _REVIEW_KEY: Final = "contexts_looked_at"
 
 
@@ -50,12 +50,12 @@ def declare(database: Database, names: tuple[str, ...]) -> None:
         reviewed = last_review(database).columns
         to_review = [column for column in (*CONTEXT_FIELDS, *declared.values()) if column not in reviewed]
         if to_review:
-            marks = [(EXCLUDED_PREFIX + column, _NOT_REVIEWED) for column in to_review]
+            marks = [(EXCLUDED_PREFIX + column, NOT_REVIEWED) for column in to_review]
             database.connection.executemany("INSERT OR IGNORE INTO meta VALUES (?, ?)", marks)
         for slot, name in zip(CONTEXT_SLOTS, names, strict=False):
             if name not in declared:
                 database.connection.execute(f"ALTER TABLE events ADD COLUMN IF NOT EXISTS {slot} VARCHAR")
-                rows = [(slot, name), (EXCLUDED_PREFIX + slot, _NOT_REVIEWED)]
+                rows = [(slot, name), (EXCLUDED_PREFIX + slot, NOT_REVIEWED)]
                 database.connection.executemany("INSERT INTO meta VALUES (?, ?)", rows)
 
 
@@ -76,7 +76,7 @@ def require_finished_ingest(database: Database) -> None:
 
 
 def has_unreviewed_columns(database: Database) -> bool:
-    return bool(database.rows("SELECT 1 FROM meta WHERE value = ? LIMIT 1", _NOT_REVIEWED))
+    return bool(database.rows("SELECT 1 FROM meta WHERE value = ? LIMIT 1", NOT_REVIEWED))
 
 
 def last_review(database: Database) -> Review:
