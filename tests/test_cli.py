@@ -212,9 +212,10 @@ def test_status_changes_nothing(fresh: Command) -> None:
     assert not fresh.workspace.exists()
 
 
-def test_dry_run_and_explain_are_the_same_and_write_nothing(fresh: Command, inputs: Inputs) -> None:
-    dry, explained = (fresh("--json", "ingest", inputs.log, flag) for flag in ("--dry-run", "--explain"))
-    assert dry.out == explained.out
+def test_dry_run_shows_the_mapping_and_writes_nothing(fresh: Command, inputs: Inputs) -> None:
+    ran = fresh("--json", "ingest", inputs.log, "--dry-run")
+    assert ran.json["files"][0]["mapping"]["item_id"] == "item_id"
+    assert "First rows as stored" in fresh("ingest", inputs.log, "--dry-run").out
     assert not fresh.workspace.exists()
 
 

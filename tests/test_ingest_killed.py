@@ -1,52 +1,70 @@
-"""A process that is killed while it ingests leaves the store as it was, and the same command then finishes."""
+"""A process that is killed while it ingests leaves whole files or none, and the same command then finishes."""
 
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
-import duckdb
 import pytest
 
+from log_files import ingest, write_parquet
+from lookalike.data.database import open_file
+from lookalike.data.ingest.context_columns import require_finished_ingest
+from lookalike.errors import StateError
+
+# Ingests a folder and dies by kill -9 when the named function is called.
+_KILLED = """
+import importlib, os, signal, sys
+from pathlib import Path
 from lookalike.data.database import open_file
 from lookalike.data.ingest.ingest import ingest_files
 from lookalike.data.ingest.options import IngestOptions
 from lookalike.workspace.progress import QuietProgress
 
-_KILLED = """
-import os, signal, sys
-from pathlib import Path
-from lookalike.ingest import IngestOptions, ingest, loading, run
-from lookalike.store import opened
-from lookalike.talk import Silent
-
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 
-setattr({"loading": loading, "run": run}[sys.argv[3]], sys.argv[4], die)
-with opened(Path(sys.argv[1])) as store:
-    ingest(store, [Path(sys.argv[2])], IngestOptions(), Silent())
+module, name = sys.argv[3].rsplit(".", 1)
+owner = importlib.import_module("lookalike.data.ingest." + module)
+getattr(owner, name)
+setattr(owner, name, die)
+with open_file(Path(sys.argv[1])) as database:
+    ingest_files(database, [Path(sys.argv[2])], IngestOptions(), QuietProgress())
 """
 
+# Where the process dies, and how many of the two files are committed then.
+PLACES = {
+    "load_events.record_file": 0,
+    "load_events.drop_duplicates": 0,
+    "load_events._store_rejects": 0,
+    "ingest._report_file": 1,
+    "ingest.review_columns": 2,
+}
 
-@pytest.mark.parametrize("place", ["loading.enter", "loading._drop_duplicates", "loading._write_rejects", "run._say"])
-def test_kill_9_leaves_whole_files_or_none(tmp_path, place):
+
+@pytest.mark.parametrize("place", PLACES)
+def test_kill_9_leaves_whole_files_or_none(tmp_path: Path, place: str) -> None:
     (tmp_path / "in").mkdir()
+    user = "CASE WHEN i % 7 > 0 THEN 'u' || i END AS user_id"
     for name, start in (("a", 0), ("b", 300_000)):
-        user = "CASE WHEN i % 7 > 0 THEN 'u' || i END AS user_id"
-        query = (
-            f"SELECT {user}, TIMESTAMP '2024-01-01' + to_seconds(i) AS ts FROM range({start}, {start + 300_000}) t(i)"
-        )
-        duckdb.connect().execute(f"COPY ({query}) TO '{tmp_path}/in/{name}.parquet' (FORMAT parquet)")
-    database = tmp_path / "space" / "lookalike.duckdb"
-    command = [sys.executable, "-c", _KILLED, str(database), str(tmp_path / "in"), *place.split(".")]
+        times = "TIMESTAMP '2024-01-01' + to_seconds(i) AS ts"
+        query = f"SELECT {user}, {times} FROM range({start}, {start + 300_000}) t(i)"
+        write_parquet(tmp_path / "in" / f"{name}.parquet", query)
+    path = tmp_path / "space" / "lookalike.duckdb"
+    command = [sys.executable, "-c", _KILLED, str(path), str(tmp_path / "in"), place]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     killed = subprocess.run(command, env=environment, capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-    with open_file(database) as store:
-        files = 1 if place == "run._say" else 0  # there the first file is committed
-        assert store.rows("SELECT count(*) FROM files") == [(files,)]
-        assert store.rows("SELECT count(*) > 0 FROM events") == [(bool(files),)]
-        assert store.rows("SELECT count(*) > 0 FROM rejects") == [(bool(files),)]
-        report = ingest_files(store, [tmp_path / "in"], IngestOptions(), QuietProgress())
-        assert report.totals.events == store.rows("SELECT 600000 - ceil(600000 / 7)::BIGINT")[0][0]
-        assert store.rows("SELECT count(DISTINCT user_id) FROM events") == [(report.totals.events,)]
+    committed = PLACES[place]
+    with open_file(path) as database:
+        assert database.rows("SELECT count(*) FROM files") == [(committed,)]
+        assert database.rows("SELECT count(*) > 0 FROM events") == [(bool(committed),)]
+        assert database.rows("SELECT count(*) > 0 FROM rejects") == [(bool(committed),)]
+        with pytest.raises(StateError, match="the last ingest was interrupted"):
+            require_finished_ingest(database)
+        result = ingest(database, tmp_path / "in")
+        assert [file.skipped for file in result.files] == [number < committed for number in range(2)]
+        require_finished_ingest(database)
+        ((events,),) = database.rows("SELECT 600000 - ceil(600000 / 7)::BIGINT")
+        assert result.totals.events == events
+        assert database.rows("SELECT count(DISTINCT user_id) FROM events") == [(events,)]

@@ -1,4 +1,4 @@
-"""What every reader keeps: columns in the file's order, cells as they are, rows counted, lines numbered."""
+"""What every reader guarantees: columns in the order of the file, cells as they are, rows counted, lines numbered."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ import duckdb
 import pytest
 
 from lookalike.data.ingest import readers, sources, staging
+from lookalike.data.ingest.readers import Reader
 
 ROWS = [("ann", "1", "x,y"), ("bob", "2", None), ("zoë <b>", "3", 'say "hi"')]
 NAMES = ("user id", "when's", "sku")
@@ -23,7 +24,7 @@ def _objects() -> list[dict[str, str | None]]:
 
 
 def _jsonl(path: Path) -> Path:
-    path.write_text("\n".join(json.dumps(one) for one in _objects()))
+    path.write_text("\n".join(json.dumps(row) for row in _objects()))
     return path
 
 
@@ -40,7 +41,7 @@ def _parquet(path: Path) -> Path:
     return path
 
 
-MAKERS = {
+WRITERS = {
     "csv": ("log.csv", _csv),
     "jsonl": ("log.jsonl", _jsonl),
     "json": ("log.json", _json),
@@ -48,27 +49,30 @@ MAKERS = {
 }
 
 
+Opened = tuple[duckdb.DuckDBPyConnection, Reader]
+
+
 @pytest.fixture(params=sorted(readers.READERS))
-def opened(request, tmp_path):
-    name, make = MAKERS[request.param]
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Opened:
+    name, write = WRITERS[request.param]
     connection = duckdb.connect()
-    source = sources.describe_source(make(tmp_path / name))
+    source = sources.describe_source(write(tmp_path / name))
     assert source.format == request.param
     return connection, readers.open_reader(connection, source, tmp_path)
 
 
-def test_columns_are_named_in_the_order_of_the_file(opened):
+def test_columns_are_in_the_order_of_the_file(opened: Opened) -> None:
     _, reader = opened
     assert list(reader.columns) == list(NAMES)
     assert set(reader.columns.values()) == {"VARCHAR"}
 
 
-def test_the_scan_gives_the_rows_as_they_are(opened):
+def test_the_scan_gives_the_rows_as_they_are(opened: Opened) -> None:
     connection, reader = opened
     assert connection.execute(f"SELECT * FROM {reader.scan}").fetchall() == ROWS
 
 
-def test_staged_rows_are_counted_and_numbered_also_within_a_transaction(opened):
+def test_staged_rows_are_counted_and_numbered_also_within_a_transaction(opened: Opened) -> None:
     connection, reader = opened
     connection.execute("BEGIN")
     rows = reader.stage(connection, ["sku", "user id"])
@@ -80,7 +84,7 @@ def test_staged_rows_are_counted_and_numbered_also_within_a_transaction(opened):
     assert lines == [(first + position, row[2]) for position, row in enumerate(ROWS)]
 
 
-def test_dropping_what_was_staged_makes_room_for_the_next_file(opened):
+def test_dropping_what_was_staged_makes_room_for_the_next_file(opened: Opened) -> None:
     connection, reader = opened
     for _ in range(2):
         reader.stage(connection, ["sku"])

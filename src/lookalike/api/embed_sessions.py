@@ -11,7 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from lookalike.data import database, sequence_builder
 from lookalike.data.database import Cut
-from lookalike.data.ingest import ingest
+from lookalike.data.ingest import session_users, sources
+from lookalike.data.ingest.ingest import ingest_files
 from lookalike.data.ingest.options import IngestOptions
 from lookalike.embeddings import representation
 from lookalike.encoder import inference, runs, versions
@@ -41,10 +42,10 @@ def embed_sessions(folder: WorkspaceFolder, request: SessionsRequest, progress: 
     device = inference.device_for(request.device)
     with threadpool_limits(1, "blas"), folder.locked(), folder.scratch() as scratch:
         run = runs.load_run(folder, request.run or versions.stored_version(representation.live_version(folder)).run)
-        options = ingest.sessions_as_users(request.paths, request.options, _declared_columns(run))
+        options = session_users.sessions_as_users(request.paths, request.options, _declared_columns(run))
         with database.open_file(scratch / "sessions.duckdb", temporary=scratch / "spill") as opened:
             with progress.step("reading the sessions"):
-                ingest.ingest_files(opened, request.paths, options, QuietProgress())
+                ingest_files(opened, request.paths, options, QuietProgress())
             cut = Cut(database.end_of_log(opened))
             sequences, vocabulary = sequence_builder.build_sequences(opened, cut, scratch, run.vocabulary)
         embedder = load_embedder(run, vocabulary, device)
@@ -63,7 +64,7 @@ def _declared_columns(run: Run) -> tuple[str, ...]:
 
 def _output_path(folder: WorkspaceFolder, paths: list[Path], options: IngestOptions) -> Path:
     """Named by the first file and the content of all, so that the same sessions replace their vectors."""
-    hashes = "".join(sha256(source.path) for source, _ in ingest.find_sources(paths, options))
+    hashes = "".join(sha256(source.path) for source, _ in sources.find_input_files(paths, options))
     return folder.embeddings / f"sessions-{paths[0].stem}-{hashlib.sha256(hashes.encode()).hexdigest()[:8]}.parquet"
 
 

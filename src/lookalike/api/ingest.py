@@ -1,31 +1,27 @@
-"""TODO"""
+"""Ingest: reads event logs and attribute tables into a workspace."""
 
 from pathlib import Path
-from typing import Any
 
 from lookalike.data import database
-from lookalike.data.ingest.ingest import find_sources, ingest_files, preview_files
+from lookalike.data.ingest.ingest import ingest_files
 from lookalike.data.ingest.options import IngestOptions
-from lookalike.embeddings import freshness, representation
+from lookalike.data.ingest.preview import preview_files
+from lookalike.data.ingest.results import IngestPreview, IngestResult
+from lookalike.data.ingest.sources import find_input_files
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.progress import Progress
 
-Result = dict[str, Any]
+
+def ingest(folder: WorkspaceFolder, paths: list[Path], options: IngestOptions, progress: Progress) -> IngestResult:
+    """What became of each file, what the workspace holds now, and what looks wrong with the log.
+
+    Raises DataError for a file that cannot be used; the files before it stay loaded.
+    """
+    find_input_files(paths, options)  # a missing file is an error before the workspace is created
+    with folder.locked(create=True), database.open_in(folder) as opened:
+        return ingest_files(opened, paths, options, progress)
 
 
-def ingest(workspace: WorkspaceFolder, paths: list[Path], options: IngestOptions, progress: Progress) -> Result:
-    find_sources(paths, options)  # a file that is not there is said before the workspace is made
-    with workspace.locked(create=True), database.open_in(workspace) as opened:
-        return ingest_files(opened, paths, options, progress).as_dict()
-
-
-def after_ingest(workspace: WorkspaceFolder) -> str:
-    """The command that takes in what was ingested."""
-    if not representation.has_live_version(workspace):
-        return "train"
-    stale = freshness.newer_files(workspace, representation.live_version(workspace))
-    return "embed" if stale else "expand --seed seed.csv --size 5%"
-
-
-def preview(paths: list[Path], options: IngestOptions) -> Result:
-    return preview_files(paths, options).as_dict()
+def preview(paths: list[Path], options: IngestOptions) -> IngestPreview:
+    """How each file would be read, with its first rows. Writes nothing."""
+    return preview_files(paths, options)

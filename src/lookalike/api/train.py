@@ -150,7 +150,7 @@ def _help_training(job: _Job) -> None:
 def _read_log(job: _Job, scratch: Path, read_only: bool = False) -> TrainingLog:
     with database.open_in(job.folder, read_only) as opened, job.progress.step("reading the log"):
         if not read_only:
-            context_columns.decide_if_pending(opened)
+            context_columns.require_finished_ingest(opened)
         snapshot = versions.LogSnapshot.read(opened, job.request.as_of, job.request.settings.min_events)
         sequences, vocabulary = sequence_builder.build_sequences(opened, snapshot.cut, scratch)
     if sequences.users == 0:

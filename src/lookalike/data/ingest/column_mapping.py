@@ -1,133 +1,136 @@
-"""Which column of a file is which field: what the caller said, then the synonyms, then what can be derived."""
+"""Which column of a file is which field: as the caller says, by known names, or derived from other columns."""
 
-import difflib
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
-from lookalike.data.ingest.options import UNIT_PRICE
-from lookalike.data.ingest.synonyms import column_names, normalised, word_list
+from lookalike.data.ingest.options import UNIT_PRICE, did_you_mean
+from lookalike.data.ingest.results import AmbiguousField, KeptAsContext, MappingNote
+from lookalike.data.ingest.synonyms import column_names, normalised
 from lookalike.data.schema import CONTEXT_SLOTS, EVENT_FIELDS, REQUIRED_EVENT_FIELDS
 from lookalike.errors import DataError
 
-_SHOWN = 30
+MAX_LISTED_COLUMNS: Final = 30  # in a message
 
 
 @dataclass(frozen=True)
 class ColumnMapping:
     columns: dict[str, str]  # field -> column
-    unused: list[str]
-    notes: list[str]
-    missing: tuple[str, ...] = ()  # declared columns that the file has not
+    unused: tuple[str, ...]
+    notes: tuple[MappingNote, ...]
+    missing: tuple[str, ...] = ()  # declared context columns that the file lacks
 
     @property
-    def value_is_derived(self) -> bool:
+    def derives_value(self) -> bool:
+        """Whether the value is the quantity times the unit price."""
         return "value" not in self.columns and {"quantity", UNIT_PRICE} <= self.columns.keys()
 
-    def as_dict(self) -> dict[str, str]:
-        """field -> what it is made of, as people read it."""
-        shown = {name: self.columns[name] for name in (*EVENT_FIELDS, *CONTEXT_SLOTS) if name in self.columns}
-        if self.value_is_derived:
-            shown["value"] = f"{self.columns['quantity']} * {self.columns[UNIT_PRICE]}"
-        return shown
+    def sources(self) -> dict[str, str]:
+        """field -> the column it is read from, or `QUANTITY * PRICE`; in the order of the fields."""
+        sources = {name: self.columns[name] for name in (*EVENT_FIELDS, *CONTEXT_SLOTS) if name in self.columns}
+        if self.derives_value:
+            sources["value"] = f"{self.columns['quantity']} * {self.columns[UNIT_PRICE]}"
+        return sources
 
 
 def map_event_columns(
-    columns: dict[str, str], given: dict[str, str], context: tuple[str, ...], where: str
+    columns: dict[str, str], requested: dict[str, str], context: tuple[str, ...], file_name: str
 ) -> ColumnMapping:
-    """The mapping of an event file. Raises DataError for a missing column, and when user or time are not found.
+    """The mapping of an event file whose `columns` are name -> type. A context column is not matched to a field.
 
-    A declared column (of `context`) is no longer taken for a field by its name.
+    Raises DataError for a requested column that the file lacks, a nested context column, and when no column could be
+    the user or the time.
     """
     kept = {slot: name for slot, name in zip(CONTEXT_SLOTS, context, strict=False) if name in columns}
-    scalar = [name for name, kind in columns.items() if not _nested(kind)]
-    if nested := [name for name in kept.values() if name not in scalar]:
-        raise DataError(f"{where}: --context {nested[0]}: the column holds nested values", "declare a plain column")
-    free = [name for name in scalar if name not in kept.values()]
-    found, notes = match_columns(free, column_names("events"), _checked(given, columns, where))
-    notes += [note for name in kept.values() if name not in given.values() for note in _not_taken(name)]
-    for name in REQUIRED_EVENT_FIELDS:
-        if name not in found:
-            raise _not_found(name, columns, where)
-    if "value" in found or "quantity" not in found:
-        found.pop(UNIT_PRICE, None)
-    found |= kept
-    unused = [column for column in columns if column not in found.values()]
-    return ColumnMapping(found, unused, notes, tuple(name for name in context if name not in columns))
+    for name in kept.values():
+        if is_nested(columns[name]):
+            raise DataError(f"{file_name}: --context {name}: the column holds nested values", "declare a plain column")
+    candidates = [name for name, kind in columns.items() if not is_nested(kind) and name not in kept.values()]
+    _check_requested(requested, columns, file_name)
+    fields, ambiguous = match_columns(candidates, column_names("events"), requested)
+    for field in REQUIRED_EVENT_FIELDS:
+        if field not in fields:
+            raise _no_column(field, columns, file_name)
+    if "value" in fields or "quantity" not in fields:
+        fields.pop(UNIT_PRICE, None)
+    fields |= kept
+    return ColumnMapping(
+        columns=fields,
+        unused=tuple(column for column in columns if column not in fields.values()),
+        notes=(*ambiguous, *_kept_as_context(kept.values(), requested)),
+        missing=tuple(name for name in context if name not in columns),
+    )
 
 
-def _not_taken(column: str) -> list[str]:
-    """Which fields a declared column would have been by its name."""
+def _kept_as_context(kept: Iterable[str], requested: dict[str, str]) -> list[KeptAsContext]:
+    """A note for each field that a context column would have been by its name."""
     return [
-        f"{column} is kept as context, not as {field} (--map {field}={column} makes it both)"
-        for field, known in column_names("events").items()
-        if normalised(column) in {normalised(name) for name in known}
+        KeptAsContext(column=column, field=field)
+        for column in kept
+        if column not in requested.values()
+        for field, names in column_names("events").items()
+        if normalised(column) in {normalised(name) for name in names}
     ]
 
 
-def find_key_column(columns: dict[str, str], key: str, given: dict[str, str], where: str) -> tuple[str, list[str]]:
-    """The key column of an items or users table, and notes on the choice. Raises DataError when there is none."""
+def find_key_column(
+    columns: dict[str, str], key: str, requested: dict[str, str], file_name: str
+) -> tuple[str, list[AmbiguousField]]:
+    """The key column of an items or users table, with notes on the choice. Raises DataError when there is none."""
     names = {key: column_names("events")[key] + column_names("keys")[key]}
-    wanted = {key: given[key]} if given.get(key) in columns else {}
-    found, notes = match_columns([name for name, kind in columns.items() if not _nested(kind)], names, wanted)
-    if key not in found:
-        raise _not_found(key, columns, where)
-    return found[key], notes
+    requested_key = {key: requested[key]} if requested.get(key) in columns else {}
+    candidates = [name for name, kind in columns.items() if not is_nested(kind)]
+    fields, notes = match_columns(candidates, names, requested_key)
+    if key not in fields:
+        raise _no_column(key, columns, file_name)
+    return fields[key], notes
 
 
 def match_columns(
-    columns: Iterable[str], names: dict[str, list[str]], given: dict[str, str]
-) -> tuple[dict[str, str], list[str]]:
-    """field -> column, each column used once, and a note wherever a field had a choice."""
-    found = dict(given)
-    notes: list[str] = []
-    free = {normalised(column): column for column in reversed(list(columns)) if column not in given.values()}
-    for field, known in names.items():
-        if field in found:
+    columns: Iterable[str], names: dict[str, list[str]], requested: dict[str, str]
+) -> tuple[dict[str, str], list[AmbiguousField]]:
+    """field -> column, each column used once, and a note for every field that several columns could have been."""
+    fields = dict(requested)
+    notes: list[AmbiguousField] = []
+    by_name = {normalised(column): column for column in reversed(list(columns)) if column not in requested.values()}
+    for field, synonyms in names.items():
+        if field in fields:
             continue
-        hits = list(dict.fromkeys(free[normalised(name)] for name in known if normalised(name) in free))
-        hits = [hit for hit in hits if hit not in found.values()]
-        if not hits:
+        matches = list(dict.fromkeys(by_name[normalised(name)] for name in synonyms if normalised(name) in by_name))
+        matches = [column for column in matches if column not in fields.values()]
+        if not matches:
             continue
-        found[field] = hits[0]
-        if len(hits) > 1:
-            others = ", ".join(hits[1:])
-            notes.append(f"{field} is taken from {hits[0]}; it could also be {others} (--map {field}=COLUMN)")
-    return found, notes
+        fields[field] = matches[0]
+        if len(matches) > 1:
+            notes.append(AmbiguousField(field=field, column=matches[0], alternatives=tuple(matches[1:])))
+    return fields, notes
 
 
-def is_personal_name(column: str) -> bool:
-    """Whether a column's name says that its content is personal."""
-    wanted = {normalised(word) for word in word_list("personal_names")}
-    parts = [normalised(part) for part in column.replace("-", "_").replace(" ", "_").split("_")]
-    pairs = {a + b for a, b in itertools.pairwise(parts)}
-    return normalised(column) in wanted or bool(wanted & (set(parts) | pairs))
+def is_nested(kind: str) -> bool:
+    """Whether a DuckDB type is a list or a structure."""
+    return kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "VARIANT"))
 
 
-def _checked(given: dict[str, str], columns: dict[str, str], where: str) -> dict[str, str]:
-    for field, column in given.items():
+def _check_requested(requested: dict[str, str], columns: dict[str, str], file_name: str) -> None:
+    """Raises DataError for a column that the file lacks."""
+    for field, column in requested.items():
         if column not in columns:
-            near = difflib.get_close_matches(column, list(columns), n=1, cutoff=0.4)
-            meant = f"did you mean {near[0]}? " if near else ""
             raise DataError(
-                f"{where}: --map {field}={column}: there is no column {column!r}", f"{meant}columns: {_shown(columns)}"
+                f"{file_name}: --map {field}={column}: there is no column {column!r}",
+                f"{did_you_mean(column, columns, 0.4)}columns: {_listed(columns)}",
             )
-    return dict(given)
 
 
-def _not_found(field: str, columns: dict[str, str], where: str) -> DataError:
-    what = {"user_id": "the user", "ts": "the time", "item_id": "the item"}[field]
+def _no_column(field: str, columns: dict[str, str], file_name: str) -> DataError:
+    meaning = {"user_id": "the user", "ts": "the time", "item_id": "the item"}[field]
     if all(any(c.isdigit() for c in name) for name in columns):
         hint = f"the file seems to have no header line: add one that names {field}"
     else:
         hint = f"name it with --map {field}=COLUMN"
-    return DataError(f"{where}: no column could be {what} ({field}); columns: {_shown(columns)}", hint)
+    return DataError(f"{file_name}: no column could be {meaning} ({field}); columns: {_listed(columns)}", hint)
 
 
-def _shown(columns: dict[str, str]) -> str:
+def _listed(columns: Iterable[str]) -> str:
     names = list(columns)
-    return ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
-
-
-def _nested(kind: str) -> bool:
-    return kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "VARIANT"))
+    more = f" and {len(names) - MAX_LISTED_COLUMNS} more" if len(names) > MAX_LISTED_COLUMNS else ""
+    return ", ".join(names[:MAX_LISTED_COLUMNS]) + more

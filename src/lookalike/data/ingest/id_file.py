@@ -1,112 +1,83 @@
-"""Lists of user ids, read as a log is read: the same formats, and the same cleaning, so that the same person matches."""
+"""Files of user ids, such as seeds: read in the same formats and cleaned in the same way as a log, so that ids match."""
 
 import contextlib
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import duckdb
 import polars as pl
 
 from lookalike.data.database import quoted
-from lookalike.data.ingest import event_plan, readers, sources, synonyms
+from lookalike.data.ingest import readers, sources, synonyms
+from lookalike.data.ingest.cells import clean_text, has_decimal_comma, parse_number
 from lookalike.data.ingest.readers import Reader
 from lookalike.data.schema import USER_KEY
 from lookalike.errors import DataError
 
-EXTRA = {"value": "no number above 0", "ts": "no time such as 2026-03-01T12:00"}  # and what is said of a wrong one
-
-
-WHOLE_FLOAT = r"^\d+\.0$"
+# The columns beside the id that may be asked for, and what is said of a wrong cell.
+_EXTRA_COLUMNS: Final = {"value": "not a number above 0", "ts": "not a time such as 2026-03-01T12:00"}
+_WHOLE_FLOAT: Final = r"^\d+\.0$"
+_MAX_SHOWN = 40
 
 
 @dataclass(frozen=True)
 class IdList:
-    """ids: column `user_id`, without blanks, and `value` and `ts` (seconds since 1970) where asked for and there.
+    ids: pl.DataFrame  # user_id; and value and ts (seconds since 1970) where they were asked for and the file has them
+    unused: tuple[str, ...]  # the other columns of the file
 
-    `unused` are the other columns of the file.
-    """
 
-    ids: pl.DataFrame
-    unused: tuple[str, ...]
+@dataclass(frozen=True)
+class _Columns:
+    """Which columns of a file are read."""
+
+    user_id: str
+    has_header: bool
+    extra: dict[str, str]  # value and ts -> column
+
+    @property
+    def names(self) -> list[str]:
+        return [self.user_id, *(name for name in self.extra.values() if name != self.user_id)]
 
 
 def read_id_file(path: Path, with_values: bool = False) -> IdList:
-    """The ids of a file: of its column `user_id` or one of that meaning, or of its only column.
+    """The ids of a file: of its column `user_id` or one with such a name, or of its only column.
 
-    A single column whose heading is no known name is a list without heading: its first line is an id too.
-    Raises DataError when there is no such file, no such column, no id, or a line that cannot be read: a list that
-    somebody must stand on is read whole or not at all. So does a value that is no number above 0.
+    A single column whose heading is not such a name is a list without a header: its first line is an id too.
+    Raises DataError when there is no such file, no such column, no id, a line that cannot be read, or a value that is
+    not a number above 0: a list is read whole or not at all.
     """
-    source = sources.describe_source(path) if path.is_file() else _missing(path)
+    if not path.is_file():
+        raise DataError(f"{path}: no such file", "check the path")
+    source = sources.describe_source(path)
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
     with contextlib.closing(connection), tempfile.TemporaryDirectory() as scratch:
         reader = readers.open_reader(connection, source, Path(scratch))
-        column, headed = _column(reader)
-        cell = event_plan.clean_text(column, reader.columns[column])
-        extra = {
-            wanted: name
-            for wanted in EXTRA
-            if with_values
-            for name in reader.columns
-            if synonyms.normalised(name) == wanted
-        }
-        cells = [f"{cell} AS user_id"]
-        for wanted, name in extra.items():
-            kind = reader.columns[name]
-            comma = wanted == "value" and kind == "VARCHAR" and event_plan.has_decimal_comma(connection, reader, name)
-            read_as = event_plan.parse_number(name, kind, comma) if wanted == "value" else _moment(name)
-            cells += [f"{read_as} AS {wanted}", f"{event_plan.clean_text(name, kind)} AS given_{wanted}"]
-        try:
-            rows = reader.stage(connection, [column, *(name for name in extra.values() if name != column)])
-            connection.complete()  # or DuckDB minds a result that staging left unread
-            found = connection.sql(f"SELECT {', '.join(cells)} FROM {rows.scan}").to_arrow_table()
-        except duckdb.Error as error:
-            raise readers.unreadable_error(source, error) from error
-        if rows.malformed:
-            raise DataError(
-                f"{path}: {rows.malformed:,} of {rows.count:,} lines are malformed", "export the list again"
-            )
-    read = pl.DataFrame(found)
-    for wanted in extra:
-        _check(read, path, wanted)
-    ids = read.select("user_id", *extra).with_columns(pl.col("user_id").cast(pl.String)).drop_nulls("user_id")
-    if ids.select(pl.col("user_id").str.contains(WHOLE_FLOAT).all()).item():
-        ids = ids.with_columns(pl.col("user_id").str.strip_suffix(".0"))  # a spreadsheet took the ids for numbers
-    if not headed:
-        ids = pl.concat([pl.DataFrame({"user_id": [column]}), ids])
+        columns = _find_columns(reader, _EXTRA_COLUMNS if with_values else ())
+        cells = _read_cells(connection, reader, columns)
+    for name in columns.extra:
+        _check_cells(cells, path, name)
+    ids = _clean_ids(cells.select("user_id", *columns.extra))
+    if not columns.has_header:
+        ids = pl.concat([pl.DataFrame({"user_id": [columns.user_id]}), ids])
     if ids.is_empty():
         raise DataError(f"{path}: holds no id", "one id a line under the heading user_id")
-    return IdList(ids, tuple(name for name in reader.columns if name not in (column, *extra.values())))
+    return IdList(ids, tuple(name for name in reader.columns if name not in columns.names))
 
 
-def _moment(column: str) -> str:
-    """A column as seconds since 1970; NULL where it is no time."""
-    return f"floor(epoch(TRY_CAST({quoted(column)}::VARCHAR AS TIMESTAMP)))::BIGINT"
+def _find_columns(reader: Reader, extra: Iterable[str]) -> _Columns:
+    user_id, has_header = _id_column(reader)
+    found = {name: column for name in extra for column in reader.columns if synonyms.normalised(column) == name}
+    return _Columns(user_id, has_header, found)
 
 
-def _check(read: pl.DataFrame, path: Path, column: str) -> None:
-    """Raises DataError for a value that is no weight (negative, zero, infinite, no number), or a time that is none."""
-    value = pl.col(column)
-    named = read.with_row_index("line", offset=2).filter(pl.col("user_id").is_not_null())
-    wrong = value.is_null() if column == "ts" else value.is_null() | ~value.is_finite() | (value <= 0)
-    bad = named.filter(wrong)
-    if len(bad):
-        line, given = bad.row(0, named=True)["line"], bad.row(0, named=True)[f"given_{column}"]
-        raise DataError(
-            f"{path}: line {line}: {column} {str(given or '')[:40]!r} is {EXTRA[column]} ({len(bad):,} such lines)",
-            f"take these people out, or the whole column {column}",
-        )
-
-
-def _column(reader: Reader) -> tuple[str, bool]:
-    """The column of ids, and whether the file has a heading."""
-    known = [
-        synonyms.normalised(name)
-        for name in (USER_KEY, *synonyms.column_names("events")[USER_KEY], *synonyms.column_names("keys")[USER_KEY])
-    ]
-    by_name = {synonyms.normalised(name): name for name in reversed(reader.columns)}
-    for name in known:
+def _id_column(reader: Reader) -> tuple[str, bool]:
+    """The column of ids, and whether the file has a header."""
+    names = (USER_KEY, *synonyms.column_names("events")[USER_KEY], *synonyms.column_names("keys")[USER_KEY])
+    by_name = {synonyms.normalised(column): column for column in reversed(reader.columns)}
+    for name in map(synonyms.normalised, names):
         if name in by_name:
             return by_name[name], True
     if len(reader.columns) == 1:
@@ -117,5 +88,52 @@ def _column(reader: Reader) -> tuple[str, bool]:
     )
 
 
-def _missing(path: Path) -> sources.Source:
-    raise DataError(f"{path}: no such file", "check the path")
+def _read_cells(connection: duckdb.DuckDBPyConnection, reader: Reader, columns: _Columns) -> pl.DataFrame:
+    """user_id and the extra columns as they are used, and the latter as they are written too (`given_value`)."""
+    cells = [f"{clean_text(columns.user_id, reader.columns[columns.user_id])} AS user_id"]
+    for name, column in columns.extra.items():
+        cells.append(f"{_extra_cell(connection, reader, name, column)} AS {name}")
+        cells.append(f"{clean_text(column, reader.columns[column])} AS given_{name}")
+    try:
+        rows = reader.stage(connection, columns.names)
+        connection.complete()  # DuckDB refuses the next query while a result of the staging is unread
+        table = connection.sql(f"SELECT {', '.join(cells)} FROM {rows.scan}").to_arrow_table()
+    except duckdb.Error as error:
+        raise readers.unreadable_error(reader.source, error) from error
+    if rows.malformed:
+        raise DataError(
+            f"{reader.source.name}: {rows.malformed:,} of {rows.count:,} lines are malformed", "export the list again"
+        )
+    return pl.DataFrame(table)
+
+
+def _extra_cell(connection: duckdb.DuckDBPyConnection, reader: Reader, name: str, column: str) -> str:
+    """The value as a number, the time as seconds since 1970; NULL where it cannot be read."""
+    if name == "ts":
+        return f"floor(epoch(TRY_CAST({quoted(column)}::VARCHAR AS TIMESTAMP)))::BIGINT"
+    kind = reader.columns[column]
+    decimal_comma = kind == "VARCHAR" and has_decimal_comma(connection, reader, column)
+    return parse_number(column, kind, decimal_comma)
+
+
+def _check_cells(cells: pl.DataFrame, path: Path, name: str) -> None:
+    """Raises DataError for a value that is not a positive finite number, or a time that cannot be read."""
+    cell = pl.col(name)
+    is_wrong = cell.is_null() if name == "ts" else cell.is_null() | ~cell.is_finite() | (cell <= 0)
+    wrong = cells.with_row_index("line", offset=2).filter(pl.col("user_id").is_not_null()).filter(is_wrong)
+    if wrong.is_empty():
+        return
+    first = wrong.row(0, named=True)
+    raise DataError(
+        f"{path}: line {first['line']}: {name} {str(first[f'given_{name}'] or '')[:_MAX_SHOWN]!r} is "
+        f"{_EXTRA_COLUMNS[name]} ({len(wrong):,} such lines)",
+        f"remove these lines, or the whole column {name}",
+    )
+
+
+def _clean_ids(cells: pl.DataFrame) -> pl.DataFrame:
+    """The rows with an id. Ids that a spreadsheet has made numbers (`17.0`) lose their fraction."""
+    ids = cells.with_columns(pl.col("user_id").cast(pl.String)).drop_nulls("user_id")
+    if ids.select(pl.col("user_id").str.contains(_WHOLE_FLOAT).all()).item():
+        ids = ids.with_columns(pl.col("user_id").str.strip_suffix(".0"))
+    return ids

@@ -1,148 +1,158 @@
-"""What is worth knowing about a log before anyone trusts what is made from it. Counts only; no id is ever shown.
+"""Findings about a log that should be known before anything made from it is trusted. Counts only, never an id.
 
-`new` stands for the events that were not looked at before, as a table.
+A parameter `new` is the table expression of the events that no earlier ingest has checked.
 """
 
+import math
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import Final, Literal
 
 from lookalike.data.database import Database, declared_context_columns
-from lookalike.data.ingest import event_plan, running_counts
-from lookalike.data.ingest.load_tables import EMAIL, PHONE
-from lookalike.data.ingest.results import Check, FileReport, Severity, Totals
+from lookalike.data.ingest import reject_reasons, running_counts
+from lookalike.data.ingest.personal_data import EMAIL_ADDRESS, PHONE_NUMBER
+from lookalike.data.ingest.results import (
+    AnyCheck,
+    ConstantEventType,
+    DecimalUserIds,
+    DuplicateRows,
+    FileReport,
+    HeavyUser,
+    LongIds,
+    NegativeValues,
+    NoItems,
+    PersonalData,
+    RejectedRows,
+    Severity,
+    StaleLog,
+    ThinDays,
+    Totals,
+    UnknownItems,
+    UnreadableValues,
+)
 
-_SAMPLE_ROWS = 100_000
-
-
-_THIN = 0.5  # of the median of the same weekday
-
-
+_SAMPLE_EVENTS = 100_000
+_THIN_SHARE = 0.5  # of the median of the same weekday
+_MIN_USUAL_EVENTS = 10  # a day; below that no day is thin
+_MIN_DAYS_OF_LOG = 13  # between the first and the last event, below which no day is thin
 _STALE_DAYS = 30
-
-
-_SHOWN_DAYS = 5
-
-
 _MANY_USERS = 1_000
+_MAX_USER_SHARE = 0.01
+_MAX_UNKNOWN_ITEM_SHARE = 0.05
+_MAX_NEGATIVE_SHARE = 0.2
+_MAX_PERSONAL_SHARE = 0.001
+_MAX_TYPE_LENGTH = 40
 
 
 @dataclass(frozen=True)
 class _Limits:
-    """Shares from which on a count becomes a note, a warning, an error."""
+    """Shares above which a count is a warning or an error."""
 
-    note: float = 0.0
-    warning: float = 2.0
-    error: float = 2.0
+    warning: float = math.inf
+    error: float = math.inf
 
     def severity(self, share: float) -> Severity:
         return "error" if share > self.error else "warning" if share > self.warning else "note"
 
 
-# reason of a reject -> (check, limits, what to say)
-_REJECTS: dict[str, tuple[str, _Limits, str]] = {
-    event_plan.NO_USER: (
-        "null_users",
-        _Limits(0, 0.01, 0.5),
-        "have no user and were left out (guests, or a failed join?)",
-    ),
-    event_plan.PLACEHOLDER: (
-        "placeholder_users",
-        _Limits(0, 0, 0.01),
-        "have a placeholder for a user and were left out",
-    ),
-    event_plan.UNREADABLE_TIME: (
-        "unreadable_times",
-        _Limits(0, 0, 0.01),
-        "have a time that cannot be read and were left out",
-    ),
-    event_plan.NO_TIME: ("empty_times", _Limits(0, 0, 0.01), "have no time and were left out"),
-    event_plan.EARLY_TIME: ("early_times", _Limits(0, 0, 0.01), "are from before 2000 and were left out"),
-    event_plan.FUTURE_TIME: ("future_times", _Limits(0, 0, 0.01), "are from the future and were left out"),
-    event_plan.LONG_USER: (
-        "long_ids",
-        _Limits(0, 0, 0.01),
-        "have a user_id of more than 10,000 characters and were left out",
-    ),
-    event_plan.LONG_ITEM: (
-        "long_ids",
-        _Limits(0, 0, 0.01),
-        "have an item_id of more than 10,000 characters and were left out",
-    ),
+_FAULT_LIMITS: Final = _Limits(0, 0.01)
+
+# The order in which rejected rows are reported. How severe an empty user is differs: it is often a fact of the log.
+_REJECTED_CHECKS: Final[
+    dict[
+        str,
+        Literal["null_users", "placeholder_users", "unreadable_times", "empty_times", "early_times", "future_times"],
+    ]
+] = {
+    reject_reasons.NO_USER: "null_users",
+    reject_reasons.PLACEHOLDER: "placeholder_users",
+    reject_reasons.UNREADABLE_TIME: "unreadable_times",
+    reject_reasons.NO_TIME: "empty_times",
+    reject_reasons.EARLY_TIME: "early_times",
+    reject_reasons.FUTURE_TIME: "future_times",
+}
+_LONG_IDS: Final[dict[str, Literal["user_id", "item_id"]]] = {
+    reject_reasons.LONG_USER: "user_id",
+    reject_reasons.LONG_ITEM: "item_id",
 }
 
 
 def quality_checks(
-    store: Database, files: list[FileReport], moment: datetime, since: int
-) -> tuple[Totals, list[Check]]:
-    """The totals, and every check that has something to say, worst first.
+    database: Database, files: list[FileReport], now: datetime, last_checked_file: int
+) -> tuple[Totals, list[AnyCheck]]:
+    """The totals of the whole log, and the findings about the files after number `last_checked_file`."""
+    totals = running_counts.totals(database)
+    checks = _file_checks([file for file in files if file.kind == "events" and not file.skipped])
+    if totals.events:
+        new = running_counts.events_after(last_checked_file)
+        items_replaced = any(file.kind == "items" and not file.skipped for file in files)
+        checks += _heavy_user(database, totals, new)
+        checks += _stale_log(totals, now)
+        checks += _thin_days(database, totals, last_checked_file)
+        checks += _unknown_items(database, totals, "events" if items_replaced else new)
+        checks += _personal_data(database, new)
+        checks += _unusual_columns(database, totals, new)
+    return totals, checks
 
-    Looked at are the events of the files after number `since`, beside totals of the whole log.
-    """
-    held = running_counts.totals(store)
-    found = _of_files([file for file in files if file.kind == "events" and not file.skipped])
-    if held.events:
-        new = running_counts.events_after(since)
-        described_anew = any(file.kind == "items" and not file.skipped for file in files)
-        found += _heavy_user(store, held, new) + _days(store, held, moment, since)
-        found += _items(store, held, "events" if described_anew else new) + _personal(store, new)
-        found += _columns(store, held, new)
-    order = ("error", "warning", "note")
-    return held, sorted(found, key=lambda check: order.index(check.severity))
 
-
-def _of_files(files: list[FileReport]) -> list[Check]:
+def _file_checks(files: list[FileReport]) -> list[AnyCheck]:
+    """What was rejected, dropped or not understood in the files."""
     rows = sum(file.rows for file in files)
-    found: list[Check] = []
-    for reason, (name, limits, text) in _REJECTS.items():
-        found += _counted(name, limits, sum(file.rejected.get(reason, 0) for file in files), rows, f"rows {text}")
-    malformed = sum(
-        n for file in files for reason, n in file.rejected.items() if reason.startswith(event_plan.MALFORMED)
-    )
-    found += _counted("malformed_lines", _Limits(0, 0, 0.01), malformed, rows, "lines cannot be read and were left out")
-    duplicates = sum(file.duplicates for file in files)
-    found += _counted(
-        "duplicates", _Limits(0, 0.05), duplicates, rows, "rows are repeated or were there, and were dropped"
-    )
-    unreadable = sum(file.unreadable_values for file in files)
-    found += _counted(
-        "unreadable_values", _Limits(0, 0), unreadable, rows, "rows have a value or quantity that is no number"
-    )
-    return found
+    checks: list[AnyCheck] = []
+    for reason, check in _REJECTED_CHECKS.items():
+        if count := sum(file.rejected.get(reason, 0) for file in files):
+            limits = _Limits(0.01, 0.5) if reason == reject_reasons.NO_USER else _FAULT_LIMITS
+            severity = limits.severity(count / rows)
+            checks.append(RejectedRows(check=check, severity=severity, rows=count, share=count / rows))
+    for reason, field in _LONG_IDS.items():
+        if count := sum(file.rejected.get(reason, 0) for file in files):
+            severity = _FAULT_LIMITS.severity(count / rows)
+            checks.append(LongIds(severity=severity, rows=count, share=count / rows, field=field))
+    if malformed := sum(_count_malformed(file) for file in files):
+        share = malformed / rows
+        severity = _FAULT_LIMITS.severity(share)
+        checks.append(RejectedRows(check="malformed_lines", severity=severity, rows=malformed, share=share))
+    if duplicates := sum(file.duplicates for file in files):
+        share = duplicates / rows
+        checks.append(DuplicateRows(severity=_Limits(0.05).severity(share), rows=duplicates, share=share))
+    if unreadable := sum(file.unreadable_values for file in files):
+        checks.append(UnreadableValues(severity="warning", rows=unreadable, share=unreadable / rows))
+    return checks
 
 
-def _counted(name: str, limits: _Limits, count: int, rows: int, text: str) -> list[Check]:
-    if not count:
-        return []
-    share = count / rows
-    return [Check(name, limits.severity(share), count, share, f"{count:,} {text} ({_percent(share)} of the rows)")]
+def _count_malformed(file: FileReport) -> int:
+    return sum(count for reason, count in file.rejected.items() if reason.startswith(reject_reasons.MALFORMED_LINE))
 
 
-def _heavy_user(store: Database, held: Totals, new: str) -> list[Check]:
-    users, most, count = store.rows(
+def _heavy_user(database: Database, totals: Totals, new: str) -> list[HeavyUser]:
+    users, max_events, new_events = database.rows(
         f"SELECT count(*), coalesce(max(n), 0), coalesce(sum(n), 0)::BIGINT "
         f"FROM (SELECT count(*) AS n FROM {new} GROUP BY user_id)"
     )[0]
-    # on a day of few people everybody is a large part of it
-    of, whole = ("those that came", count) if users >= _MANY_USERS else ("all", held.events)
-    share = most / whole
-    if held.users < _MANY_USERS or share <= 0.01:
+    # in a file with few users everyone makes a large part of the events
+    many_users = users >= _MANY_USERS
+    share = max_events / (new_events if many_users else totals.events)
+    if totals.users < _MANY_USERS or share <= _MAX_USER_SHARE:
         return []
-    message = f"one user made {most:,} events ({_percent(share)} of {of}): a robot, a test account or a shared device?"
-    return [Check("heavy_user", "warning", most, share, message)]
+    return [HeavyUser(severity="warning", rows=max_events, share=share, share_of="ingest" if many_users else "log")]
 
 
-def _days(store: Database, held: Totals, moment: datetime, since: int) -> list[Check]:
-    """Of the days that came, beside what their weekday usually has in the whole log."""
-    assert held.first is not None
-    assert held.last is not None
-    found: list[Check] = []
-    age = (moment.replace(tzinfo=None) - held.last).days
-    if age > _STALE_DAYS:
-        found.append(Check("stale_log", "note", 0, 0.0, f"the last event is {age:,} days old"))
-    if (held.last - held.first).days < 13:
-        return found
-    # A day is compared with its own weekday: a shop closed on Sundays is no news. The first and last day are cut short.
-    days = store.rows(
+def _stale_log(totals: Totals, now: datetime) -> list[StaleLog]:
+    assert totals.last is not None
+    days = (now.replace(tzinfo=None) - totals.last).days
+    return [StaleLog(severity="note", rows=0, share=0.0, days=days)] if days > _STALE_DAYS else []
+
+
+def _thin_days(database: Database, totals: Totals, last_checked_file: int) -> list[ThinDays]:
+    """Of the days that the new files bring, those with few events. The first and last day of the log are cut short.
+
+    A day is compared with the same weekday in the whole log: that a shop is closed on Sundays is not worth a warning.
+    """
+    assert totals.first is not None
+    assert totals.last is not None
+    if (totals.last - totals.first).days < _MIN_DAYS_OF_LOG:
+        return []
+    days = database.rows(
         "WITH counted AS (SELECT day, sum(events) AS n FROM days GROUP BY day), "
         "every AS (SELECT unnest(generate_series(min(day) + 1, max(day) - 1, INTERVAL 1 DAY))::DATE AS day "
         "FROM counted), "
@@ -152,77 +162,72 @@ def _days(store: Database, held: Totals, moment: datetime, since: int) -> list[C
         "came AS (SELECT * FROM filled WHERE day >= (SELECT least(max(last_ts) FILTER (file_id <= $1), "
         "min(first_ts) FILTER (file_id > $1))::DATE FROM files)) "
         "SELECT strftime(day, '%Y-%m-%d'), (SELECT count(*) FROM came) FROM came "
-        f"WHERE usual >= 10 AND n < {_THIN} * usual ORDER BY day",
-        since,
+        f"WHERE usual >= {_MIN_USUAL_EVENTS} AND n < {_THIN_SHARE} * usual ORDER BY day",
+        last_checked_file,
     )
-    if days:
-        shown = ", ".join(day for day, _ in days[:_SHOWN_DAYS]) + (" ..." if len(days) > _SHOWN_DAYS else "")
-        message = (
-            f"{len(days):,} of {days[0][1]:,} days have less than half the events their weekday usually has: {shown}"
-        )
-        found.append(Check("thin_days", "warning", len(days), len(days) / days[0][1], message))
-    return found
-
-
-def _items(store: Database, held: Totals, new: str) -> list[Check]:
-    if not held.items:
-        return [
-            Check("no_items", "warning", held.events, 1.0, "no event names an item: only when people acted is known")
-        ]
-    if not store.rows("SELECT count(*) FROM items")[0][0]:
+    if not days:
         return []
-    unknown, named = store.rows(
+    thin_days = tuple(date.fromisoformat(day) for day, _ in days)
+    days_checked = days[0][1]
+    share = len(days) / days_checked
+    return [ThinDays(severity="warning", rows=len(days), share=share, days=thin_days, days_checked=days_checked)]
+
+
+def _unknown_items(database: Database, totals: Totals, events: str) -> list[NoItems | UnknownItems]:
+    if not totals.items:
+        return [NoItems(severity="warning", rows=totals.events, share=1.0)]
+    if not database.rows("SELECT count(*) FROM items")[0][0]:
+        return []
+    unknown, named = database.rows(
         "SELECT coalesce(sum(n) FILTER (items.item_id IS NULL), 0)::BIGINT, sum(n)::BIGINT "
-        f"FROM (SELECT item_id, count(*) AS n FROM {new} WHERE item_id IS NOT NULL GROUP BY item_id) AS seen "
+        f"FROM (SELECT item_id, count(*) AS n FROM {events} WHERE item_id IS NOT NULL GROUP BY item_id) AS seen "
         "LEFT JOIN items USING (item_id)"
     )[0]
-    text = "events are about an item that the items table does not have"
     if not unknown:
         return []
     share = unknown / named
-    severity: Severity = "warning" if share > 0.05 else "note"
-    return [Check("unknown_items", severity, unknown, share, f"{unknown:,} {text} ({_percent(share)})")]
+    return [UnknownItems(severity=_Limits(_MAX_UNKNOWN_ITEM_SHARE).severity(share), rows=unknown, share=share)]
 
 
-def _personal(store: Database, new: str) -> list[Check]:
-    """Looks at rows spread over the events. The limits differ: an e-mail address is a common, if bad, user id."""
-    count = store.rows(f"SELECT count(*) FROM {new}")[0][0]
-    spread = running_counts.sample_condition(count, _SAMPLE_ROWS)
-    names = {name: name for name in ("user_id", "item_id", "event_type", "session_id", "source")}
-    names |= declared_context_columns(store)
-    hit = "count(*) FILTER (regexp_matches({0}, '{1}')) / greatest(count({0}), 1)"
-    parts = [hit.format(column, pattern) for column in names.values() for pattern in (EMAIL, PHONE)]
-    shares = store.rows(f"SELECT {', '.join(parts)} FROM {new} WHERE {spread}")[0]
-    found: list[Check] = []
-    for position, name in enumerate(names):
-        for what, share in zip(
-            ("e-mail addresses", "phone numbers"), shares[2 * position : 2 * position + 2], strict=True
-        ):
-            if share > 0.001:
-                advice = "hash the ids before the export" if name == "user_id" else "remove them from the export"
-                message = f"{name} holds what looks like {what} (about {_percent(share)} of the events): {advice}"
-                found.append(Check(f"personal_data_in_{name}", "error", round(share * count), share, message))
-    return found
+def _personal_data(database: Database, new: str) -> list[PersonalData]:
+    """Looks at events spread over the new ones. The limit is low: e-mail addresses are common, if bad, user ids."""
+    count = database.rows(f"SELECT count(*) FROM {new}")[0][0]
+    sample = running_counts.sample_condition(count, _SAMPLE_EVENTS)
+    columns = {name: name for name in ("user_id", "item_id", "event_type", "session_id", "source")}
+    columns |= declared_context_columns(database)
+    contents: tuple[tuple[Literal["email_addresses", "phone_numbers"], str], ...] = (
+        ("email_addresses", EMAIL_ADDRESS),
+        ("phone_numbers", PHONE_NUMBER),
+    )
+    match_share = "count(*) FILTER (regexp_matches({0}, '{1}')) / greatest(count({0}), 1)"
+    expressions = [match_share.format(column, pattern) for column in columns.values() for _, pattern in contents]
+    shares = database.rows(f"SELECT {', '.join(expressions)} FROM {new} WHERE {sample}")[0]
+    kinds = [(name, content) for name in columns for content, _ in contents]
+    return [
+        PersonalData(severity="error", rows=round(share * count), share=share, column=name, content=content)
+        for (name, content), share in zip(kinds, shares, strict=True)
+        if share > _MAX_PERSONAL_SHARE
+    ]
 
 
-def _columns(store: Database, held: Totals, new: str) -> list[Check]:
-    count, negative, valued, kinds, kind, dotted = store.rows(
+def _unusual_columns(database: Database, totals: Totals, new: str) -> list[AnyCheck]:
+    """Negative values, a single event type, user ids written as decimals."""
+    count, negative, valued, types, event_type, decimal_ids = database.rows(
         "SELECT count(*), count(*) FILTER (value < 0), count(value), count(DISTINCT event_type), min(event_type), "
         f"count(*) FILTER (ends_with(user_id, '.0')) FROM {new}"
     )[0]
-    found: list[Check] = []
+    checks: list[AnyCheck] = []
     if negative:
         share = negative / valued
-        severity: Severity = "warning" if share > 0.2 else "note"
-        message = f"{negative:,} events have a negative value ({_percent(share)} of those with one): refunds?"
-        found.append(Check("negative_values", severity, negative, share, message))
-    if kinds == 1 and held.events > 1 and not store.rows("SELECT 1 FROM events WHERE event_type <> ? LIMIT 1", kind):
-        found.append(Check("constant_event_type", "note", held.events, 1.0, f"every event is of one type: {kind[:40]}"))
-    if dotted > count / 2:
-        message = "user ids end in '.0': a program has written them as decimals; a seed must be written the same way"
-        found.append(Check("decimal_user_ids", "warning", dotted, dotted / count, message))
-    return found
+        severity = _Limits(_MAX_NEGATIVE_SHARE).severity(share)
+        checks.append(NegativeValues(severity=severity, rows=negative, share=share))
+    if types == 1 and totals.events > 1 and _is_only_type(database, event_type):
+        shown = event_type[:_MAX_TYPE_LENGTH]
+        checks.append(ConstantEventType(severity="note", rows=totals.events, share=1.0, event_type=shown))
+    if decimal_ids > count / 2:
+        checks.append(DecimalUserIds(severity="warning", rows=decimal_ids, share=decimal_ids / count))
+    return checks
 
 
-def _percent(share: float) -> str:
-    return f"{share:.1%}" if share >= 0.001 else "less than 0.1%"
+def _is_only_type(database: Database, event_type: str) -> bool:
+    return not database.rows("SELECT 1 FROM events WHERE event_type <> ? LIMIT 1", event_type)

@@ -1,82 +1,298 @@
-"""What an ingest gives back: counts and names of files and fields, never an id."""
+"""What an ingest returns and reports: counts, names of files and columns, findings. Never an id.
 
-from dataclasses import asdict, dataclass, field
-from datetime import datetime
-from typing import Any, Literal
+The sentences for these records are made in `reporting.ingest_messages`.
+"""
+
+from datetime import UTC, date, datetime
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, PlainSerializer
+
+from lookalike.workspace.progress import Message
+from lookalike.workspace.records import Record
 
 Severity = Literal["error", "warning", "note"]
+FileKind = Literal["events", "items", "users"]
+
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")  # worst first
 
 
-@dataclass(frozen=True)
-class FileReport:
-    """What became of one file. rows = added + duplicates + the rejected, unless it was skipped."""
+def _without_zone(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+# UTC without a zone, as in the database; ISO text that ends in Z in JSON.
+UtcTime = Annotated[
+    datetime,
+    AfterValidator(_without_zone),
+    PlainSerializer(lambda moment: moment.isoformat() + "Z", return_type=str, when_used="json"),
+]
+
+
+class FileReport(Record):
+    """What became of one file: rows = added + duplicates + rejected rows, unless it was skipped."""
 
     name: str
-    kind: str  # events, items or users
+    kind: FileKind
     rows: int = 0
     added: int = 0
     duplicates: int = 0
-    rejected: dict[str, int] = field(default_factory=dict)  # reason -> rows
+    rejected: dict[str, int] = Field(default_factory=dict)  # reason -> rows
     skipped: bool = False  # the same bytes were ingested before
-    mapping: dict[str, str] = field(default_factory=dict)
-    unused: list[str] = field(default_factory=list)
-    unreadable_values: int = 0  # cells of value or quantity that are no number
+    mapping: dict[str, str] = Field(default_factory=dict)  # field -> column, or the product of two
+    unused: tuple[str, ...] = ()
+    unreadable_values: int = 0  # rows whose value or quantity is not a number
 
 
-@dataclass(frozen=True)
-class Check:
-    check: str
-    severity: Severity
-    rows: int
-    share: float  # of what the message names, 0 to 1
-    message: str
-
-
-@dataclass(frozen=True)
-class Totals:
+class Totals(Record):
     """What the workspace holds after the ingest."""
 
     events: int
     users: int
     items: int
-    first: datetime | None
-    last: datetime | None
+    first: UtcTime | None
+    last: UtcTime | None
 
 
-@dataclass(frozen=True)
-class IngestResult:
-    files: list[FileReport]
+class QualityCheck(Record):
+    """One finding about the data. Each kind is a subclass with a `check` of its own."""
+
+    check: str
+    severity: Severity
+    rows: int  # how many rows (events, days) it is about
+    share: float  # 0 to 1
+
+
+class RejectedRows(QualityCheck):
+    """Rows that were left out for one reason; share of all rows."""
+
+    check: Literal[
+        "null_users",
+        "placeholder_users",
+        "empty_times",
+        "unreadable_times",
+        "early_times",
+        "future_times",
+        "malformed_lines",
+    ]
+
+
+class LongIds(QualityCheck):
+    """Rows that were left out because an id is too long; share of all rows."""
+
+    check: Literal["long_ids"] = "long_ids"
+    field: Literal["user_id", "item_id"]
+
+
+class DuplicateRows(QualityCheck):
+    """Rows that repeat an event of the file or of the log; share of all rows."""
+
+    check: Literal["duplicates"] = "duplicates"
+
+
+class UnreadableValues(QualityCheck):
+    """Rows whose value or quantity is not a number; share of all rows."""
+
+    check: Literal["unreadable_values"] = "unreadable_values"
+
+
+class HeavyUser(QualityCheck):
+    """One user made `rows` events; share of the events of this ingest or of the whole log."""
+
+    check: Literal["heavy_user"] = "heavy_user"
+    share_of: Literal["ingest", "log"]
+
+
+class StaleLog(QualityCheck):
+    """The last event is old."""
+
+    check: Literal["stale_log"] = "stale_log"
+    days: int
+
+
+class ThinDays(QualityCheck):
+    """Days with less than half the events that their weekday usually has; share of the days looked at."""
+
+    check: Literal["thin_days"] = "thin_days"
+    days: tuple[date, ...]
+    days_checked: int
+
+
+class NoItems(QualityCheck):
+    """No event names an item."""
+
+    check: Literal["no_items"] = "no_items"
+
+
+class UnknownItems(QualityCheck):
+    """Events about items that the items table does not have; share of the events that name an item."""
+
+    check: Literal["unknown_items"] = "unknown_items"
+
+
+class PersonalData(QualityCheck):
+    """A column of the events seems to hold personal data; rows and share are estimated from a sample."""
+
+    check: Literal["personal_data"] = "personal_data"
+    column: str
+    content: Literal["email_addresses", "phone_numbers"]
+
+
+class NegativeValues(QualityCheck):
+    """Events with a negative value; share of the events with a value."""
+
+    check: Literal["negative_values"] = "negative_values"
+
+
+class ConstantEventType(QualityCheck):
+    """All events have the same type."""
+
+    check: Literal["constant_event_type"] = "constant_event_type"
+    event_type: str
+
+
+class DecimalUserIds(QualityCheck):
+    """User ids end in `.0`; share of the events."""
+
+    check: Literal["decimal_user_ids"] = "decimal_user_ids"
+
+
+class MissingContext(QualityCheck):
+    """A file lacks a declared context column."""
+
+    check: Literal["missing_context"] = "missing_context"
+    file: str
+    column: str
+
+
+class PersonalContext(QualityCheck):
+    """A context column is excluded from the features because it seems personal.
+
+    `personal_names` are the columns of the files, read into this one, whose names say so; empty when the content does.
+    """
+
+    check: Literal["personal_context"] = "personal_context"
+    column: str
+    personal_names: tuple[str, ...] = ()
+
+
+class IdentifierContext(QualityCheck):
+    """A context column is excluded from the features because its values identify single events or users."""
+
+    check: Literal["identifier_context"] = "identifier_context"
+    column: str
+    values: int
+    users: int
+
+
+class DroppedColumns(QualityCheck):
+    """Columns of an items or users table that were not stored."""
+
+    check: Literal["personal_columns", "identifier_columns", "nested_columns"]
+    table: Literal["items", "users"]
+    columns: tuple[str, ...]
+
+
+AnyCheck = Annotated[
+    RejectedRows
+    | LongIds
+    | DuplicateRows
+    | UnreadableValues
+    | HeavyUser
+    | StaleLog
+    | ThinDays
+    | NoItems
+    | UnknownItems
+    | PersonalData
+    | NegativeValues
+    | ConstantEventType
+    | DecimalUserIds
+    | MissingContext
+    | PersonalContext
+    | IdentifierContext
+    | DroppedColumns,
+    Field(discriminator="check"),
+]
+
+
+class IngestResult(Record):
+    files: tuple[FileReport, ...]
     totals: Totals
-    checks: list[Check]
-
-    def as_dict(self) -> dict[str, Any]:
-        """The report as JSON takes it; times as ISO text in UTC."""
-        made = asdict(self)
-        for end in ("first", "last"):
-            moment = made["totals"][end]
-            made["totals"][end] = moment.isoformat() + "Z" if moment else None
-        return made
+    checks: tuple[AnyCheck, ...]  # worst first
 
 
-@dataclass(frozen=True)
-class FilePreview:
-    """How one file would be read: the columns, the time, and its first rows as they are and as they would be stored."""
+class AmbiguousField(Record):
+    """Several columns could have been a field; the first was taken."""
+
+    code: Literal["ambiguous_field"] = "ambiguous_field"
+    field: str
+    column: str
+    alternatives: tuple[str, ...]
+
+
+class KeptAsContext(Record):
+    """A declared context column would have been a field by its name."""
+
+    code: Literal["kept_as_context"] = "kept_as_context"
+    column: str
+    field: str
+
+
+class MissingColumn(Record):
+    """The file lacks a declared context column."""
+
+    code: Literal["missing_column"] = "missing_column"
+    column: str
+
+
+MappingNote = Annotated[AmbiguousField | KeptAsContext | MissingColumn, Field(discriminator="code")]
+
+
+class FilePreview(Record):
+    """How one file would be read, with its first rows as they are and as they would be stored."""
 
     name: str
-    kind: str
+    kind: FileKind
     format: str
-    mapping: dict[str, str]
-    time: str
-    unused: list[str]
-    notes: list[str]
-    columns: list[str]
-    rows: list[list[str | None]]
-    stored: list[dict[str, str | None]]
+    mapping: dict[str, str]  # field -> column, or the product of two
+    time: str = ""  # how times are written, for people; of event files, as `unused` and `stored`
+    unused: tuple[str, ...] = ()
+    notes: tuple[MappingNote, ...]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | None, ...], ...]
+    stored: tuple[dict[str, str | None], ...] = ()
 
 
-@dataclass(frozen=True)
-class IngestPreview:
-    files: list[FilePreview]
+class IngestPreview(Record):
+    files: tuple[FilePreview, ...]
 
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+
+class FileSkipped(Message):
+    """The same bytes were ingested before."""
+
+    code: Literal["file_skipped"] = "file_skipped"
+    file: str
+
+
+class FileLoaded(Message):
+    code: Literal["file_loaded"] = "file_loaded"
+    file: str
+    added: int
+    duplicates: int
+    rejected: int
+
+
+class MappingNoted(Message):
+    """A choice that was made while the columns of a file were mapped."""
+
+    code: Literal["mapping_noted"] = "mapping_noted"
+    file: str
+    note: MappingNote
+
+
+class ColumnsUnused(Message):
+    """Columns of an event file that are not stored, each reported once an ingest."""
+
+    code: Literal["columns_unused"] = "columns_unused"
+    file: str
+    columns: tuple[str, ...]

@@ -2,12 +2,13 @@
 
     seen_users (user_id)   seen_items (item_id)   days (day, events)
 
-They cover the files up to `tallied` in `meta`; an ingest that was killed before its tally is made up for by the next.
+They cover the files up to number `tallied` in `meta`. Files that an interrupted ingest left uncounted are counted by
+the next one.
 """
 
 from typing import Final
 
-from lookalike.data.database import Database
+from lookalike.data.database import Database, last_file_id
 from lookalike.data.ingest.results import Totals
 
 _SCHEMA: Final = """
@@ -18,38 +19,38 @@ INSERT OR IGNORE INTO meta VALUES ('tallied', '0');
 """
 
 
-def update_counts(store: Database) -> int:
-    """Counts the events of files that were not counted yet; gives the number of the last file before them."""
-    store.connection.execute(_SCHEMA)
-    ((since,),) = store.rows("SELECT value::INTEGER FROM meta WHERE key = 'tallied'")
-    ((last,),) = store.rows("SELECT coalesce(max(file_id), 0) FROM files")
-    with store.transaction():
-        for name, column in (("seen_users", "user_id"), ("seen_items", "item_id")):
-            store.connection.execute(
-                f"INSERT INTO {name} SELECT DISTINCT {column} FROM events ANTI JOIN {name} USING ({column}) "
+def update_counts(database: Database) -> int:
+    """Counts the events of the files not counted yet; returns the number of the last file before them."""
+    database.connection.execute(_SCHEMA)
+    ((counted,),) = database.rows("SELECT value::INTEGER FROM meta WHERE key = 'tallied'")
+    last = last_file_id(database)
+    with database.transaction():
+        for table, column in (("seen_users", "user_id"), ("seen_items", "item_id")):
+            database.connection.execute(
+                f"INSERT INTO {table} SELECT DISTINCT {column} FROM events ANTI JOIN {table} USING ({column}) "
                 f"WHERE file_id > ? AND {column} IS NOT NULL",
-                [since],
+                [counted],
             )
-        store.connection.execute(
-            "INSERT INTO days SELECT ts::DATE, count(*) FROM events WHERE file_id > ? GROUP BY ALL", [since]
+        database.connection.execute(
+            "INSERT INTO days SELECT ts::DATE, count(*) FROM events WHERE file_id > ? GROUP BY ALL", [counted]
         )
-        store.connection.execute("UPDATE meta SET value = ? WHERE key = 'tallied'", [str(last)])
-    return int(since)
+        database.connection.execute("UPDATE meta SET value = ? WHERE key = 'tallied'", [str(last)])
+    return int(counted)
 
 
-def events_after(file: int) -> str:
-    """The events of the files after one, as a table."""
-    return f"(FROM events WHERE file_id > {file:d})"
+def events_after(file_id: int) -> str:
+    """The events of all files after one, as a table expression."""
+    return f"(FROM events WHERE file_id > {file_id:d})"
 
 
-def sample_condition(events: int, wanted: int) -> str:
-    """A condition for about so many of the events, the same ones in whatever order they are stored."""
-    return f"hash(user_id, ts) % {max(1, events // wanted):d} = 0"
+def sample_condition(events: int, sample_size: int) -> str:
+    """An SQL condition that holds for about `sample_size` of the events, the same ones in any storage order."""
+    return f"hash(user_id, ts) % {max(1, events // sample_size):d} = 0"
 
 
-def totals(store: Database) -> Totals:
-    """What the store holds."""
+def totals(database: Database) -> Totals:
+    """What the workspace holds. Needs up-to-date counts."""
     counts = (f"(SELECT count(*) FROM {table})" for table in ("events", "seen_users", "seen_items"))
-    ((events, users, items),) = store.rows(f"SELECT {', '.join(counts)}")
-    ((first, last),) = store.rows("SELECT min(first_ts), max(last_ts) FROM files")
-    return Totals(events, users, items, first, last)
+    ((events, users, items),) = database.rows(f"SELECT {', '.join(counts)}")
+    ((first, last),) = database.rows("SELECT min(first_ts), max(last_ts) FROM files")
+    return Totals(events=events, users=users, items=items, first=first, last=last)

@@ -1,36 +1,36 @@
-"""Finds the files that were asked for and says what each one is, before anything is read whole."""
+"""Which files were asked for, and in which format each is. Nothing is read but the first bytes of each file."""
 
 import glob
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Final, NamedTuple
 
 import pyarrow as pa
 
+from lookalike.data.ingest.options import IngestOptions
+from lookalike.data.ingest.results import FileKind
 from lookalike.errors import DataError
 
-TEXT_SUFFIXES = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
+KNOWN_FORMATS: Final = "CSV, TSV, JSON lines (plain, .gz, .zst) and Parquet"
 
-
-PACKED_SUFFIXES = (".gz", ".zst")
-
-
-PARQUET_SUFFIXES = (".parquet", ".pq")
-
-
-KNOWN_FORMATS = "CSV, TSV, JSON lines (plain, .gz, .zst) and Parquet"
-
-
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-
-
-_BLOCK = 1 << 20
+_TEXT_FORMATS: Final = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+}
+_COMPRESSED_SUFFIXES: Final = (".gz", ".zst")
+_PARQUET_SUFFIXES: Final = (".parquet", ".pq")
+_COMPRESSIONS: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # by the first bytes of a file
+_BUFFER_SIZE: Final = 1 << 20
 
 
 @dataclass(frozen=True)
 class Source:
-    """One file: where it lies, what its content is, how it is packed."""
+    """One file: its path, format and compression."""
 
     path: Path
     format: str  # a key of readers.READERS
@@ -45,50 +45,82 @@ class Source:
         return self.path.stat().st_size
 
 
+class InputFile(NamedTuple):
+    """A file with what it holds."""
+
+    source: Source
+    kind: FileKind
+
+
+def find_input_files(paths: list[Path], options: IngestOptions) -> list[InputFile]:
+    """The event files in the order of their names, then the tables of items and users.
+
+    Raises DataError when a file is missing, empty or in a format that cannot be read.
+    """
+    tables: list[InputFile] = []
+    if options.items:
+        tables.append(InputFile(describe_source(options.items), "items"))
+    if options.users:
+        tables.append(InputFile(describe_source(options.users), "users"))
+    table_paths = {table.source.path.resolve() for table in tables}
+    events = [source for source in expand_paths(paths) if source.path.resolve() not in table_paths]
+    files = [InputFile(source, "events") for source in events] + tables
+    if not files:
+        raise DataError("no file was given", f"known are {KNOWN_FORMATS}")
+    return files
+
+
 def expand_paths(paths: list[Path]) -> list[Source]:
-    """Every file the paths name, sorted, each once. Raises DataError for a path that leads to nothing we can read."""
-    found: dict[Path, Path] = {}
+    """The files that the paths name, sorted, each once. Raises DataError for a path without a readable file."""
+    files: dict[Path, Path] = {}
     for path in paths:
-        for file in _expanded(path):
-            found.setdefault(file.resolve(), file)
-    return sorted((describe_source(file) for file in found.values()), key=lambda one: one.name)
+        for file in _expand(path):
+            files.setdefault(file.resolve(), file)
+    return sorted((describe_source(file) for file in files.values()), key=lambda source: source.name)
 
 
 def describe_source(path: Path) -> Source:
-    """The file with its format, found by its content first and its suffix second. Raises DataError."""
+    """The file with its format, recognised by its content first and its suffix second. Raises DataError."""
     if not path.is_file():
         raise DataError(f"{path}: no such file", "check the path")
     try:
         with open(path, "rb") as file:
-            head = file.read(4)
+            magic = file.read(4)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})", "check the permissions") from error
-    if not head:
-        raise DataError(f"{path}: the file is empty", "leave it out, or export it again")
-    if head == b"PK\x03\x04":
+    if not magic:
+        raise _empty(path)
+    if magic == b"PK\x03\x04":
         raise DataError(f"{path}: is a zip archive or an Excel workbook", "unpack it, or save the sheet as CSV")
-    if head == b"PAR1" or path.suffix.lower() in PARQUET_SUFFIXES:
+    if magic == b"PAR1" or path.suffix.lower() in _PARQUET_SUFFIXES:
         return Source(path, "parquet", "none")
-    compression = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), "none")
-    packed = Source(path, "csv", compression)
-    kind = TEXT_SUFFIXES.get(_suffix(path), "csv")
-    start = read_head(packed, 4096).lstrip(b"\xef\xbb\xbf \t\r\n\xff\xfe\x00")
-    if not start:
-        raise DataError(f"{path}: the file is empty", "leave it out, or export it again")
-    if kind == "jsonl" or start.startswith(b"{"):
-        return Source(path, "json" if start.startswith(b"[") else "jsonl", compression)
-    return packed
+    return _describe_text(path, magic)
+
+
+def _describe_text(path: Path, magic: bytes) -> Source:
+    compression = next((name for start, name in _COMPRESSIONS.items() if magic.startswith(start)), "none")
+    text_file = Source(path, "csv", compression)
+    head = read_head(text_file, 4096).lstrip(b"\xef\xbb\xbf \t\r\n\xff\xfe\x00")
+    if not head:
+        raise _empty(path)
+    if _TEXT_FORMATS.get(_format_suffix(path)) == "jsonl" or head.startswith(b"{"):
+        return Source(path, "json" if head.startswith(b"[") else "jsonl", compression)
+    return text_file
+
+
+def _empty(path: Path) -> DataError:
+    return DataError(f"{path}: the file is empty", "leave it out, or export it again")
 
 
 def open_stream(source: Source) -> IO[bytes]:
-    """The unpacked bytes, read as they are asked for."""
-    packed = None if source.compression == "none" else source.compression
-    opened: IO[bytes] = pa.input_stream(str(source.path), compression=packed, buffer_size=_BLOCK)
-    return opened
+    """The decompressed bytes, as a stream."""
+    compression = None if source.compression == "none" else source.compression
+    stream: IO[bytes] = pa.input_stream(str(source.path), compression=compression, buffer_size=_BUFFER_SIZE)
+    return stream
 
 
 def read_head(source: Source, size: int) -> bytes:
-    """The first bytes of the unpacked file. Raises DataError when it cannot be unpacked."""
+    """The first decompressed bytes. Raises DataError when the file cannot be decompressed."""
     try:
         with open_stream(source) as file:
             return file.read(size)
@@ -98,34 +130,35 @@ def read_head(source: Source, size: int) -> bytes:
         ) from error
 
 
-def _expanded(path: Path) -> Iterator[Path]:
+def _expand(path: Path) -> Iterator[Path]:
+    """The files of a folder, of a glob pattern, or the file itself."""
     if path.is_dir():
-        files = [file for file in sorted(path.rglob("*")) if file.is_file() and _known(file)]
+        files = [file for file in sorted(path.rglob("*")) if file.is_file() and _is_readable(file)]
         if not files:
             raise DataError(f"{path}: no file in this folder can be read", f"known are {KNOWN_FORMATS}")
         yield from files
     elif path.exists():
         yield path
     else:
-        matches = (
-            [Path(name) for name in sorted(glob.glob(str(path), recursive=True))] if glob.has_magic(str(path)) else []
-        )
-        if not matches:
+        names = sorted(glob.glob(str(path), recursive=True)) if glob.has_magic(str(path)) else []
+        if not names:
             raise DataError(f"{path}: no such file or folder", "check the path")
-        for match in matches:
+        for match in map(Path, names):
             if match.is_dir():
-                yield from _expanded(match)
+                yield from _expand(match)
             else:
                 yield match
 
 
-def _known(path: Path) -> bool:
-    hidden = path.name.startswith((".", "_"))  # _SUCCESS and .part files of other programs
-    return not hidden and (_suffix(path) in TEXT_SUFFIXES or path.suffix.lower() in PARQUET_SUFFIXES)
+def _is_readable(file: Path) -> bool:
+    """Whether a file in a folder is taken. Hidden ones are markers and partial files of other programs (_SUCCESS)."""
+    hidden = file.name.startswith((".", "_"))
+    return not hidden and (_format_suffix(file) in _TEXT_FORMATS or file.suffix.lower() in _PARQUET_SUFFIXES)
 
 
-def _suffix(path: Path) -> str:
+def _format_suffix(path: Path) -> str:
+    """The suffix before that of the compression."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] in PACKED_SUFFIXES:
+    if suffixes and suffixes[-1] in _COMPRESSED_SUFFIXES:
         suffixes.pop()
     return suffixes[-1] if suffixes else ""

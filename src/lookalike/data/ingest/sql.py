@@ -1,7 +1,6 @@
-"""Text that becomes part of a statement: the only place where a value is made into SQL.
+"""Values as SQL text. DuckDB takes no parameters for most options of its readers.
 
-DuckDB takes no parameters for most options of its readers; everything that is put into a statement comes through here
-or through `store.quoted`.
+Everything that is put into a statement goes through this module or `database.quoted`.
 """
 
 from collections.abc import Iterable
@@ -9,14 +8,15 @@ from pathlib import Path
 
 
 def literal(text: str) -> str:
-    """A string as SQL takes it, whatever it contains. Standard strings know no escapes but the doubled quote."""
+    """The string as an SQL literal. Standard SQL strings know no escape but the doubled quote."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def literals(texts: Iterable[str]) -> str:
+    """The strings as SQL literals, separated by commas."""
     return ", ".join(literal(text) for text in texts)
 
 
-def file(path: Path) -> str:
-    """A path as DuckDB's readers take it: absolute, so that no scheme is seen in it, and never read as a pattern."""
+def path_literal(path: Path) -> str:
+    """The path as DuckDB's readers take it: absolute, so it cannot be taken for a URL, with glob characters escaped."""
     return literal("".join(f"[{c}]" if c in "*?[" else c for c in str(path.resolve())))

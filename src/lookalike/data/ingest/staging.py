@@ -1,8 +1,8 @@
-"""Rows made ready to be selected from, and the names of the temporary tables they stand in.
+"""Temporary tables that hold the rows of one file until they are stored.
 
-Text is parsed once, into a temporary table whose order is the file's; Parquet is read where it lies. The events made from
-either wait in a table of their own until their duplicates are out: DuckDB writes rows that were deleted in the transaction
-that brought them twice, through its log, and all others of the transaction with them.
+Text is parsed once, into a temporary table in the order of the file; Parquet is read in place. The events made from
+either wait in a table of their own until their duplicates are removed: rows that are inserted and deleted in one
+transaction go through DuckDB's log twice, and with them all other rows of the transaction.
 """
 
 import contextlib
@@ -11,52 +11,44 @@ from typing import Final
 
 import duckdb
 
-LINE: Final = "__line"
+LINE: Final = "__line"  # column with the line or row number in the file
 
-
-STAGED: Final = "ingest_rows"
-
-
-EVENTS: Final = "ingest_events"  # the event fields that the file has, in its order
-
-
-TWINS: Final = "ingest_twins"
-
-
-KEYED: Final = "ingest_keyed"  # of a table: its rows, each with its key
-
-
-KEYS: Final = "ingest_keys"
-
-
+STAGED_ROWS: Final = "ingest_rows"
+STAGED_EVENTS: Final = "ingest_events"  # the event fields that the file has, in its order
+DUPLICATE_HASHES: Final = "ingest_twins"
+KEYED_ROWS: Final = "ingest_keyed"  # rows of an items or users table, each with its key
+LAST_ROWS: Final = "ingest_keys"  # each key with the line of its last row
 MALFORMED: Final = "ingest_malformed"  # line, reason
-
-
 REJECT_ERRORS: Final = "ingest_reject_errors"  # filled by DuckDB's CSV reader
-
-
 REJECT_SCANS: Final = "ingest_reject_scans"
 
+_TEMPORARY: Final = (
+    STAGED_ROWS,
+    STAGED_EVENTS,
+    DUPLICATE_HASHES,
+    KEYED_ROWS,
+    LAST_ROWS,
+    MALFORMED,
+    REJECT_ERRORS,
+    REJECT_SCANS,
+)
 
-TEMPORARY: Final = (STAGED, EVENTS, TWINS, KEYED, KEYS, MALFORMED, REJECT_ERRORS, REJECT_SCANS)
+# The number of a staged row, from 1. Within a transaction the row ids of a new table do not begin at 0.
+RECORD: Final = f"(rowid - (SELECT min(rowid) FROM {STAGED_ROWS}) + 1)"
 
 
 @dataclass(frozen=True)
 class StagedRows:
-    """scan: what stands after FROM; numbered: the same with the line as a further column; count: malformed included."""
+    """The rows of one file, ready to be selected from."""
 
-    scan: str
-    numbered: str
-    count: int
+    scan: str  # what stands after FROM
+    numbered: str  # the same with the column __line
+    count: int  # malformed lines included
     malformed: int = 0
 
 
-# Within a transaction the row ids of a new table do not begin at 0.
-RECORD: Final = f"(rowid - (SELECT min(rowid) FROM {STAGED}) + 1)"
-
-
 def drop_staged(connection: duckdb.DuckDBPyConnection) -> None:
-    """Removes what was staged for the last file."""
-    for table in TEMPORARY:
-        with contextlib.suppress(duckdb.Error):  # of a connection that a fatal error has ended, which is told already
+    """Drops the temporary tables of the last file."""
+    for table in _TEMPORARY:
+        with contextlib.suppress(duckdb.Error):  # a connection ended by a fatal error, which is reported already
             connection.execute(f"DROP TABLE IF EXISTS {table}")

@@ -1,4 +1,4 @@
-"""What `synonyms.toml` knows: names of columns, and values that mean nothing."""
+"""The contents of `synonyms.toml`: names that columns have in common exports, and values with a special meaning."""
 
 import functools
 import tomllib
@@ -12,17 +12,17 @@ def _file() -> dict[str, Any]:
 
 
 def column_names(section: str) -> dict[str, list[str]]:
-    """Per field the names its column may have, best first, as they stand in the file."""
-    found: dict[str, list[str]] = _file()[section]
-    return found
+    """field -> the names its column may have, best first."""
+    names: dict[str, list[str]] = _file()[section]
+    return names
 
 
 def word_list(name: str) -> list[str]:
-    """One list of `[values]`."""
-    found: list[str] = _file()["values"][name]
-    return found
+    """One list of the section `values`."""
+    words: list[str] = _file()["values"][name]
+    return words
 
 
 def normalised(name: str) -> str:
-    """A column name as it is compared: lower case, letters and digits only."""
+    """A column name as names are compared: lower case, letters and digits only."""
     return "".join(c for c in name.casefold() if c.isalnum())

@@ -1,9 +1,12 @@
-"""How a file writes its times, and the SQL that turns them into UTC.
+"""How a file writes its times, and the SQL that converts them to UTC.
 
-Traps of DuckDB that shape this module: a cast to TIMESTAMP drops an offset, and 'PM', without a word, so text goes
-through TIMESTAMPTZ, which reads offsets and takes text without one in the session's zone; a TIMESTAMPTZ that reaches
-Python needs pytz, so none does. Where a local time exists twice (clocks set back) the later of the two is taken, and
-one that does not exist (clocks set forward) is read with the offset before the change: ICU's rules.
+Traps of DuckDB that shape this module:
+
+- A cast to TIMESTAMP silently drops an offset and 'PM'. Text therefore goes through TIMESTAMPTZ, which reads offsets
+  and takes text without one in the time zone of the session.
+- A TIMESTAMPTZ that reaches Python needs pytz, so none does.
+- ICU's rules: a local time that exists twice (clocks set back) is the later of the two; one that does not exist (clocks
+  set forward) is read with the offset before the change.
 """
 
 import re
@@ -17,41 +20,22 @@ from lookalike.data.database import quoted
 from lookalike.data.ingest import sql
 from lookalike.errors import DataError
 
-# unit -> how many of it make a second. Their ranges for the years 2000 to 2100 do not overlap.
+# Unit of an epoch -> how many make a second. The ranges of the years 2000 to 2100 do not overlap.
 UNITS: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
-
-_FIRST, _LAST = 946_684_800, 4_102_444_800
-
-
-_COMPACT: Final = {"YYYYMMDD": "%Y%m%d", "YYYYMMDDhhmmss": "%Y%m%d%H%M%S"}
-
-
-_SAMPLE = 2_000
-
+_YEAR_2000, _YEAR_2100 = 946_684_800, 4_102_444_800  # seconds since 1970
+_COMPACT_FORMATS: Final = {"YYYYMMDD": "%Y%m%d", "YYYYMMDDhhmmss": "%Y%m%d%H%M%S"}
+_SAMPLE_SIZE = 2_000
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?")
-
-
 _DATE = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([T ]\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?)?"
-
-
 _ZONE = r"(Z|[+-]\d{2}(:?\d{2})?|(?![AP]M$)[A-Z][\w/+-]+)"
-
-
 _ISO = re.compile(f"{_DATE}( ?{_ZONE})?", re.IGNORECASE)
-
-
-_ZONED = re.compile(f"{_DATE} ?{_ZONE}", re.IGNORECASE)
-
-
+_ISO_WITH_ZONE = re.compile(f"{_DATE} ?{_ZONE}", re.IGNORECASE)
 _CLOCK = r"(?:[ T,]+\d{1,2}:\d{2}(?P<seconds>:\d{2})?(?P<fraction>\.\d+)?(?P<half> ?[AaPp][Mm])?)?"
-
-
 _DAY_MONTH = re.compile(r"\d{1,2}(?P<mark>[/.-])\d{1,2}(?P=mark)(?P<year>\d{4}|\d{2})" + f"(?P<clock>{_CLOCK})")
 
-
-_NAMED: Final = (
+_OTHER_FORMATS: Final = (
     "%d %b %Y %H:%M:%S", "%d %b %Y %H:%M", "%d %b %Y", "%d-%b-%Y %H:%M:%S", "%d-%b-%Y", "%d-%b-%y",
     "%b %d, %Y %H:%M:%S",
     "%b %d, %Y %I:%M:%S %p", "%b %d, %Y %I:%M %p", "%b %d, %Y", "%B %d, %Y", "%d %B %Y", "%a, %d %b %Y %H:%M:%S GMT",
@@ -61,10 +45,8 @@ _NAMED: Final = (
 
 @dataclass(frozen=True)
 class TimeFormat:
-    """label: what people are told; expression: SQL that gives UTC as TIMESTAMP, NULL where a value cannot be read."""
-
-    label: str
-    expression: str
+    label: str  # for people
+    expression: str  # SQL: the time in UTC as TIMESTAMP, NULL where a value cannot be read
     unit: str = ""  # of an epoch
 
 
@@ -76,53 +58,60 @@ class TimeColumn:
     scan: str
     name: str
     kind: str
-    where: str  # the file, for messages
-
-    def sample(self) -> list[str]:
-        query = f"SELECT t FROM (SELECT {self.text} AS t FROM {self.scan}) WHERE t <> '' LIMIT {_SAMPLE}"
-        return [row[0] for row in self.connection.execute(query).fetchall()]
+    file_name: str
 
     @property
     def text(self) -> str:
         return f"trim({quoted(self.name)}::VARCHAR)"
 
-    def fault(self, what: str, hint: str) -> DataError:
-        return DataError(f"{self.where}: column {self.name}: {what}", hint)
+    def sample(self) -> list[str]:
+        query = f"SELECT t FROM (SELECT {self.text} AS t FROM {self.scan}) WHERE t <> '' LIMIT {_SAMPLE_SIZE}"
+        return [row[0] for row in self.connection.execute(query).fetchall()]
+
+    def error(self, problem: str, hint: str) -> DataError:
+        return DataError(f"{self.file_name}: column {self.name}: {problem}", hint)
 
 
 def detect_format(column: TimeColumn, timezone: str) -> TimeFormat:
-    """How the column writes times. Raises DataError when units are mixed, day and month open, or no times there."""
+    """How the column writes times.
+
+    Raises DataError when the column holds no times, mixes units, or does not tell the day from the month.
+    """
     kind = column.kind
     if kind == "TIMESTAMP WITH TIME ZONE":
         return TimeFormat("timestamps with a zone", f"make_timestamp(epoch_us({quoted(column.name)}))")
     if kind.startswith("TIMESTAMP") or kind == "DATE":
-        what = "dates" if kind == "DATE" else "timestamps"
-        return TimeFormat(f"{what}, read as {timezone}", local_to_utc(f"{quoted(column.name)}::TIMESTAMP", timezone))
+        label = "dates" if kind == "DATE" else "timestamps"
+        return TimeFormat(f"{label}, read as {timezone}", local_to_utc(f"{quoted(column.name)}::TIMESTAMP", timezone))
     values = column.sample()
     if not values:
-        raise column.fault("every time is empty", "name another column with --map ts=COLUMN")
+        raise column.error("every time is empty", "name another column with --map ts=COLUMN")
     numbers = sum(bool(_NUMBER.fullmatch(value)) for value in values)
     if kind != "VARCHAR" or numbers > len(values) / 2:
-        return _of_numbers(column, values, timezone)
-    shapes = [match for match in map(_DAY_MONTH.fullmatch, values) if match]
-    if len(shapes) > len(values) / 2:
-        return _of_day_month(column, shapes, timezone)
+        return _numeric_format(column, values, timezone)
+    matches = [match for match in map(_DAY_MONTH.fullmatch, values) if match]
+    if len(matches) > len(values) / 2:
+        return _day_month_format(column, matches, timezone)
     if sum(bool(_ISO.fullmatch(value)) for value in values) > len(values) / 2:
-        return _of_iso(column, values, timezone)
-    return _of_named(column, timezone)
+        return _iso_format(column, values, timezone)
+    return _other_format(column, timezone)
 
 
 def local_to_utc(expression: str, timezone: str) -> str:
-    """A time that names no zone, as UTC."""
+    """The TIMESTAMP expression, a local time of the zone, as UTC."""
     if timezone == "UTC":
         return expression
     return f"make_timestamp(epoch_us(timezone({sql.literal(timezone)}, {expression})))"
 
 
 def unit_counts(column: TimeColumn) -> dict[str, int]:
-    """How many values of the whole column lie in the years 2000 to 2100, by unit."""
+    """How many values of the whole column are in the years 2000 to 2100 when read in each unit; units without any are
+    left out."""
     number = f"abs(TRY_CAST({column.text} AS DOUBLE))"
-    counts = ", ".join(f"count(*) FILTER (n BETWEEN {_FIRST * m} AND {_LAST * m})" for m in UNITS.values())
+    counts = ", ".join(
+        f"count(*) FILTER (n BETWEEN {_YEAR_2000 * per_second} AND {_YEAR_2100 * per_second})"
+        for per_second in UNITS.values()
+    )
     row = column.connection.execute(f"SELECT {counts} FROM (SELECT {number} AS n FROM {column.scan})").fetchone()
     assert row is not None
     return {unit: count for unit, count in zip(UNITS, row, strict=True) if count}
@@ -131,27 +120,29 @@ def unit_counts(column: TimeColumn) -> dict[str, int]:
 def check_units(column: TimeColumn, counts: dict[str, int]) -> None:
     """Raises DataError when the values are of several units."""
     if len(counts) > 1:
-        shown = ", ".join(f"{count:,} in {unit}" for unit, count in counts.items())
-        raise column.fault(f"the times mix units: {shown}", "write all of them in one unit, or split the file")
+        listed = ", ".join(f"{count:,} in {unit}" for unit, count in counts.items())
+        raise column.error(f"the times mix units: {listed}", "write all of them in one unit, or split the file")
 
 
-def _of_numbers(column: TimeColumn, values: list[str], timezone: str) -> TimeFormat:
-    found: Counter[str] = Counter()
+def _numeric_format(column: TimeColumn, values: list[str], timezone: str) -> TimeFormat:
+    counts: Counter[str] = Counter()
     for value in filter(_NUMBER.fullmatch, values):
-        found.update(unit for unit, many in UNITS.items() if _FIRST * many <= abs(float(value)) <= _LAST * many)
-    check_units(column, {unit: found[unit] for unit in UNITS if found[unit]})
-    if found:
-        unit = next(iter(found))
+        number = abs(float(value))
+        counts.update(
+            unit for unit, per_second in UNITS.items() if _YEAR_2000 * per_second <= number <= _YEAR_2100 * per_second
+        )
+    check_units(column, {unit: counts[unit] for unit in UNITS if counts[unit]})
+    if counts:
+        unit = next(iter(counts))
         return TimeFormat(f"epoch in {unit}", _epoch(column, unit), unit)
-    whole = {value.removesuffix(".0") for value in values}
-    for label, form in _COMPACT.items():
-        if all(len(value) == len(label) and value[:2] in ("19", "20") for value in whole):
+    whole_numbers = {value.removesuffix(".0") for value in values}
+    for label, pattern in _COMPACT_FORMATS.items():
+        if all(len(number) == len(label) and number[:2] in ("19", "20") for number in whole_numbers):
             text = f"regexp_replace({column.text}, '\\.0$', '')"
-            return TimeFormat(
-                f"{label}, read as {timezone}", local_to_utc(f"try_strptime({text}, {sql.literal(form)})", timezone)
-            )
-    raise column.fault(
-        "these numbers are no times after 2000 in seconds, milli-, micro- or nanoseconds",
+            parsed = f"try_strptime({text}, {sql.literal(pattern)})"
+            return TimeFormat(f"{label}, read as {timezone}", local_to_utc(parsed, timezone))
+    raise column.error(
+        "these numbers are not times after 2000 in seconds, milli-, micro- or nanoseconds",
         "name another column with --map ts=COLUMN",
     )
 
@@ -159,61 +150,61 @@ def _of_numbers(column: TimeColumn, values: list[str], timezone: str) -> TimeFor
 def _epoch(column: TimeColumn, unit: str) -> str:
     name = quoted(column.name)
     if column.kind.endswith("INT") or column.kind == "BIGINT":
-        many = f"{name}::HUGEINT * {10**6 // UNITS[unit]}" if unit != "ns" else f"{name}::HUGEINT // 1000"
+        microseconds = f"{name}::HUGEINT * {10**6 // UNITS[unit]}" if unit != "ns" else f"{name}::HUGEINT // 1000"
     elif unit == "ns" and column.kind == "VARCHAR":  # a double would lose microseconds
-        many = f"TRY_CAST({column.text} AS HUGEINT) // 1000"
+        microseconds = f"TRY_CAST({column.text} AS HUGEINT) // 1000"
     else:
-        many = f"round(TRY_CAST({name} AS DOUBLE) * {10**6 / UNITS[unit]!r})"
-    return f"TRY(make_timestamp(TRY_CAST({many} AS BIGINT)))"
+        microseconds = f"round(TRY_CAST({name} AS DOUBLE) * {10**6 / UNITS[unit]!r})"
+    return f"TRY(make_timestamp(TRY_CAST({microseconds} AS BIGINT)))"
 
 
-def _of_iso(column: TimeColumn, values: list[str], timezone: str) -> TimeFormat:
+def _iso_format(column: TimeColumn, values: list[str], timezone: str) -> TimeFormat:
     text = column.text
     if any(re.search(r"\d,\d", value) for value in values):
         text = f"replace({text}, ',', '.')"
     if any(re.search(r" [+-]\d\d", value) for value in values):
         text = f"regexp_replace({text}, ' ([+-]\\d\\d)', '\\1')"
-    zoned = sum(bool(_ZONED.fullmatch(value)) for value in values)
-    zone = "with a zone" if zoned == len(values) else f"read as {timezone}"
-    if 0 < zoned < len(values):
+    with_zone = sum(bool(_ISO_WITH_ZONE.fullmatch(value)) for value in values)
+    zone = "with a zone" if with_zone == len(values) else f"read as {timezone}"
+    if 0 < with_zone < len(values):
         zone += " where they name no zone"
-    # The session's zone is the caller's while a file is read.
+    # The zone of the session is the caller's while a file is read.
     return TimeFormat(f"ISO text, {zone}", f"TRY(make_timestamp(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ))))")
 
 
-def _of_day_month(column: TimeColumn, shapes: list[re.Match[str]], timezone: str) -> TimeFormat:
-    first, second = _largest(column)
+def _day_month_format(column: TimeColumn, matches: list[re.Match[str]], timezone: str) -> TimeFormat:
+    first, second = _largest_parts(column)
     if first > 12 and second > 12:
-        raise column.fault(
+        raise column.error(
             "some dates have the day first, some the month", "write the times as YYYY-MM-DD hh:mm:ss, or split the file"
         )
     if first <= 12 and second <= 12:
-        raise column.fault(
-            f"{shapes[0][0]!r} may be day/month or month/day, and no date in the file tells which",
+        raise column.error(
+            f"{matches[0][0]!r} may be day/month or month/day, and no date in the file tells which",
             "write the times as YYYY-MM-DD hh:mm:ss",
         )
-    order = ("%d", "%m") if first > 12 else ("%m", "%d")
-    forms = Counter(_form(shape, order) for shape in shapes)
-    chosen = [form for form, _ in forms.most_common()]
+    day_first = first > 12
+    patterns = [pattern for pattern, _ in Counter(_pattern(match, day_first) for match in matches).most_common()]
     text = f"regexp_replace({column.text}, '[ T,]+', ' ')"
-    label = "day, month, year" if first > 12 else "month, day, year"
-    return TimeFormat(
-        f"{label}, read as {timezone}", local_to_utc(f"try_strptime({text}, [{sql.literals(chosen)}])", timezone)
-    )
+    label = "day, month, year" if day_first else "month, day, year"
+    parsed = f"try_strptime({text}, [{sql.literals(patterns)}])"
+    return TimeFormat(f"{label}, read as {timezone}", local_to_utc(parsed, timezone))
 
 
-def _form(shape: re.Match[str], order: tuple[str, str]) -> str:
-    mark = shape["mark"]
-    date = f"{order[0]}{mark}{order[1]}{mark}{'%Y' if len(shape['year']) == 4 else '%y'}"
-    if not shape["clock"]:
+def _pattern(match: re.Match[str], day_first: bool) -> str:
+    """The strptime pattern of one date."""
+    mark = match["mark"]
+    first, second = ("%d", "%m") if day_first else ("%m", "%d")
+    date = f"{first}{mark}{second}{mark}{'%Y' if len(match['year']) == 4 else '%y'}"
+    if not match["clock"]:
         return date
-    hour = "%I" if shape["half"] else "%H"
-    half = "" if not shape["half"] else " %p" if shape["half"].startswith(" ") else "%p"
-    return f"{date} {hour}:%M{':%S' if shape['seconds'] else ''}{'.%f' if shape['fraction'] else ''}{half}"
+    hour = "%I" if match["half"] else "%H"
+    half = "" if not match["half"] else " %p" if match["half"].startswith(" ") else "%p"
+    return f"{date} {hour}:%M{':%S' if match['seconds'] else ''}{'.%f' if match['fraction'] else ''}{half}"
 
 
-def _largest(column: TimeColumn) -> tuple[int, int]:
-    """The largest first and second number of the dates, over the whole file."""
+def _largest_parts(column: TimeColumn) -> tuple[int, int]:
+    """The largest first and second number of the dates in the whole file."""
     part = "TRY_CAST(regexp_extract(t, '^(\\d{1,2})[/.-](\\d{1,2})[/.-]', %d) AS INTEGER)"
     row = column.connection.execute(
         f"SELECT max({part % 1}), max({part % 2}) FROM (SELECT {column.text} AS t FROM {column.scan})"
@@ -222,18 +213,18 @@ def _largest(column: TimeColumn) -> tuple[int, int]:
     return row[0] or 0, row[1] or 0
 
 
-def _of_named(column: TimeColumn, timezone: str) -> TimeFormat:
-    counts = ", ".join(f"count(try_strptime(t, {sql.literal(form)}))" for form in _NAMED)
-    values = f"SELECT t FROM (SELECT {column.text} AS t FROM {column.scan}) WHERE t <> '' LIMIT {_SAMPLE}"
+def _other_format(column: TimeColumn, timezone: str) -> TimeFormat:
+    """Dates with names of months, and other fixed formats: those that read a value of the sample, most values first."""
+    counts = ", ".join(f"count(try_strptime(t, {sql.literal(pattern)}))" for pattern in _OTHER_FORMATS)
+    values = f"SELECT t FROM (SELECT {column.text} AS t FROM {column.scan}) WHERE t <> '' LIMIT {_SAMPLE_SIZE}"
     row = column.connection.execute(f"SELECT {counts} FROM ({values})").fetchone()
     assert row is not None
-    hits = sorted(((count, form) for count, form in zip(row, _NAMED, strict=True) if count), reverse=True)
+    hits = sorted(((count, pattern) for count, pattern in zip(row, _OTHER_FORMATS, strict=True) if count), reverse=True)
     if not hits:
-        raise column.fault(
+        raise column.error(
             "the times cannot be read", "write them as YYYY-MM-DD hh:mm:ss, or name another column with --map ts=COLUMN"
         )
-    forms = [form for _, form in hits]
-    zone = "UTC" if forms[0].endswith("GMT") else timezone
-    return TimeFormat(
-        f"like {forms[0]}, read as {zone}", local_to_utc(f"try_strptime({column.text}, [{sql.literals(forms)}])", zone)
-    )
+    patterns = [pattern for _, pattern in hits]
+    zone = "UTC" if patterns[0].endswith("GMT") else timezone
+    parsed = f"try_strptime({column.text}, [{sql.literals(patterns)}])"
+    return TimeFormat(f"like {patterns[0]}, read as {zone}", local_to_utc(parsed, zone))

@@ -1,6 +1,10 @@
-"""The formats a log may come in. Each reader tells a file's columns and makes its rows ready to be selected from."""
+"""The file formats. A reader knows the columns of a file and makes its rows available to SQL.
 
-from collections.abc import Callable
+May import: the sources, staging and SQL modules of ingest.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -13,19 +17,19 @@ from lookalike.errors import DataError
 
 
 class Reader(Protocol):
-    """One readable file."""
+    """One file that can be read."""
 
     @property
     def source(self) -> Source: ...
 
     @property
     def columns(self) -> dict[str, str]:
-        """Name -> DuckDB type, in the file's order."""
+        """Name -> DuckDB type, in the order of the file."""
         ...
 
     @property
     def scan(self) -> str:
-        """What stands after FROM to look at the first rows; malformed lines are left out."""
+        """What stands after FROM to look at the first rows. Malformed lines are ignored."""
         ...
 
     @property
@@ -34,31 +38,43 @@ class Reader(Protocol):
         ...
 
     def stage(self, connection: duckdb.DuckDBPyConnection, names: list[str]) -> StagedRows:
-        """The rows of these columns, whole, with the malformed lines told apart."""
+        """All rows of these columns, with the malformed lines set apart."""
         ...
 
 
-Describe = Callable[[duckdb.DuckDBPyConnection, Source, Path], Reader]
+OpenReader = Callable[[duckdb.DuckDBPyConnection, Source, Path], Reader]
 
-
-READERS: Final[dict[str, Describe]] = {
-    "csv": csv.describe_csv,
-    "jsonl": jsonl.describe_jsonl,
-    "json": jsonl.describe_jsonl,
-    "parquet": parquet.describe_parquet,
+READERS: Final[dict[str, OpenReader]] = {
+    "csv": csv.open_csv,
+    "jsonl": jsonl.open_jsonl,
+    "json": jsonl.open_jsonl,
+    "parquet": parquet.open_parquet,
 }
 
 
 def open_reader(connection: duckdb.DuckDBPyConnection, source: Source, scratch: Path) -> Reader:
-    """The reader of a file. `scratch` takes copies in UTF-8. Raises DataError when the file is no such file."""
+    """The reader of a file; copies in UTF-8 go to `scratch`. Raises DataError when the file cannot be read."""
     try:
         return READERS[source.format](connection, source, scratch)
     except duckdb.Error as error:
         raise unreadable_error(source, error) from error
 
 
+@contextlib.contextmanager
+def reading_errors(source: Source) -> Iterator[None]:
+    """Turns DuckDB's errors about the file into DataError. Those about the disk or the memory pass through."""
+    try:
+        yield
+    except (duckdb.OutOfMemoryException, duckdb.FatalException, duckdb.TransactionException, duckdb.InterruptException):
+        raise
+    except duckdb.Error as error:
+        if "No space left" in str(error):
+            raise
+        raise unreadable_error(source, error) from error
+
+
 def unreadable_error(source: Source, error: duckdb.Error) -> DataError:
-    """DuckDB's complaint about a file in our words."""
+    """The DataError for DuckDB's error about a file."""
     text = str(error).splitlines()[0].replace(str(source.path.resolve()), source.path.name)
     return DataError(
         f"{source.name}: cannot be read as {source.format} ({text})", "the file is damaged; export it again"

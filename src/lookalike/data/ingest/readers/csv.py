@@ -1,13 +1,14 @@
-"""CSV and its kin: delimiter, quotes, encoding and header are found here, the parsing is DuckDB's.
+"""Delimited text. Delimiter, quotes, encoding and header are detected here; DuckDB parses.
 
-DuckDB's own sniffing is not used: it takes a file with ragged rows for one of a single column, and a stray quote for no
-quoting at all. All cells stay text, so that leading zeros and long numbers survive.
+DuckDB's own detection is not used: it takes a file with ragged rows for one with a single column, and a stray quote for
+a file without quoting. All cells stay text, so that leading zeros and long numbers survive.
 """
 
 import csv
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import duckdb
 
@@ -21,19 +22,16 @@ from lookalike.data.ingest.staging import (
     RECORD,
     REJECT_ERRORS,
     REJECT_SCANS,
-    STAGED,
+    STAGED_ROWS,
     StagedRows,
     drop_staged,
 )
 from lookalike.errors import DataError
 
-DELIMITERS = (",", ";", "\t", "|")
-
-
-_SAMPLE = 1 << 18
-
-
-_MAX_LINE = 1 << 22
+_DELIMITERS: Final = (",", ";", "\t", "|")
+_HEAD_SIZE: Final = 1 << 18
+_MAX_LINE_SIZE: Final = 1 << 22
+_MIXED_LINE_ENDS: Final = "invalid state"  # DuckDB's words for a file with line ends of several kinds
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class DelimitedFile:
     escape: str
     skip: int  # blank lines above the header
     scratch: Path
-    ascii_start: bool  # the first bytes do not show whether it is UTF-8
+    ascii_head: bool  # the first bytes do not show whether the rest is UTF-8
 
     @property
     def scan(self) -> str:
@@ -55,32 +53,33 @@ class DelimitedFile:
         try:
             self._parse(connection, names)
         except duckdb.InvalidInputException as error:
-            if "invalid state" not in str(error):
+            if _MIXED_LINE_ENDS not in str(error):
                 raise
-            return self._converted("utf-8").stage(connection, names)  # line ends of several kinds
-        broken = _count(connection, f"{REJECT_ERRORS} WHERE error_type::VARCHAR = 'INVALID ENCODING'")
-        if broken and self.ascii_start:
+            return self.converted("utf-8").stage(connection, names)
+        not_utf8 = _count(connection, f"{REJECT_ERRORS} WHERE error_type::VARCHAR = 'INVALID ENCODING'")
+        if not_utf8 and self.ascii_head:
             drop_staged(connection)
-            return self._converted("cp1252").stage(connection, names)
+            return self.converted("cp1252").stage(connection, names)
         self._check_quotes(connection)
-        return self._rows(connection, names)
+        return self._staged_rows(connection, names)
 
-    def _converted(self, name: str) -> "DelimitedFile":
+    def converted(self, encoding: str) -> "DelimitedFile":
+        """The same file read from a copy in UTF-8 with \\n line ends."""
         if self.text is not self.source:
             raise DataError(f"{self.source.name}: the text cannot be read as CSV", "save it as UTF-8 CSV")
-        return replace(self, text=text_encoding.copy_as_utf8(self.source, name, self.scratch), ascii_start=False)
+        return replace(self, text=text_encoding.copy_as_utf8(self.source, encoding, self.scratch), ascii_head=False)
 
     def _parse(self, connection: duckdb.DuckDBPyConnection, names: list[str]) -> None:
-        store = f"store_rejects=true, rejects_table='{REJECT_ERRORS}', rejects_scan='{REJECT_SCANS}'"
+        error_options = f"store_rejects=true, rejects_table='{REJECT_ERRORS}', rejects_scan='{REJECT_SCANS}'"
         columns = ", ".join(quoted(name) for name in names)
-        connection.execute(f"CREATE TEMP TABLE {STAGED} AS SELECT {columns} FROM {self._read(store)}")
+        connection.execute(f"CREATE TEMP TABLE {STAGED_ROWS} AS SELECT {columns} FROM {self._read(error_options)}")
         connection.execute(
             f"CREATE TEMP TABLE {MALFORMED} AS SELECT line::BIGINT AS line, "
             f"'malformed line: ' || lower(min(error_type::VARCHAR)) AS reason FROM {REJECT_ERRORS} GROUP BY line"
         )
 
     def _check_quotes(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """A quote that is not closed swallows the lines after it, so none of them can be told from a cell."""
+        """Raises DataError for a quote that is not closed: it swallows the lines after it."""
         kinds = "'UNQUOTED VALUE', 'LINE SIZE OVER MAXIMUM'"
         row = connection.execute(
             f"SELECT line FROM {REJECT_ERRORS} WHERE error_type::VARCHAR IN ({kinds}) "
@@ -92,60 +91,77 @@ class DelimitedFile:
                 "the lines after it cannot be told from its cell: close or remove the quote, or export the file again",
             )
 
-    def _rows(self, connection: duckdb.DuckDBPyConnection, names: list[str]) -> StagedRows:
+    def _staged_rows(self, connection: duckdb.DuckDBPyConnection, names: list[str]) -> StagedRows:
+        """The staged rows with their line numbers.
+
+        The line of the k-th good row is k, plus the lines above the rows, plus the malformed lines before it. The j-th
+        malformed line, at line m, stands before it when m - above - j < k.
+        """
         malformed = _count(connection, MALFORMED)
         columns = ", ".join(quoted(name) for name in names)
-        # Line of the k-th good record: what stands above the rows, k records, and the bad lines before it. Bad line
-        # number j at line m comes before it when m - above - j < k.
         above = self.skip + 1
-        before = (
-            f"(SELECT line - j - {above} + 1 AS least, max(j) AS bad "
-            f"FROM (SELECT line, row_number() OVER (ORDER BY line) AS j FROM {MALFORMED}) GROUP BY ALL)"
-        )
-        numbered = (
-            f"(SELECT k + {above} + coalesce(bad, 0) AS {LINE}, {columns} FROM (SELECT {RECORD} AS k, * FROM {STAGED}) "
-            f"ASOF LEFT JOIN {before} ON k >= least)"
-        )
-        if not malformed:
-            numbered = f"(SELECT {RECORD} + {above} AS {LINE}, {columns} FROM {STAGED})"
-        return StagedRows(STAGED, numbered, _count(connection, STAGED) + malformed, malformed)
+        if malformed:
+            malformed_before = (
+                f"(SELECT line - j - {above} + 1 AS least, max(j) AS bad "
+                f"FROM (SELECT line, row_number() OVER (ORDER BY line) AS j FROM {MALFORMED}) GROUP BY ALL)"
+            )
+            numbered = (
+                f"(SELECT k + {above} + coalesce(bad, 0) AS {LINE}, {columns} "
+                f"FROM (SELECT {RECORD} AS k, * FROM {STAGED_ROWS}) "
+                f"ASOF LEFT JOIN {malformed_before} ON k >= least)"
+            )
+        else:
+            numbered = f"(SELECT {RECORD} + {above} AS {LINE}, {columns} FROM {STAGED_ROWS})"
+        return StagedRows(STAGED_ROWS, numbered, _count(connection, STAGED_ROWS) + malformed, malformed)
 
-    def _read(self, faults: str) -> str:
+    def _read(self, error_options: str) -> str:
         columns = ", ".join(f"{sql.literal(name)}: 'VARCHAR'" for name in self.columns)
         return (
-            f"read_csv({sql.file(self.text.path)}, auto_detect=false, delim={sql.literal(self.delimiter)}, quote='\"', "
-            f"escape={sql.literal(self.escape)}, header=true, skip={self.skip}, strict_mode=true, {faults}, "
-            f"columns={{{columns}}}, max_line_size={_MAX_LINE}, compression={sql.literal(self.text.compression)})"
+            f"read_csv({sql.path_literal(self.text.path)}, auto_detect=false, delim={sql.literal(self.delimiter)}, "
+            f"quote='\"', escape={sql.literal(self.escape)}, header=true, skip={self.skip}, strict_mode=true, "
+            f"{error_options}, columns={{{columns}}}, max_line_size={_MAX_LINE_SIZE}, "
+            f"compression={sql.literal(self.text.compression)})"
         )
 
 
-def describe_csv(connection: duckdb.DuckDBPyConnection, source: Source, scratch: Path) -> DelimitedFile:
-    """The file with its dialect and header. Raises DataError when it has no header line."""
-    start = read_head(source, _SAMPLE)
-    name = text_encoding.detect_encoding(start)
-    plain = source if name == "utf-8" else text_encoding.copy_as_utf8(source, name, scratch)
-    shown = text_encoding.decode_head(start, name)
-    if not shown.strip():
+def open_csv(connection: duckdb.DuckDBPyConnection, source: Source, scratch: Path) -> DelimitedFile:
+    """The file with its dialect and header. Raises DataError when it is empty or not text."""
+    head = read_head(source, _HEAD_SIZE)
+    encoding = text_encoding.detect_encoding(head)
+    utf8 = source if encoding == "utf-8" else text_encoding.copy_as_utf8(source, encoding, scratch)
+    text = text_encoding.decode_head(head, encoding)
+    if not text.strip():
         raise DataError(f"{source.name}: the file is empty", "leave it out, or export it again")
-    if b"\x00" * 16 in start and name == "utf-8":
-        raise DataError(f"{source.name}: is no text file", "give CSV, TSV, JSON lines or Parquet")
-    shown = shown.replace("\r\n", "\n").replace("\r", "\n")
-    body = shown.lstrip("\n")
-    header = max((_header(body, mark) for mark in DELIMITERS), key=lambda found: len(found[1]))
-    escape = "\\" if '\\"' in shown and '""' not in shown else '"'
-    columns = {column: "VARCHAR" for column in _unique([cell.strip() for cell in header[1]])}
-    skip = len(shown) - len(body)
-    file = DelimitedFile(source, plain, columns, header[0], escape, skip, scratch, start.isascii())
+    if b"\x00" * 16 in head and encoding == "utf-8":
+        raise DataError(f"{source.name}: is not a text file", "give CSV, TSV, JSON lines or Parquet")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    body = text.lstrip("\n")
+    delimiter, cells = max((_header(body, delimiter) for delimiter in _DELIMITERS), key=lambda header: len(header[1]))
+    file = DelimitedFile(
+        source=source,
+        text=utf8,
+        columns={column: "VARCHAR" for column in _unique([cell.strip() for cell in cells])},
+        delimiter=delimiter,
+        escape="\\" if '\\"' in text and '""' not in text else '"',
+        skip=len(text) - len(body),
+        scratch=scratch,
+        ascii_head=head.isascii(),
+    )
+    return _with_uniform_line_ends(connection, file)
+
+
+def _with_uniform_line_ends(connection: duckdb.DuckDBPyConnection, file: DelimitedFile) -> DelimitedFile:
     try:
         connection.execute(f"SELECT 1 FROM {file.scan} LIMIT 1").fetchone()
     except duckdb.InvalidInputException as error:
-        if "invalid state" not in str(error):
+        if _MIXED_LINE_ENDS not in str(error):
             raise
-        return file._converted("utf-8")
+        return file.converted("utf-8")
     return file
 
 
 def _header(body: str, delimiter: str) -> tuple[str, list[str]]:
+    """The delimiter with the cells that it makes of the first line."""
     try:
         return delimiter, next(csv.reader(io.StringIO(body), delimiter=delimiter), [])
     except csv.Error:
@@ -153,16 +169,16 @@ def _header(body: str, delimiter: str) -> tuple[str, list[str]]:
 
 
 def _unique(names: list[str]) -> list[str]:
-    """The names in order, each once whatever the case; DuckDB compares them so."""
-    made: list[str] = []
-    taken: set[str] = set()
+    """The names in order, made different from each other even when case is ignored, as DuckDB does."""
+    unique: list[str] = []
+    used: set[str] = set()
     for position, name in enumerate(names):
-        free = name or f"column{position}"
-        while free.casefold() in taken:
-            free += "_"
-        taken.add(free.casefold())
-        made.append(free)
-    return made
+        candidate = name or f"column{position}"
+        while candidate.casefold() in used:
+            candidate += "_"
+        used.add(candidate.casefold())
+        unique.append(candidate)
+    return unique
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:

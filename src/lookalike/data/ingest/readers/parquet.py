@@ -1,4 +1,4 @@
-"""Parquet files, read where they lie."""
+"""Parquet files, which DuckDB reads in place."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +19,17 @@ class ParquetFile:
 
     @property
     def scan(self) -> str:
-        return f"read_parquet({sql.file(self.source.path)}, binary_as_string=true, hive_partitioning=false)"
+        return f"read_parquet({sql.path_literal(self.source.path)}, binary_as_string=true, hive_partitioning=false)"
 
     def stage(self, connection: duckdb.DuckDBPyConnection, names: list[str]) -> StagedRows:
         row = connection.execute(f"SELECT count(*) FROM {self.scan}").fetchone()
         assert row is not None
         columns = ", ".join(quoted(name) for name in names)
-        numbered = self.scan[:-1] + ", file_row_number=true)"
-        return StagedRows(self.scan, f"(SELECT file_row_number + 1 AS {LINE}, {columns} FROM {numbered})", row[0])
+        numbered_scan = self.scan[:-1] + ", file_row_number=true)"
+        return StagedRows(self.scan, f"(SELECT file_row_number + 1 AS {LINE}, {columns} FROM {numbered_scan})", row[0])
 
 
-def describe_parquet(connection: duckdb.DuckDBPyConnection, source: Source, scratch: Path) -> ParquetFile:
+def open_parquet(connection: duckdb.DuckDBPyConnection, source: Source, scratch: Path) -> ParquetFile:
     """The file with its columns. Raises duckdb.Error when it is damaged."""
     file = ParquetFile(source, {})
     columns = connection.execute(f"DESCRIBE SELECT * FROM {file.scan}").fetchall()

@@ -1,0 +1,40 @@
+"""Why a row of an event file is rejected."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from lookalike.data.ingest import sql
+from lookalike.data.ingest.synonyms import word_list
+from lookalike.data.schema import MAX_ID_LENGTH
+
+NO_USER: Final = "empty user_id"
+PLACEHOLDER: Final = "placeholder user_id"
+LONG_USER: Final = "user_id over 10,000 characters"
+LONG_ITEM: Final = "item_id over 10,000 characters"
+NO_TIME: Final = "empty time"
+UNREADABLE_TIME: Final = "unreadable time"
+EARLY_TIME: Final = "time before 2000"
+FUTURE_TIME: Final = "time in the future"
+MALFORMED_LINE: Final = "malformed line"  # followed by DuckDB's word for the fault
+
+# Reasons that are faults of the file. Rows without a usable user are a fact of the log (guests).
+FAULTS: Final = (NO_TIME, UNREADABLE_TIME, EARLY_TIME, FUTURE_TIME, MALFORMED_LINE)
+
+_EARLIEST: Final = "TIMESTAMP '2000-01-01'"
+
+
+def reject_reason(now: datetime) -> str:
+    """An SQL expression over `EventPlan.canonical`: why a row is rejected, NULL when it is not."""
+    latest = sql.literal((now.astimezone(UTC) + timedelta(hours=24)).strftime("%Y-%m-%d %H:%M:%S"))
+    placeholder = (
+        f"(strlen(user_id) <= 16 AND lower(user_id) IN ({sql.literals(word_list('placeholder_ids'))})) "
+        "OR (starts_with(user_id, '0') AND ltrim(user_id, '0-') = '')"
+    )
+    too_long = "strlen({0}) > {1} AND length({0}) > {1}"
+    return (
+        f"CASE WHEN user_id IS NULL THEN '{NO_USER}' WHEN {placeholder} THEN '{PLACEHOLDER}' "
+        f"WHEN {too_long.format('user_id', MAX_ID_LENGTH)} THEN '{LONG_USER}' "
+        f"WHEN {too_long.format('item_id', MAX_ID_LENGTH)} THEN '{LONG_ITEM}' WHEN __no_time THEN '{NO_TIME}' "
+        f"WHEN ts IS NULL THEN '{UNREADABLE_TIME}' WHEN ts < {_EARLIEST} THEN '{EARLY_TIME}' "
+        f"WHEN ts > TIMESTAMP {latest} THEN '{FUTURE_TIME}' END"
+    )
