@@ -58,7 +58,7 @@ def embed(workspace: WorkspaceFolder, request: EmbedRequest, progress: Progress)
         with database.open_in(workspace) as opened, progress.step("reading the log"):
             context_columns.decide_if_pending(opened)
             cut = Cut(database.resolve_cutoff(opened, request.as_of), run.config["settings"]["min_events"])
-            files = database.ingested_files(opened)
+            files = [file.as_json() for file in database.ingested_files(opened)]
             seen, why = _seen(live, run, cut, files, request.full)
             arrays, vocabulary = sequence_builder.build_sequences(opened, cut, scratch, run.vocabulary, seen)
             people = _People.of(opened, scratch, arrays.users, live if seen else None)

@@ -32,7 +32,7 @@ def status(workspace: WorkspaceFolder) -> Result:
     clean_up(workspace)
     if workspace.database.exists():
         with database.open_file(workspace.database, read_only=True) as opened:  # no lock: a training may be under way
-            log = database.log_summary(opened)
+            log = database.log_summary(opened).as_json()
     readable = representation.has_live_version(workspace)
     live = representation.live_version(workspace).manifest if readable else None
     represented = live and {key: live[key] for key in ("run", "created", "as_of", "users", "blocks")}

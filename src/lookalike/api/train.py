@@ -188,7 +188,8 @@ def _read(
             context_columns.decide_if_pending(opened)
         cut = Cut(database.resolve_cutoff(opened, request.as_of), request.settings.min_events)
         arrays, vocabulary = sequence_builder.build_sequences(opened, cut, folder)
-        files, last = database.ingested_files(opened), database.last_file_id(opened)
+        files = [file.as_json() for file in database.ingested_files(opened)]
+        last = database.last_file_id(opened)
     if arrays.users == 0:
         raise StateError("no user has enough events before the cut", "a later --as-of, or lookalike ingest")
     (known := folder / "known").mkdir()

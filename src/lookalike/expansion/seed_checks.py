@@ -89,7 +89,7 @@ def with_mismatch_reasons(
         return facts
     unmatched = user_index.unknown(representation, ids.unique())
     with database.open_file(workspace.database, read_only=True) as opened:
-        seen = database.with_events(opened, unmatched)
+        seen = database.users_with_events(opened, unmatched)
     otherwise = user_index.spelled_otherwise(representation, unmatched.join(seen, on="user_id", how="anti"))
     return replace(facts, spelled_otherwise=otherwise, without_vector=len(seen))
 
