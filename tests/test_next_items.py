@@ -7,19 +7,20 @@ import pytest
 from numpy.typing import NDArray
 from scipy import sparse
 
+from lookalike.data import sequence_queries
 from lookalike.data.database import Database
 from lookalike.data.sequences import Sequences
 from lookalike.embeddings import interactions
 from lookalike.encoder import next_item_metrics
 from planted_log import built
-from test_sequences import put, random_log
+from random_log import insert_log, random_log
 
 ITEMS = 9
 
 
 @pytest.fixture
 def arrays(store: Database, tmp_path: Path) -> Sequences:
-    put(store, random_log(7, events=150))
+    insert_log(store, random_log(7, events=150))
     return built(store, tmp_path)[0]
 
 
@@ -28,7 +29,7 @@ def met(arrays: Sequences, row: int) -> set[int]:
 
 
 def test_held_out_are_new_items_of_users_known_on_both_sides(arrays: Sequences) -> None:
-    known = arrays.before(int(np.median(np.asarray(arrays["time"]))))
+    known = sequence_queries.events_before(arrays, int(np.median(np.asarray(arrays["time"]))))
     held = next_item_metrics.hold_out(known, arrays, ITEMS, np.random.default_rng(0))
     expected = {
         row: met(arrays, row) - met(known, row)
@@ -43,7 +44,7 @@ def test_held_out_are_new_items_of_users_known_on_both_sides(arrays: Sequences) 
 
 
 def test_popularity_counts_events_before_the_cut_only(arrays: Sequences) -> None:
-    known = arrays.before(int(np.median(np.asarray(arrays["time"]))))
+    known = sequence_queries.events_before(arrays, int(np.median(np.asarray(arrays["time"]))))
     counts = next_item_metrics.popularity(known, ITEMS)(np.array([0, 1]))
     item = np.asarray(known["item"])
     assert counts.tolist() == [[int((item == i).sum()) for i in range(ITEMS)]] * 2
@@ -80,7 +81,7 @@ def test_the_figures_are_those_of_a_plain_sort_of_the_whole_catalogue(
 
 
 def test_knowing_what_comes_is_worth_one_and_nobody_held_out_is_worth_nothing(arrays: Sequences) -> None:
-    known = arrays.before(int(np.median(np.asarray(arrays["time"]))))
+    known = sequence_queries.events_before(arrays, int(np.median(np.asarray(arrays["time"]))))
     held = next_item_metrics.hold_out(known, arrays, ITEMS, np.random.default_rng(0))
     row = {int(user): place for place, user in enumerate(held.users)}
     oracle = next_item_metrics.measure(held, lambda users: held.coming[[row[int(u)] for u in users]].toarray())
@@ -91,7 +92,7 @@ def test_knowing_what_comes_is_worth_one_and_nobody_held_out_is_worth_nothing(ar
 
 
 def test_the_item_neighbours_are_the_cosines_of_the_columns(arrays: Sequences) -> None:
-    known = arrays.before(int(np.median(np.asarray(arrays["time"]))))
+    known = sequence_queries.events_before(arrays, int(np.median(np.asarray(arrays["time"]))))
     held = next_item_metrics.hold_out(known, arrays, ITEMS, np.random.default_rng(0))
     counts = np.log1p(interactions.item_counts(known, ITEMS).toarray())
     support = (counts > 0).sum(0)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from lookalike.data import sequence_queries
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.encoder import pseudo_audiences
 from lookalike.encoder.pseudo_audiences import LIFT_SHARE, MAX_AUDIENCES, MIN_MEMBERS, SEEDS, SHARES, PseudoAudience
@@ -26,7 +27,7 @@ def log() -> tuple[Sequences, Sequences, Vocabulary]:
     offsets = np.concatenate([[0], np.cumsum(width)])
     brands = [("brand", f"b{code}") for code in range(BRANDS)]
     vocabulary = Vocabulary([f"i{row}" for row in range(ITEMS)], CODES, brands, (offsets, codes), [])
-    return everything.before(600), everything, vocabulary
+    return sequence_queries.events_before(everything, 600), everything, vocabulary
 
 
 def touched(arrays: Sequences, vocabulary: Vocabulary, row: int) -> set[tuple[str, int]]:

@@ -60,7 +60,10 @@ def embed(workspace: WorkspaceFolder, request: EmbedRequest, progress: Progress)
             cut = Cut(database.resolve_cutoff(opened, request.as_of), run.config["settings"]["min_events"])
             files = [file.as_json() for file in database.ingested_files(opened)]
             seen, why = _seen(live, run, cut, files, request.full)
-            arrays, vocabulary = sequence_builder.build_sequences(opened, cut, scratch, run.vocabulary, seen)
+            if seen:
+                arrays, vocabulary = sequence_builder.build_changed(opened, cut, scratch, run.vocabulary, seen)
+            else:
+                arrays, vocabulary = sequence_builder.build_sequences(opened, cut, scratch, run.vocabulary)
             people = _People.of(opened, scratch, arrays.users, live if seen else None)
             last = database.last_file_id(opened)
             late = [name for name in database.coded_fields(opened) if name not in run.vocabulary.codes]

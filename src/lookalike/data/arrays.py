@@ -9,6 +9,9 @@ Rows = NDArray[np.int64]  # user rows, or positions in another array
 Seconds = NDArray[np.int64]  # since 1970, UTC
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+Csr = tuple[
+    NDArray[np.int64], NDArray[np.int32]
+]  # offsets [N + 1], codes; row i has codes[offsets[i] : offsets[i + 1]]
 Matrix = NDArray[np.floating[Any]]  # columns in the precision they are stored or computed in
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lookalike.data import sequence_queries
 from lookalike.data.arrays import Rows
 from lookalike.data.sequences import BASKET_GAP, SECONDS_PER_DAY, Sequences
 from lookalike.encoder.model import EVENT_FEATURES, FIRST_ITEM, NO_ITEM, PADDING, SequenceBatch
@@ -46,7 +47,9 @@ def window_starts(sequences: Sequences, days: int | None) -> Rows:
     """Where each user's window begins, [N]: at the user's first event within it, or at the end when there is none."""
     if days is None:
         return sequences.offsets[:-1].copy()
-    starts: Rows = sequences.offsets[:-1] + sequences.earlier(sequences.as_of - days * SECONDS_PER_DAY)
+    starts: Rows = sequences.offsets[:-1] + sequence_queries.counts_before(
+        sequences, sequences.as_of - days * SECONDS_PER_DAY
+    )
     return starts
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from lookalike.data import sequence_queries
 from lookalike.data.arrays import Matrix, Rows
 from lookalike.data.sequences import SECONDS_PER_DAY, Sequences
 from lookalike.embeddings.aggregates import ACTIVITY_COLUMNS
@@ -302,5 +303,5 @@ def _unit(fusion: Fusion, items: ItemParts, users: NDArray[np.float32]) -> float
 def log_popularity(known: Sequences, items: int, days: int | None) -> NDArray[np.float64]:
     """Log of how many events each item had, all of them or those of the last `days`, [V], with a mean of 0."""
     since = None if days is None else known.as_of - days * SECONDS_PER_DAY
-    logs = np.log(known.popularity(items, since) + 0.5)
+    logs = np.log(sequence_queries.popularity(known, items, since) + 0.5)
     return np.asarray(logs - logs.mean() if items else logs)

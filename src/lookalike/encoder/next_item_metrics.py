@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from lookalike.data import sequence_queries
 from lookalike.data.arrays import Floats
 from lookalike.data.sequences import SECONDS_PER_DAY, Sequences
 from lookalike.embeddings.interactions import item_counts, unit_rows
@@ -84,7 +85,7 @@ def subset(held: HeldOutUsers, which: NDArray[np.bool_]) -> HeldOutUsers:
 
 def only_new_items(held: HeldOutUsers, known: Sequences) -> tuple[HeldOutUsers, NDArray[np.int64]]:
     """The held-out users with only the items nobody had met before the cut to find; and those items' rows."""
-    new = np.flatnonzero(known.popularity(held.coming.shape[1]) == 0)
+    new = np.flatnonzero(sequence_queries.popularity(known, held.coming.shape[1]) == 0)
     coming = held.coming[:, new]
     able = np.diff(coming.indptr) > 0
     return HeldOutUsers(held.users[able], sparse.csr_matrix((int(able.sum()), len(new))), coming[able]), new
@@ -100,7 +101,9 @@ def measure(held: HeldOutUsers, scores: Scores) -> dict[str, float]:
 
 def popularity(known: Sequences, items: int, days: int | None = None) -> Scores:
     """Everybody gets the items with most events; with `days`, of that time before the cut."""
-    counts = known.popularity(items, None if days is None else known.as_of - days * SECONDS_PER_DAY).astype(float)
+    counts = sequence_queries.popularity(
+        known, items, None if days is None else known.as_of - days * SECONDS_PER_DAY
+    ).astype(float)
     return lambda users: np.broadcast_to(counts, (len(users), items))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lookalike.data import sequence_queries
 from lookalike.data.sequences import COMMON_ITEMS, Sequences, Vocabulary
 from lookalike.embeddings import interactions
 from lookalike.embeddings.content import Content, fit_content
@@ -122,14 +123,14 @@ OnEvents = Callable[[int, str], None]
 def holdout_cut(sequences: Sequences, share: float) -> int:
     """The moment after which the last `share` of the events lie; the weights never see those."""
     events = len(sequences["time"])
-    return sequences.moment(math.ceil((events - 1) * (1 - share))) if events else sequences.as_of
+    return sequence_queries.time_at(sequences, math.ceil((events - 1) * (1 - share))) if events else sequences.as_of
 
 
 def plan_fit(
     sequences: Sequences, vocabulary: Vocabulary, settings: TrainSettings, folder: Path | None = None
 ) -> FitPlan:
     """What will be fitted on what. The events before the cut are copied into files of a folder, or into memory."""
-    known = sequences.before(holdout_cut(sequences, settings.holdout_share), folder)
+    known = sequence_queries.events_before(sequences, holdout_cut(sequences, settings.holdout_share), folder)
     rng = np.random.default_rng([settings.random_seed, 1])
     watched, held = next_item_metrics.halves(next_item_metrics.hold_out(known, sequences, vocabulary.common, rng))
     events = len(known["time"])
@@ -169,7 +170,7 @@ class Fit:
         self.plan, self.vocabulary, self.device = plan, vocabulary, device
         model = build_model(model_sizes(plan.known, vocabulary, settings), vocabulary, settings.dropout)
         self.objective = objectives.parse_objective(settings.objective or ENCODERS[settings.encoder].objective)
-        counts = plan.known.popularity(max(1, len(vocabulary.items)))
+        counts = sequence_queries.popularity(plan.known, max(1, len(vocabulary.items)))
         if ENCODERS[settings.encoder].starts_from_content:
             initialise_from_content(model, plan.content)
         self.counts = counts
@@ -224,7 +225,7 @@ class Fit:
 
         To be called when all figures are taken: what is stored should know the last days as well.
         """
-        epochs, counts = self.epochs_to_finish, everything.popularity(self.model.sizes.items)
+        epochs, counts = self.epochs_to_finish, sequence_queries.popularity(everything, self.model.sizes.items)
         if epochs and counts.any():
             self.sampling = _negative_sampling(self.model, counts, self.plan.settings.negatives, self.device)
         starts = batches.window_starts(everything, self.plan.window)

@@ -17,7 +17,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from lookalike.data import database, sequence_builder
+from lookalike.data import database, sequence_builder, sequence_queries
 from lookalike.data.arrays import Rows, Seconds
 from lookalike.data.database import Cut, Database
 from lookalike.data.sequences import SECONDS_PER_DAY, Sequences
@@ -71,7 +71,7 @@ class PointInTime:
         """
         asked = users.with_columns(at=pl.Series(np.arange(len(users))))
         folder = Path(tempfile.mkdtemp(dir=self.scratch))
-        arrays, vocabulary = sequence_builder.build_sequences(self.opened, self.cut, folder, self.run.vocabulary, asked)
+        arrays, vocabulary = sequence_builder.build_for_users(self.opened, self.cut, folder, self.run.vocabulary, asked)
         made = embedder.load_embedder(self.run, vocabulary, torch.device("cpu"))
         found = pl.read_parquet(folder / "users.parquet").join(asked, on="user_id", how="inner").sort("row")
         at, moment = found["at"].to_numpy(), found["moment"].to_numpy()
@@ -79,7 +79,7 @@ class PointInTime:
             nearest = _nearest_event(arrays, moment)
             if np.mean(nearest[at < seeds] == moment[at < seeds]) > MIN_EVENT_SHARE:
                 moment = np.where(at < seeds, moment, nearest)
-        then = arrays.before_each(moment)
+        then = sequence_queries.events_before_each(arrays, moment)
         # in the precision that is stored, so that a moment past all events changes nothing
         vectors = np.zeros((len(users), sum(made.widths.values())), np.float32)
         day = moment // SECONDS_PER_DAY
