@@ -19,9 +19,15 @@ from planted_log import SMALL, Population, planted, trained
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Database]:
-    with open_file(tmp_path / "space" / "lookalike.duckdb") as one:
-        yield one
+def database(tmp_path: Path) -> Iterator[Database]:
+    """An empty database."""
+    with open_file(tmp_path / "space" / "lookalike.duckdb") as database:
+        yield database
+
+
+@pytest.fixture
+def store(database: Database) -> Database:
+    return database
 
 
 @pytest.fixture(scope="session")

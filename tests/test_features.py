@@ -8,14 +8,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lookalike.data import id_encoding
+from lookalike.data import id_encoding, sequence_queries
 from lookalike.data.database import Database
 from lookalike.data.sequences import SECONDS_PER_DAY, Sequences, Vocabulary
 from lookalike.embeddings import interactions
 from lookalike.embeddings.aggregates import BASKET_GAP, HOUR_BINS, RECENT_DAYS, fit_aggregates
 from lookalike.embeddings.content import fit_content
 from planted_log import built, insert_events
-from test_sequences import put, random_log
+from random_log import insert_log, random_log
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +32,7 @@ def log(store: Database, tmp_path: Path) -> tuple[Sequences, Vocabulary]:
     for row in rows:
         row["ts"] = datetime(2024, 1, 1) + (row["ts"] - datetime(2024, 1, 1)) * int(rng.integers(1, 6_000))
         row["value"] = None if row["value"] is None else row["value"] - 1.5
-    put(store, rows)
+    insert_log(store, rows)
     store.connection.execute(
         """INSERT INTO item_attributes SELECT 'i' || i, 'brand', 'b' || (i % 3) FROM range(8) t(i)
            UNION ALL SELECT 'i' || i, 'word', 'big' FROM range(0, 9, 2) t(i)"""
@@ -117,7 +117,7 @@ def test_blocks_of_users_have_the_same_figures_as_all_at_once(log: tuple[Sequenc
 
 def test_a_user_without_events_has_finite_figures(log: tuple[Sequences, Vocabulary]) -> None:
     arrays, vocabulary = log
-    earlier = arrays.before(int(np.quantile(np.asarray(arrays["time"]), 0.05)))
+    earlier = sequence_queries.events_before(arrays, int(np.quantile(np.asarray(arrays["time"]), 0.05)))
     assert (np.diff(earlier.offsets) == 0).any()
     figures = fit_aggregates(arrays, vocabulary, 50).transform(earlier)
     assert np.isfinite(figures).all()
@@ -126,7 +126,7 @@ def test_a_user_without_events_has_finite_figures(log: tuple[Sequences, Vocabula
 
 
 def test_a_log_without_attributes_counts_its_most_common_items(store: Database, tmp_path: Path) -> None:
-    put(store, random_log(4))
+    insert_log(store, random_log(4))
     arrays, vocabulary = built(store, tmp_path)
     aggregates = fit_aggregates(arrays, vocabulary, 3)
     named = [name for name in aggregates.names if name.startswith("item=")]

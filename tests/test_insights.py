@@ -1,20 +1,12 @@
-"""What an audience does more than the base: counts against a loop over the log, ratios against the formula."""
-
-from collections import defaultdict
-from datetime import datetime, timedelta
-from typing import Any
+"""What an audience does more than the base: ratios against the formula."""
 
 import numpy as np
 import polars as pl
 import pytest
 
-from lookalike.data import behaviour
-from lookalike.data.database import Cut, Database
 from lookalike.expansion import over_index
 from lookalike.expansion.over_index import GroupSizes
-from planted_log import insert_events
 
-START = datetime(2024, 1, 1)  # a Monday
 COUNTS = {"title": pl.String, "label": pl.String, "audience_count": pl.Int64, "base_count": pl.Int64}
 
 
@@ -68,55 +60,3 @@ def test_the_interval_covers_the_true_ratio() -> None:
         (row,) = group["rows"]
         inside += row["ratio_low"] <= 2 <= row["ratio_high"]
     assert inside / runs == pytest.approx(0.95, abs=0.025)
-
-
-def test_the_counts_are_of_people_and_only_of_those_looked_at_before_the_cut(
-    store_with_log: tuple[Database, Any],
-) -> None:
-    opened, rows = store_with_log
-    audience, base, cut = {"u1", "u2", "u5"}, {"u2", "u3", "u4", "u6"}, START + timedelta(days=9)
-    everybody = sorted(audience | base)
-    looked_at = pl.DataFrame(
-        {
-            "user_id": everybody,
-            "audience": [int(u in audience) for u in everybody],
-            "base": [int(u in base) for u in everybody],
-        }
-    )
-    found = behaviour.behaviour_counts(opened, looked_at, Cut(cut))
-    expected: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for row in rows:
-        if row["ts"] >= cut or row["user_id"] not in everybody:
-            continue
-        who = row["user_id"]
-        expected["Event types", row["event_type"]].add(who)
-        expected["Hours of the day (UTC)", f"{row['ts'].hour:02d}:00"].add(who)
-        expected["Weekdays", row["ts"].strftime("%a")].add(who)
-        if row["country"]:
-            expected["Country", row["country"]].add(who)
-        if row["item_id"]:
-            expected["Items", "Big <b>Ball (i0)" if row["item_id"] == "i0" else row["item_id"]].add(who)
-            if row["item_id"] in ("i0", "i1"):
-                expected["Item brand", "b0"].add(who)
-    got = {(title, label): (a, b) for title, label, a, b in found.iter_rows()}
-    assert got == {key: (len(users & audience), len(users & base)) for key, users in expected.items()}
-    assert opened.rows("SELECT count(*) FROM events") == [(len(rows),)]
-
-
-@pytest.fixture
-def store_with_log(store: Database) -> tuple[Database, Any]:
-    rng = np.random.default_rng(2)
-    rows = [
-        {
-            "user_id": f"u{rng.integers(0, 8)}",
-            "ts": START + timedelta(hours=int(rng.integers(0, 24 * 12))),
-            "event_type": str(rng.choice(["view", "buy"])),
-            "item_id": None if rng.random() < 0.2 else f"i{rng.integers(0, 5)}",
-            "country": None if rng.random() < 0.3 else str(rng.choice(["DE", "FR"])),
-        }
-        for _ in range(80)
-    ]
-    insert_events(store, pl.DataFrame(rows))
-    store.connection.execute("INSERT INTO items VALUES ('i0', 'Big <b>Ball', NULL), ('i1', NULL, 3.5)")
-    store.connection.execute("INSERT INTO item_attributes VALUES ('i0', 'brand', 'b0'), ('i1', 'brand', 'b0')")
-    return store, rows

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from drawn_sequences import sequences_of
+from lookalike.data import sequence_queries
 from lookalike.data.sequences import Sequences
 from lookalike.embeddings import interactions
 from lookalike.encoder import next_item_metrics
@@ -23,7 +24,7 @@ def everything() -> Sequences:
 
 @pytest.fixture
 def known(everything: Sequences) -> Sequences:
-    return everything.before(int(np.median(np.asarray(everything["time"]))))
+    return sequence_queries.events_before(everything, int(np.median(np.asarray(everything["time"]))))
 
 
 def items_of(sequences: Sequences, row: int) -> set[int]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from drawn_sequences import CODES, sequences_of
+from lookalike.data import sequence_queries
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.encoder import pseudo_audiences
 from lookalike.encoder.pseudo_audiences import (
@@ -35,7 +36,7 @@ def draw_log() -> tuple[Sequences, Sequences, Vocabulary]:
     offsets = np.concatenate([[0], np.cumsum(width)])
     brands = [("brand", f"b{code}") for code in range(BRANDS)]
     vocabulary = Vocabulary([f"i{row}" for row in range(ITEMS)], CODES, brands, (offsets, codes), [])
-    return everything.before(600), everything, vocabulary
+    return sequence_queries.events_before(everything, 600), everything, vocabulary
 
 
 def groups_met(sequences: Sequences, vocabulary: Vocabulary, row: int) -> set[tuple[str, int]]:

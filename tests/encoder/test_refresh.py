@@ -11,25 +11,25 @@ from drawn_sequences import sequences_of
 from lookalike.data.arrays import Matrix
 from lookalike.data.database import Cut
 from lookalike.data.id_encoding import Watermark
+from lookalike.data.schema import SourceFile
 from lookalike.data.sequences import Sequences
 from lookalike.embeddings.representation import Representation
 from lookalike.encoder import refresh
 from lookalike.encoder.embedder import Embedder
 from lookalike.encoder.refresh import MAX_AGE, RefreshedBlocks, VersionRows
 from lookalike.encoder.results import CutBeforeStored, FullRefreshRequested, RunChanged, TablesChanged, VectorsTooOld
-from lookalike.encoder.run_files import InputFile
 from lookalike.encoder.versions import LogSnapshot, StoredVersion
 from lookalike.workspace.progress import Message
 
 AS_OF = datetime(2024, 5, 1)
 DAY = timedelta(days=1)
-EVENTS = InputFile(name="events.csv", sha256="1", kind="events")
-MORE_EVENTS = InputFile(name="more.csv", sha256="2", kind="events")
-ITEMS = InputFile(name="items.csv", sha256="3", kind="items")
+EVENTS = SourceFile(name="events.csv", sha256="1", kind="events")
+MORE_EVENTS = SourceFile(name="more.csv", sha256="2", kind="events")
+ITEMS = SourceFile(name="items.csv", sha256="3", kind="items")
 STORED = StoredVersion("r000001", AS_OF, AS_OF - 5 * DAY, (EVENTS, ITEMS), 2)
 
 
-def snapshot(as_of: datetime, *files: InputFile) -> LogSnapshot:
+def snapshot(as_of: datetime, *files: SourceFile) -> LogSnapshot:
     return LogSnapshot(Cut(as_of), files, len(files))
 
 
@@ -57,7 +57,7 @@ def test_only_new_events_are_read_when_only_events_came() -> None:
     ids=["requested", "another run", "too old", "an earlier cut", "tables"],
 )
 def test_every_user_is_embedded_again_for_a_reason(
-    run: str, as_of: datetime, files: tuple[InputFile, ...], full: bool, reason: Message
+    run: str, as_of: datetime, files: tuple[SourceFile, ...], full: bool, reason: Message
 ) -> None:
     plan = refresh.plan_refresh(STORED, run, snapshot(as_of, *files), full)
     assert plan.watermark is None

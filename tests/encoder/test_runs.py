@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 import torch
 
+from lookalike.data.schema import SourceFile
 from lookalike.data.sequences import Vocabulary
 from lookalike.encoder import runs
 from lookalike.encoder.results import (
@@ -21,7 +22,7 @@ from lookalike.encoder.results import (
     TrainFigures,
     UserGroupFigures,
 )
-from lookalike.encoder.run_files import InputFile, RunConfig, RunCounts, RunManifest, RunMetrics
+from lookalike.encoder.run_files import RunConfig, RunCounts, RunManifest, RunMetrics
 from lookalike.errors import StateError
 from lookalike.workspace.files import sha256
 from lookalike.workspace.paths import WorkspaceFolder
@@ -51,7 +52,7 @@ MANIFEST = RunManifest(
     as_of=datetime(2024, 1, 1, 0, 0, 0, 1),
     figures_saw_events_before=datetime(2023, 12, 1),
     counts=RunCounts(users=1, events=2, items=2, epochs=1, best_epoch=1),
-    files=(InputFile(name="events.csv", sha256="0" * 64, kind="events"),),
+    files=(SourceFile(name="events.csv", sha256="0" * 64, kind="events"),),
     epochs_over_all_events=0,
 )
 

@@ -10,8 +10,8 @@ import torch
 from lookalike.data.sequences import Vocabulary
 from lookalike.encoder import inference, warm_start
 from lookalike.encoder.model import ENCODERS, EVENT_FEATURES, FIRST_ITEM, NO_ITEM, ModelSizes, TwoTower, build_model
-from lookalike.encoder.runs import Run
 from lookalike.encoder.results import VocabularyOverlap
+from lookalike.encoder.runs import Run
 from lookalike.errors import StateError
 
 DIM, LENGTH = 16, 12

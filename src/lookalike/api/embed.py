@@ -103,12 +103,12 @@ def _read_log(job: _Job, scratch: Path) -> _Log:
         context_columns.require_finished_ingest(opened)
         snapshot = LogSnapshot.read(opened, request.as_of, run.config.settings.min_events)
         plan = refresh.plan_refresh(job.stored, run.name, snapshot, request.full)
-        sequences, vocabulary = sequence_builder.build_sequences(
-            opened, snapshot.cut, scratch, run.vocabulary, plan.watermark
-        )
+        log = (opened, snapshot.cut, scratch, run.vocabulary)
         if job.live and plan.watermark:
+            sequences, vocabulary = sequence_builder.build_changed(*log, plan.watermark)
             rows = VersionRows.matched(opened, scratch, job.live)
         else:
+            sequences, vocabulary = sequence_builder.build_sequences(*log)
             rows = VersionRows.all_changed(scratch, sequences.users)
         unknown = tuple(name for name in database.coded_fields(opened) if name not in run.vocabulary.codes)
     return _Log(snapshot, plan, sequences, vocabulary, rows, unknown)

@@ -1,78 +1,80 @@
-"""What users did: the queries behind the audience's profile and the reasons for a prospect."""
+"""What users did: counts behind the audience's profile, and what a prospect shares with the seed."""
 
 import polars as pl
 
 from lookalike.data.database import Cut, Database, coded_fields
 from lookalike.data.schema import CONTEXT_FIELDS
 
+# --- the profile of an audience ----------------------------------------------------------------------------------------
 
-def behaviour_counts(store: Database, looked_at: pl.DataFrame, cut: Cut) -> pl.DataFrame:
+
+def behaviour_counts(database: Database, users: pl.DataFrame, cut: Cut) -> pl.DataFrame:
     """How many users of the audience and of the base did each thing at least once before the cut.
 
-    `looked_at` holds `user_id`, `audience` and `base` (0 or 1). Gives `title`, `label`, `audience_count`, `base_count`.
+    `users` has the columns `user_id`, `audience` and `base` (0 or 1 each). Gives `title` (the group of things), `label`,
+    `audience_count` and `base_count`.
     """
-    context = {name: column for name, column in coded_fields(store).items() if column != "event_type"}
-    also = "".join(f", e.{column}" for column in context.values())
-    with store.registered(looked_at=looked_at):
-        store.connection.execute(
-            f"""CREATE OR REPLACE TEMP TABLE deeds AS
-               SELECT DISTINCT l.user_id, l.audience, l.base, e.item_id, e.event_type{also},
+    context = {name: column for name, column in coded_fields(database).items() if column != "event_type"}
+    context_columns = "".join(f", e.{column}" for column in context.values())
+    with database.registered(counted_users=users):
+        database.connection.execute(
+            f"""CREATE OR REPLACE TEMP TABLE actions AS
+               SELECT DISTINCT u.user_id, u.audience, u.base, e.item_id, e.event_type{context_columns},
                       date_part('hour', e.ts)::INTEGER AS hour, date_part('isodow', e.ts)::INTEGER AS weekday
-               FROM events e JOIN looked_at l USING (user_id) WHERE e.ts < ?""",
+               FROM events e JOIN counted_users u USING (user_id) WHERE e.ts < ?""",
             [cut.as_of],
         )
-    plain = [
-        ("Items", "coalesce(i.title || ' (' || item_id || ')', item_id)", "LEFT JOIN items i USING (item_id)"),
-        ("Event types", "event_type", ""),
-        ("Hours of the day (UTC)", "lpad(hour::VARCHAR, 2, '0') || ':00'", ""),
-        ("Weekdays", "['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'][weekday]", ""),
-        *((_context_title(name), column, "") for name, column in context.items()),
+    groups = [
+        ("?", "Items", "coalesce(i.title || ' (' || item_id || ')', item_id)", "LEFT JOIN items i USING (item_id)"),
+        ("'Item ' || attribute || ?", "", "value", "JOIN item_attributes USING (item_id)"),
+        ("?", "Event types", "event_type", ""),
+        ("?", "Hours of the day (UTC)", "lpad(hour::VARCHAR, 2, '0') || ':00'", ""),
+        ("?", "Weekdays", "['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun'][weekday]", ""),
+        *(("?", _context_title(name), column, "") for name, column in context.items()),
     ]
-    counted = [
-        store.frame(_COUNT_USERS.format(title="?", label=label, join=join), title) for title, label, join in plain
+    counts = [
+        database.frame(_COUNT_USERS.format(title=expression, label=label, join=join), title)
+        for expression, title, label, join in groups
     ]
-    by_attribute = _COUNT_USERS.format(
-        title="'Item ' || attribute || ?", label="value", join="JOIN item_attributes USING (item_id)"
-    )
-    counted[1:1] = [store.frame(by_attribute, "")]
-    store.connection.execute("DROP TABLE deeds")
-    return pl.concat(counted)
-
-
-def _context_title(name: str) -> str:
-    """A declared column cannot take the title of another group."""
-    return name.capitalize() if name in CONTEXT_FIELDS else f"Context {name}"
+    database.connection.execute("DROP TABLE actions")
+    return pl.concat(counts)
 
 
 _COUNT_USERS = """
 SELECT {title} AS title, {label} AS label, count(DISTINCT user_id) FILTER (audience = 1) AS audience_count,
        count(DISTINCT user_id) FILTER (base = 1) AS base_count
-FROM deeds {join} WHERE {label} IS NOT NULL GROUP BY ALL ORDER BY title, audience_count DESC, label"""
+FROM actions {join} WHERE {label} IS NOT NULL GROUP BY ALL ORDER BY title, audience_count DESC, label"""
 
 
-# --- what a prospect has in common with the seed ---------------------------------------------------------------------
+def _context_title(name: str) -> str:
+    """The title of a context column; that of a declared one cannot be the same as any other title."""
+    return name.capitalize() if name in CONTEXT_FIELDS else f"Context {name}"
 
-# the items somebody met, with the attributes of each; `attribute` is empty for the item itself
+
+# --- what a prospect shares with the seed ------------------------------------------------------------------------------
+
+# The traits of the users in the table `requested`: the items they met before `until`, with an empty `attribute`, and the
+# attributes of those items.
 _TRAITS_OF_USERS = """
-SELECT DISTINCT w.* EXCLUDE (until), '' AS attribute, e.item_id AS value FROM events e JOIN wanted w USING (user_id)
-WHERE e.ts < w.until AND e.item_id IS NOT NULL
+SELECT DISTINCT r.* EXCLUDE (until), '' AS attribute, e.item_id AS value FROM events e JOIN requested r USING (user_id)
+WHERE e.ts < r.until AND e.item_id IS NOT NULL
 UNION
-SELECT DISTINCT w.* EXCLUDE (until), a.attribute, a.value FROM events e JOIN wanted w USING (user_id)
+SELECT DISTINCT r.* EXCLUDE (until), a.attribute, a.value FROM events e JOIN requested r USING (user_id)
     JOIN item_attributes a USING (item_id)
-WHERE e.ts < w.until"""
+WHERE e.ts < r.until"""
 
 
-def traits_by_cluster(store: Database, seed: pl.DataFrame, base: pl.DataFrame, cut: Cut) -> pl.DataFrame:
-    """How many people of each part of a seed, and of everybody, have met each item and attribute before the cut.
+def traits_by_cluster(database: Database, seed: pl.DataFrame, base: pl.DataFrame, cut: Cut) -> pl.DataFrame:
+    """How many users of each cluster of the seed, and of the base, have met each item and item attribute.
 
-    `seed` holds `user_id`, `cluster` and `until`, the moment up to which they are looked at, `base` a sample of everybody's
-    `user_id`. Gives `cluster`, `attribute` (empty for
-    items), `value`, `label`, `inside`, `everybody`.
+    `seed` has the columns `user_id`, `cluster` and `until` (the moment up to which the user's events count), `base`, a
+    sample of all users, has `user_id`; its events count up to the cut. Gives `cluster`, `attribute` (empty for items),
+    `value`, `label`, `inside` (users of the cluster) and `everybody` (users of the base).
     """
     everybody = base.select("user_id", cluster=pl.lit(-1, pl.Int64), until=pl.lit(cut.as_of, pl.Datetime("us")))
-    wanted = pl.concat([seed.select("user_id", "cluster", pl.col("until").cast(pl.Datetime("us"))), everybody])
-    with store.registered(wanted=wanted):
-        return store.frame(
+    requested = pl.concat([seed.select("user_id", "cluster", pl.col("until").cast(pl.Datetime("us"))), everybody])
+    with database.registered(requested=requested):
+        return database.frame(
             f"""WITH met AS ({_TRAITS_OF_USERS}),
             counted AS (SELECT cluster, attribute, value, count(*) AS users FROM met GROUP BY ALL)
             SELECT c.cluster, c.attribute, c.value, c.users AS inside, coalesce(b.users, 0) AS everybody,
@@ -83,20 +85,21 @@ def traits_by_cluster(store: Database, seed: pl.DataFrame, base: pl.DataFrame, c
         )
 
 
-def shared_traits(store: Database, prospects: pl.DataFrame, marks: pl.DataFrame, cut: Cut, most: int) -> pl.DataFrame:
-    """`user_id` and `shared`: the labels of the heaviest marks of a prospect's own part that they have met, most first.
+def shared_traits(
+    database: Database, prospects: pl.DataFrame, traits: pl.DataFrame, cut: Cut, max_traits: int
+) -> pl.DataFrame:
+    """Columns `user_id` and `shared`: the labels of the heaviest traits of a prospect's cluster that the prospect has.
 
-    Attributes are named only where they share no item: most are words of the items.
-
-    `prospects` holds `user_id` and `cluster`; `marks` `cluster`, `attribute`, `value`, `label` and `weight`.
+    `prospects` has the columns `user_id` and `cluster`; `traits` has `cluster`, `attribute`, `value`, `label` and
+    `weight`. Attributes are named only where no item is shared: most of them are words of the items.
     """
-    wanted = prospects.select("user_id", "cluster", until=pl.lit(cut.as_of, pl.Datetime("us")))
-    with store.registered(wanted=wanted, marks=marks):
-        return store.frame(
+    requested = prospects.select("user_id", "cluster", until=pl.lit(cut.as_of, pl.Datetime("us")))
+    with database.registered(requested=requested, traits=traits):
+        return database.frame(
             f"""WITH met AS ({_TRAITS_OF_USERS}),
-            heaviest AS (SELECT user_id, label, weight FROM met JOIN marks USING (cluster, attribute, value)
+            heaviest AS (SELECT user_id, label, weight FROM met JOIN traits USING (cluster, attribute, value)
                 QUALIFY row_number() OVER (PARTITION BY user_id ORDER BY attribute <> '', weight DESC, label) <= ?
                     AND (attribute <> '') = min(attribute <> '') OVER (PARTITION BY user_id))
             SELECT user_id, string_agg(label, '; ' ORDER BY weight DESC, label) AS shared FROM heaviest GROUP BY user_id""",
-            most,
+            max_traits,
         )

@@ -1,6 +1,6 @@
-"""The workspace's DuckDB file: its tables, one connection, transactions, and the queries of the later steps.
+"""The workspace's DuckDB file: its tables, one connection, transactions, and the queries about the log as a whole.
 
-SQL stands here and in `ingest/`, nowhere else. Values reach a statement as parameters; identifiers through `quoted`.
+SQL is written in `data/` only. Values reach a statement as parameters, identifiers through `quoted`.
 """
 
 import contextlib
@@ -14,40 +14,26 @@ import duckdb
 import polars as pl
 from pyarrow import RecordBatchReader
 
-from lookalike.data.schema import CONTEXT_FIELDS, CONTEXT_SLOTS, EVENT_FIELDS
+from lookalike.data.schema import CONTEXT_FIELDS, CONTEXT_SLOTS, EVENT_FIELDS, SourceFile
 from lookalike.errors import LookalikeError, StateError
 from lookalike.workspace.files import TEMPORARY_PREFIX
 from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.records import Record
 
 SCHEMA_VERSION = 1
-
-
 ROWS_PER_BATCH = 262_144
-
-
 MEMORY_LIMIT = "4GiB"
-
-
-CHECKPOINT_SIZE = (
-    "256MiB"  # of the log of changes: at DuckDB's 16 MB every file ingested is followed by a rewrite of tables
-)
-
+# Size of the write-ahead log: at DuckDB's default of 16 MB, tables are rewritten after every ingested file.
+CHECKPOINT_SIZE = "256MiB"
 
 CODED_FIELDS = ("event_type", *CONTEXT_FIELDS)
-
-
-EXCLUDED_PREFIX = "left_out:"  # begins the key in `meta` of a column that is not coded; the value says why
-
-
 MAX_CODES = 1_000  # values of one coded field; rarer ones count as missing
-
+EXCLUDED_PREFIX = "left_out:"  # begins the key in `meta` of a column that is not coded; the value is the reason
 
 _EVENT_COLUMNS = ", ".join(
     f"{name} {kind}{' NOT NULL' if name in ('user_id', 'ts', 'event_type') else ''}"
     for name, kind in EVENT_FIELDS.items()
 )
-
-
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
@@ -77,25 +63,36 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing. An error inside, a full disk or a kill leaves the tables as they were."""
+        """Commits at the end of the block. After an error, a full disk or a kill the tables are as before."""
         self.connection.execute("BEGIN")
         try:
             yield
         except BaseException:
-            with contextlib.suppress(duckdb.Error):  # a fatal error has rolled back already
+            with contextlib.suppress(duckdb.Error):  # a fatal error has already rolled back
                 self.connection.execute("ROLLBACK")
             raise
         self.connection.execute("COMMIT")
 
     @contextlib.contextmanager
     def any_order(self) -> Iterator[None]:
-        """Rows written inside may stand in any order. In order, rows of which some were deleted are packed twice."""
+        """Lets rows be written in any order: DuckDB compresses rows twice if it keeps their order and some are deleted."""
         self.connection.execute("SET preserve_insertion_order = false")
         try:
             yield
         finally:
-            with contextlib.suppress(duckdb.Error):  # of a connection that a fatal error has ended
+            with contextlib.suppress(duckdb.Error):  # a fatal error has closed the connection
                 self.connection.execute("SET preserve_insertion_order = true")
+
+    @contextlib.contextmanager
+    def registered(self, **tables: pl.DataFrame) -> Iterator[None]:
+        """Makes frames available to queries as tables of these names."""
+        for name, table in tables.items():
+            self.connection.register(name, table.to_arrow())
+        try:
+            yield
+        finally:
+            for name in tables:
+                self.connection.unregister(name)
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self.connection.execute(query, list(values)).fetchall()
@@ -105,58 +102,54 @@ class Database:
         assert isinstance(frame, pl.DataFrame)
         return frame
 
-    @contextlib.contextmanager
-    def registered(self, **tables: pl.DataFrame) -> Iterator[None]:
-        """Frames as tables of the connection while a query needs them."""
-        for name, table in tables.items():
-            self.connection.register(name, table.to_arrow())
-        try:
-            yield
-        finally:
-            for name in tables:
-                self.connection.unregister(name)
-
     def reader(self, query: str, *values: Any) -> RecordBatchReader:
-        """The result in batches, so that memory does not grow with it."""
+        """The result in batches, for results that do not fit in memory."""
         return self.connection.sql(query, params=list(values)).to_arrow_reader(ROWS_PER_BATCH)
 
 
 def quoted(identifier: str) -> str:
-    """A column or table name as SQL takes it, whatever it contains."""
+    """A column or table name as an SQL identifier, whatever characters it contains."""
     return '"' + identifier.replace('"', '""') + '"'
 
 
 @contextlib.contextmanager
 def open_file(path: Path, *, temporary: Path | None = None, read_only: bool = False) -> Iterator[Database]:
-    """The store at `path`, made if it is not there. Raises StateError when it is damaged, full or of another version."""
+    """Opens the database at `path`; unless `read_only`, creates it if it does not exist.
+
+    Raises StateError if the file is damaged, the disk is full, or another version of the program wrote it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    settings: dict[str, str | bool | int | float | list[str]] = {
+    try:
+        with Database(duckdb.connect(str(path), read_only=read_only, config=_configuration(temporary))) as database:
+            # the progress bar would be drawn on stdout, which is for data only
+            database.connection.execute("SET enable_progress_bar = false")
+            if not read_only:
+                database.connection.execute(_SCHEMA)
+            _check_version(database, path)
+            yield database
+    except duckdb.Error as error:
+        raise translated_error(error, path) from error
+
+
+def open_in(workspace: WorkspaceFolder, read_only: bool = False) -> contextlib.AbstractContextManager[Database]:
+    """Opens the workspace's database; what does not fit in memory is spilled to the workspace's disk."""
+    return open_file(workspace.database, temporary=workspace.root / f"{TEMPORARY_PREFIX}duckdb", read_only=read_only)
+
+
+def _configuration(temporary: Path | None) -> dict[str, str | bool | int | float | list[str]]:
+    configuration: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY_LIMIT,
         "TimeZone": "UTC",
         "autoinstall_known_extensions": "false",
         "checkpoint_threshold": CHECKPOINT_SIZE,
     }
     if temporary:
-        settings["temp_directory"] = str(temporary)
-    try:
-        with Database(duckdb.connect(str(path), read_only=read_only, config=settings)) as store:
-            # it would draw on stdout, which carries data only
-            store.connection.execute("SET enable_progress_bar = false")
-            if not read_only:
-                store.connection.execute(_SCHEMA)
-            _check_version(store, path)
-            yield store
-    except duckdb.Error as error:
-        raise translated_error(error, path) from error
-
-
-def open_in(workspace: WorkspaceFolder, read_only: bool = False) -> contextlib.AbstractContextManager[Database]:
-    """The workspace's store; what does not fit in memory goes beside it."""
-    return open_file(workspace.database, temporary=workspace.root / f"{TEMPORARY_PREFIX}duckdb", read_only=read_only)
+        configuration["temp_directory"] = str(temporary)
+    return configuration
 
 
 def translated_error(error: duckdb.Error, path: Path) -> LookalikeError:
-    """DuckDB's error in our words."""
+    """DuckDB's error as one of ours, with a hint."""
     text = str(error).splitlines()[0]
     if "Conflicting lock" in text or "Could not set lock" in text:
         return StateError(f"{path}: another process holds the database", "close it, or name another --workspace")
@@ -165,12 +158,15 @@ def translated_error(error: duckdb.Error, path: Path) -> LookalikeError:
     return StateError(f"{path}: {text}", "if the file is damaged, move it away and ingest again")
 
 
-def _check_version(store: Database, path: Path) -> None:
-    known = store.rows("SELECT value FROM meta WHERE key = 'schema_version'")
-    if not known:
-        store.connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
-    elif known[0][0] != str(SCHEMA_VERSION):
-        raise StateError(f"{path}: made by another version of lookalike", "ingest into a new --workspace")
+def _check_version(database: Database, path: Path) -> None:
+    stored = database.rows("SELECT value FROM meta WHERE key = 'schema_version'")
+    if not stored:
+        database.connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
+    elif stored[0][0] != str(SCHEMA_VERSION):
+        raise StateError(f"{path}: was made by another version of lookalike", "ingest into a new --workspace")
+
+
+# --- the log as a whole ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -181,87 +177,98 @@ class Cut:
     min_events: int = 1
 
 
-def end_of_log(store: Database) -> datetime:
+class LogSummary(Record):
+    """How much was ingested. `first` and `last` are the times of the first and last event, None in an empty log."""
+
+    events: int
+    users: int
+    items: int
+    first: datetime | None
+    last: datetime | None
+    files: int
+    rejected: int  # rows
+    duplicates: int  # rows
+
+
+def log_summary(database: Database) -> LogSummary:
+    ((events, users, first, last),) = database.rows(
+        "SELECT count(*), count(DISTINCT user_id), min(ts), max(ts) FROM events"
+    )
+    ((items,),) = database.rows("SELECT count(DISTINCT item_id) FROM events")
+    ((files, rejected, duplicates),) = database.rows(
+        "SELECT count(*), coalesce(sum(rejected), 0)::BIGINT, coalesce(sum(duplicates), 0)::BIGINT FROM files"
+    )
+    return LogSummary(
+        events=events,
+        users=users,
+        items=items,
+        first=first,
+        last=last,
+        files=files,
+        rejected=rejected,
+        duplicates=duplicates,
+    )
+
+
+def ingested_files(database: Database) -> tuple[SourceFile, ...]:
+    """Every file that events, items or users came from, in the order of ingestion."""
+    rows = database.rows("SELECT name, sha256, kind FROM files ORDER BY file_id")
+    return tuple(SourceFile(name=Path(name).name, sha256=digest, kind=kind) for name, digest, kind in rows)
+
+
+def last_file_id(database: Database) -> int:
+    """The `file_id` of the file that was ingested last, 0 if there is none."""
+    ((number,),) = database.rows("SELECT coalesce(max(file_id), 0) FROM files")
+    return int(number)
+
+
+def end_of_log(database: Database) -> datetime:
     """The moment just after the last event. Raises StateError when nothing was ingested."""
-    ((last,),) = store.rows("SELECT max(ts) FROM events")
+    ((last,),) = database.rows("SELECT max(ts) FROM events")
     if last is None:
         raise StateError("nothing was ingested into this workspace", "lookalike ingest FILES")
     moment: datetime = last + timedelta(microseconds=1)
     return moment
 
 
-def resolve_cutoff(store: Database, asked: datetime | None) -> datetime:
-    """The asked cut, or the end of the log where none was asked or it is later: nothing is known of the time after it."""
-    end = end_of_log(store)
-    return min(asked, end) if asked else end
+def resolve_cutoff(database: Database, requested: datetime | None) -> datetime:
+    """The requested cut, but never later than the end of the log; the end of the log if none was requested."""
+    end = end_of_log(database)
+    return min(requested, end) if requested else end
 
 
-def declared_context_columns(store: Database) -> dict[str, str]:
-    """The columns that were declared when a log was read: their names, and the columns of `events` that hold them."""
-    rows = store.rows("SELECT value, key FROM meta WHERE list_contains(?, key) ORDER BY key", list(CONTEXT_SLOTS))
+def declared_context_columns(database: Database) -> dict[str, str]:
+    """The context columns that were declared at ingestion: name -> column of `events` that holds it."""
+    rows = database.rows("SELECT value, key FROM meta WHERE list_contains(?, key) ORDER BY key", list(CONTEXT_SLOTS))
     return dict(rows)
 
 
-def coded_fields(store: Database, known: Iterable[str] | None = None) -> dict[str, str]:
-    """The fields whose values are coded, and their columns of `events`: all but those found to be identifiers.
+def coded_fields(database: Database, names: Iterable[str] | None = None) -> dict[str, str]:
+    """The fields whose values are coded: name -> column of `events`. Columns found to hold identifiers are excluded.
 
-    With `known`, the names that a vocabulary has, whatever was found or declared since.
+    With `names`, those of a vocabulary, exactly the fields of these names that the log has.
     """
-    left_out = {key for (key,) in store.rows("SELECT key FROM meta WHERE starts_with(key, ?)", EXCLUDED_PREFIX)}
-    columns = {field: field for field in CODED_FIELDS} | declared_context_columns(store)
-    if known is not None:
-        return {name: columns[name] for name in known if name in columns}
-    return {name: column for name, column in columns.items() if EXCLUDED_PREFIX + column not in left_out}
+    columns = {field: field for field in CODED_FIELDS} | declared_context_columns(database)
+    if names is not None:
+        return {name: columns[name] for name in names if name in columns}
+    excluded = {key for (key,) in database.rows("SELECT key FROM meta WHERE starts_with(key, ?)", EXCLUDED_PREFIX)}
+    return {name: column for name, column in columns.items() if EXCLUDED_PREFIX + column not in excluded}
 
 
-def last_file_id(store: Database) -> int:
-    """The number of the newest file."""
-    ((number,),) = store.rows("SELECT coalesce(max(file_id), 0) FROM files")
-    return int(number)
+def event_types(database: Database) -> list[str]:
+    rows = database.rows("SELECT DISTINCT event_type FROM events WHERE event_type IS NOT NULL ORDER BY 1")
+    return [name for (name,) in rows]
 
 
-def event_types(store: Database) -> list[str]:
-    return [
-        name for (name,) in store.rows("SELECT DISTINCT event_type FROM events WHERE event_type IS NOT NULL ORDER BY 1")
-    ]
-
-
-def first_event_times(store: Database, event_type: str) -> pl.DataFrame:
-    """`user_id` and `moment`: seconds since 1970 of each user's first event of a type."""
-    return store.frame(
+def first_event_times(database: Database, event_type: str) -> pl.DataFrame:
+    """When each user had the first event of a type: columns `user_id`, `moment` (seconds since 1970)."""
+    return database.frame(
         "SELECT user_id, floor(epoch(min(ts)))::BIGINT AS moment FROM events WHERE event_type = ? GROUP BY user_id",
         event_type,
     )
 
 
-def with_events(store: Database, ids: pl.DataFrame) -> pl.DataFrame:
-    """Those of the ids (column `user_id`) that have an event."""
-    with store.registered(asked_for=ids.select("user_id")):
-        return store.frame("SELECT user_id FROM asked_for SEMI JOIN events USING (user_id)")
-
-
-def ingested_files(store: Database) -> list[dict[str, str]]:
-    """Name and hash of every file the events and tables came from."""
-    rows = store.rows("SELECT name, sha256, kind FROM files ORDER BY file_id")
-    return [{"name": Path(name).name, "sha256": digest, "kind": kind} for name, digest, kind in rows]
-
-
-def log_summary(store: Database) -> dict[str, Any]:
-    """What was ingested, in counts."""
-    ((events, users, first, last),) = store.rows(
-        "SELECT count(*), count(DISTINCT user_id), min(ts), max(ts) FROM events"
-    )
-    ((items,),) = store.rows("SELECT count(DISTINCT item_id) FROM events")
-    ((files, rejected, duplicates),) = store.rows(
-        "SELECT count(*), coalesce(sum(rejected), 0)::BIGINT, coalesce(sum(duplicates), 0)::BIGINT FROM files"
-    )
-    return {
-        "events": events,
-        "users": users,
-        "items": items,
-        "first": first and first.isoformat(),
-        "last": last and last.isoformat(),
-        "files": files,
-        "rejected": rejected,
-        "duplicates": duplicates,
-    }
+def users_with_events(database: Database, ids: pl.DataFrame) -> pl.DataFrame:
+    """Those of the ids (column `user_id`) that have at least one event."""
+    with database.registered(requested_ids=ids.select("user_id")):
+        return database.frame("SELECT user_id FROM requested_ids SEMI JOIN events USING (user_id)")

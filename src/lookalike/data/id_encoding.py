@@ -1,4 +1,12 @@
-"""Users, items and values as numbers, and the events as a stream of them: the queries behind `sequences`."""
+"""Numbers for users, items and values, and the events as a stream of those numbers.
+
+`encode_ids` writes temporary tables into the connection, which every other function here reads:
+
+    user_rows               row, user_id, n (events before the cut)
+    item_rows               row, item_id, n (events before the cut)
+    encoded_fields          position, name, field: the coded fields and their columns of `events`
+    FIELD_codes             code, value; code 0 is a missing value and has no row
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,40 +17,42 @@ from pyarrow import RecordBatchReader
 
 from lookalike.data.database import CODED_FIELDS, MAX_CODES, Cut, Database, coded_fields, quoted
 from lookalike.data.schema import CONTEXT_SLOTS
+from lookalike.data.sequences import Vocabulary
 
-MIN_USERS_PER_VALUE = 25  # with a value of a user attribute
+MIN_USERS_PER_VALUE = 25  # of a user attribute; a rarer value could identify a person and gets no code
+
+_FLOAT = "(sign({0}) * least(abs({0}), 3e38))::FLOAT"  # casting a larger double to a float is an error
 
 
 @dataclass(frozen=True)
-class KnownCodes:
-    """Numbers given before: items by row, values of each coded field and attributes by code."""
+class Watermark:
+    """What an earlier embedding has read: the events before `as_of` of the files up to `last_file`."""
 
-    items: list[str]
-    codes: dict[str, list[str]]
-    attributes: list[tuple[str, str]]
-    profile: list[tuple[str, str]]
+    as_of: datetime
+    last_file: int
 
 
-def encoded_fields(store: Database) -> dict[str, str]:
-    """The fields that `prepare` has coded, and their columns of `events`."""
-    return dict(store.rows("SELECT name, field FROM prepared_fields ORDER BY place"))
+def encode_ids(database: Database, cut: Cut, vocabulary: Vocabulary | None = None) -> None:
+    """Writes the temporary tables that number users, items and values before the cut.
 
-
-def encode_ids(store: Database, cut: Cut, known: KnownCodes | None = None) -> None:
-    """Makes the temporary tables that number users, items and codes; everything below reads them.
-
-    Numbers follow from the content alone: users by id, items and values by count and then by name. With `known`, those
-    numbers stay, new items follow them, and new values have none.
+    The numbers depend on the content only: users are ordered by id, items and values by count, then by name.
+    With a vocabulary its numbers are kept: new items come after its items, new values have no code.
     """
-    store.connection.execute(
+    database.connection.execute(
         """CREATE OR REPLACE TEMP TABLE user_rows AS
            SELECT (row_number() OVER (ORDER BY user_id) - 1)::INTEGER AS row, user_id, n
            FROM (SELECT user_id, count(*) AS n
                  FROM events WHERE ts < ? GROUP BY user_id HAVING count(*) >= ?)""",
         [cut.as_of, cut.min_events],
     )
-    _write_known_items(store, known.items if known else [])
-    store.connection.execute(
+    _number_items(database, cut, vocabulary.items if vocabulary else [])
+    _code_fields(database, cut, vocabulary)
+
+
+def _number_items(database: Database, cut: Cut, known_items: list[str]) -> None:
+    known = pl.DataFrame({"item_id": known_items}, {"item_id": pl.String})
+    _write_numbered(database, "known_items", known.with_row_index("row", 0))
+    database.connection.execute(
         """CREATE OR REPLACE TEMP TABLE item_rows AS
            SELECT (coalesce(k.row, row_number() OVER (PARTITION BY k.row IS NULL ORDER BY n DESC, item_id) - 1
                    + (SELECT count(*) FROM known_items)))::INTEGER AS row, item_id, coalesce(n, 0) AS n
@@ -50,16 +60,20 @@ def encode_ids(store: Database, cut: Cut, known: KnownCodes | None = None) -> No
            FULL JOIN known_items k USING (item_id)""",
         [cut.as_of],
     )
-    store.connection.execute(
-        "CREATE OR REPLACE TEMP TABLE prepared_fields (place INTEGER, name VARCHAR, field VARCHAR)"
+
+
+def _code_fields(database: Database, cut: Cut, vocabulary: Vocabulary | None) -> None:
+    database.connection.execute(
+        "CREATE OR REPLACE TEMP TABLE encoded_fields (position INTEGER, name VARCHAR, field VARCHAR)"
     )
-    for place, (name, field) in enumerate(coded_fields(store, known.codes if known else None).items()):
-        store.connection.execute("INSERT INTO prepared_fields VALUES (?, ?, ?)", [place, name, field])
-        if known is not None:
-            values = pl.DataFrame({"value": known.codes[name]}, {"value": pl.String})
-            _write_codes(store, f"{field}_codes", values, 1)
+    fields = coded_fields(database, vocabulary.codes if vocabulary else None)
+    for position, (name, field) in enumerate(fields.items()):
+        database.connection.execute("INSERT INTO encoded_fields VALUES (?, ?, ?)", [position, name, field])
+        if vocabulary is not None:
+            values = pl.DataFrame({"value": vocabulary.codes[name]}, {"value": pl.String})
+            _write_numbered(database, f"{field}_codes", values.with_row_index("code", 1))
             continue
-        store.connection.execute(
+        database.connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE {field}_codes AS
                 SELECT (row_number() OVER (ORDER BY n DESC, {field}))::INTEGER AS code, {field} AS value
                 FROM (SELECT {field}, count(*) AS n FROM events WHERE ts < ? AND {field} IS NOT NULL GROUP BY ALL)
@@ -68,147 +82,156 @@ def encode_ids(store: Database, cut: Cut, known: KnownCodes | None = None) -> No
         )
 
 
-def _write_known_items(store: Database, items: list[str]) -> None:
-    _write_codes(store, "known_items", pl.DataFrame({"item_id": items}, {"item_id": pl.String}), 0, "row")
+def _write_numbered(database: Database, table: str, numbered: pl.DataFrame) -> None:
+    with database.registered(numbered=numbered):
+        database.connection.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(table)} AS SELECT * FROM numbered")
 
 
-def _write_codes(store: Database, table: str, values: pl.DataFrame, first: int, column: str = "code") -> None:
-    """A temporary table of the values with their numbers in order, from `first`."""
-    with store.registered(numbered=values.with_row_index(column, first)):
-        store.connection.execute(f"CREATE OR REPLACE TEMP TABLE {quoted(table)} AS SELECT * FROM numbered")
+# --- fewer users -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Watermark:
-    """What an earlier embedding has read: the events before `as_of` of the first `files` files."""
+def keep_changed_users(database: Database, cut: Cut, watermark: Watermark) -> None:
+    """Keeps only users with events that the watermark does not cover, and renumbers them.
 
-    as_of: datetime
-    files: int
-
-
-def keep_changed_users(store: Database, cut: Cut, seen: Watermark) -> None:
-    """After `prepare`: leaves those users of whom there are events that were not seen, and numbers them anew.
-
-    `matched_rows` tells who of everybody they are.
+    Everybody stays in `all_user_rows`; `matched_user_rows` relates the two.
     """
-    store.connection.execute("DROP TABLE IF EXISTS all_user_rows")
-    store.connection.execute("ALTER TABLE user_rows RENAME TO all_user_rows")
-    store.connection.execute(
+    database.connection.execute("DROP TABLE IF EXISTS all_user_rows")
+    database.connection.execute("ALTER TABLE user_rows RENAME TO all_user_rows")
+    database.connection.execute(
         """CREATE OR REPLACE TEMP TABLE user_rows AS
            SELECT (row_number() OVER (ORDER BY user_id) - 1)::INTEGER AS row, user_id, n FROM all_user_rows
            WHERE user_id IN (SELECT user_id FROM events WHERE ts < ? AND (ts >= ? OR file_id > ?))""",
-        [cut.as_of, seen.as_of, seen.files],
+        [cut.as_of, watermark.as_of, watermark.last_file],
     )
 
 
-def matched_user_rows(store: Database, ids: Path) -> RecordBatchReader:
-    """After `only_changed`, of everybody in order: the `row` in a file of ids (`old`) and among the `changed`, -1 for none."""
-    return store.reader(
-        """SELECT coalesce(o.row, -1)::BIGINT AS old, coalesce(c.row, -1)::BIGINT AS changed
-           FROM all_user_rows e LEFT JOIN (SELECT row, user_id FROM read_parquet(?)) o USING (user_id)
-           LEFT JOIN user_rows c USING (user_id) ORDER BY e.row""",
-        str(ids),
-    )
-
-
-def keep_users(store: Database, users: pl.DataFrame) -> None:
-    """After `prepare`: leaves the users of a column `user_id`, and numbers them anew."""
-    with store.registered(chosen_users=users.select("user_id")):
-        store.connection.execute(
+def keep_users(database: Database, users: pl.DataFrame) -> None:
+    """Keeps only the users of a frame with a column `user_id`, and renumbers them."""
+    with database.registered(chosen_users=users.select("user_id")):
+        database.connection.execute(
             """CREATE OR REPLACE TEMP TABLE user_rows AS
                SELECT (row_number() OVER (ORDER BY user_id) - 1)::INTEGER AS row, user_id, n FROM user_rows
                WHERE user_id IN (SELECT user_id FROM chosen_users)"""
         )
 
 
-def user_rows(store: Database) -> RecordBatchReader:
-    """`row`, `user_id`, `tie` (the hash that orders equal scores), `events`, in the order of `row`."""
-    return store.reader(
+def matched_user_rows(database: Database, old_users: Path) -> RecordBatchReader:
+    """After `keep_changed_users`: for each of all users in order, `old` and `changed`, -1 where there is none.
+
+    `old` is the row in `old_users`, the users.parquet of an earlier version; `changed` is the row among the changed.
+    """
+    return database.reader(
+        """SELECT coalesce(o.row, -1)::BIGINT AS old, coalesce(c.row, -1)::BIGINT AS changed
+           FROM all_user_rows e LEFT JOIN (SELECT row, user_id FROM read_parquet(?)) o USING (user_id)
+           LEFT JOIN user_rows c USING (user_id) ORDER BY e.row""",
+        str(old_users),
+    )
+
+
+# --- what was numbered -------------------------------------------------------------------------------------------------
+
+
+def user_rows(database: Database) -> RecordBatchReader:
+    """`row`, `user_id`, `tie` (the hash that orders equal scores) and `events` (their count), by ascending row."""
+    return database.reader(
         "SELECT row, user_id, md5_number_lower(user_id) AS tie, n AS events FROM user_rows ORDER BY row"
     )
 
 
-_FLOAT = "(sign({0}) * least(abs({0}), 3e38))::FLOAT"  # a larger double would stop the cast
+def event_stream(database: Database, cut: Cut) -> RecordBatchReader:
+    """The events of the numbered users, ordered by user and time: item -1 is no item, code 0 is a missing value.
 
-
-def event_stream(store: Database, cut: Cut) -> RecordBatchReader:
-    """The events of the numbered users in the order of user and time, as codes: 0 is missing, -1 no item.
-
-    Events of one user and moment go by item, then by 32 bits of a hash of the rest: any order will do that follows from the
-    content, and DuckDB sorts keys of up to 24 bytes a third faster than the columns themselves. Of four billion pairs of
-    different events of one user, moment and item, one may stand in either order.
+    Events of one user at one moment are ordered by item, then by 32 bits of a hash of the other columns: any order
+    will do that depends on the content only, and DuckDB sorts keys of up to 24 bytes a third faster than the columns
+    themselves. Two different events of one user, moment and item have the same hash with a chance of 1 in 4 billion;
+    only then may they come in either order.
     """
-    fields = list(encoded_fields(store).values())
+    fields = list(encoded_fields(database).values())
     codes = ", ".join(f"coalesce({f}_codes.code, 0)::SMALLINT AS {f}" for f in fields)
     joins = " ".join(f"LEFT JOIN {f}_codes ON {f}_codes.value = e.{f}" for f in fields)
-    rest = ", ".join(["value", "quantity", *fields])
-    return store.reader(
-        f"""SELECT epoch(ts)::BIGINT AS time, item, {rest} FROM (
+    hashed = ", ".join(["value", "quantity", *fields])
+    return database.reader(
+        f"""SELECT epoch(ts)::BIGINT AS time, item, {hashed} FROM (
                 SELECT u.row AS user, e.ts AS ts, coalesce(i.row, -1)::INTEGER AS item,
                        {_FLOAT.format("e.value")} AS value, {_FLOAT.format("e.quantity")} AS quantity, {codes}
                 FROM events e JOIN user_rows u USING (user_id) LEFT JOIN item_rows i USING (item_id) {joins}
                 WHERE e.ts < ?)
-            ORDER BY user, ts, item, (hash({rest}) >> 32)::UINTEGER""",
+            ORDER BY user, ts, item, (hash({hashed}) >> 32)::UINTEGER""",
         cut.as_of,
     )
 
 
-def code_values(store: Database, field: str) -> list[str]:
-    """What the codes of one column of `events` mean: code 1 is the first."""
+def encoded_fields(database: Database) -> dict[str, str]:
+    """The coded fields: name -> column of `events`."""
+    return dict(database.rows("SELECT name, field FROM encoded_fields ORDER BY position"))
+
+
+def code_values(database: Database, field: str) -> list[str]:
+    """The values of one column of `events` by code; the first has code 1."""
     assert field in (*CODED_FIELDS, *CONTEXT_SLOTS)
-    return [value for (value,) in store.rows(f"SELECT value FROM {field}_codes ORDER BY code")]
+    return [value for (value,) in database.rows(f"SELECT value FROM {field}_codes ORDER BY code")]
 
 
-def item_list(store: Database) -> list[str]:
-    return [item for (item,) in store.rows("SELECT item_id FROM item_rows ORDER BY row")]
+def item_list(database: Database) -> list[str]:
+    """The item ids by row."""
+    return [item for (item,) in database.rows("SELECT item_id FROM item_rows ORDER BY row")]
+
+
+# --- attributes --------------------------------------------------------------------------------------------------------
 
 
 def item_attribute_codes(
-    store: Database, most: int, known: KnownCodes | None = None
+    database: Database, limit: int, vocabulary: Vocabulary | None = None
 ) -> tuple[list[tuple[str, str]], pl.DataFrame]:
-    """The most common (attribute, value) pairs among the numbered items, and which item (`row`) has which (`code`)."""
-    if known is not None:
-        _write_codes(store, "attribute_codes", _pairs(known.attributes), 0)
+    """The (attribute, value) pairs of items by code, and which item has which: columns `row`, `code`, ascending.
+
+    The pairs are those of the vocabulary, or else the `limit` most common; a pair of a single item tells no more
+    than the item itself and has no code.
+    """
+    if vocabulary is not None:
+        _write_numbered(database, "attribute_codes", _numbered_pairs(vocabulary.attributes))
     else:
-        store.connection.execute(
+        database.connection.execute(
             """CREATE OR REPLACE TEMP TABLE attribute_codes AS
                SELECT (row_number() OVER (ORDER BY n DESC, attribute, value) - 1)::INTEGER AS code, attribute, value
                FROM (SELECT attribute, value, sum(r.n) AS n FROM item_attributes a JOIN item_rows r USING (item_id)
                      GROUP BY attribute, value HAVING count(*) > 1) ORDER BY code LIMIT ?""",
-            [most],
+            [limit],
         )
-    names = store.rows("SELECT attribute, value FROM attribute_codes ORDER BY code")
-    pairs = store.frame(
+    return _coded_pairs(database, "attribute_codes"), database.frame(
         """SELECT DISTINCT r.row, c.code FROM item_attributes a JOIN item_rows r USING (item_id)
            JOIN attribute_codes c USING (attribute, value) ORDER BY r.row, c.code"""
     )
-    return [(attribute, value) for attribute, value in names], pairs
 
 
 def user_attribute_codes(
-    store: Database, most: int, known: KnownCodes | None = None
+    database: Database, limit: int, vocabulary: Vocabulary | None = None
 ) -> tuple[list[tuple[str, str]], pl.DataFrame]:
-    """The most common (attribute, value) pairs among the numbered users, and which user (`row`) has which (`code`).
+    """The (attribute, value) pairs of users by code, and which user has which: columns `row`, `code`, ascending.
 
-    A value that few have is not named: it could be a person's.
+    The pairs are those of the vocabulary, or else the `limit` most common of those that enough users have.
     """
-    if known is not None:
-        _write_codes(store, "profile_codes", _pairs(known.profile), 0)
+    if vocabulary is not None:
+        _write_numbered(database, "profile_codes", _numbered_pairs(vocabulary.profile))
     else:
-        store.connection.execute(
+        database.connection.execute(
             """CREATE OR REPLACE TEMP TABLE profile_codes AS
                SELECT (row_number() OVER (ORDER BY n DESC, attribute, value) - 1)::INTEGER AS code, attribute, value
                FROM (SELECT attribute, value, count(*) AS n FROM user_attributes a JOIN user_rows USING (user_id)
                      GROUP BY attribute, value HAVING count(DISTINCT user_id) >= ?) ORDER BY code LIMIT ?""",
-            [MIN_USERS_PER_VALUE, most],
+            [MIN_USERS_PER_VALUE, limit],
         )
-    names = store.rows("SELECT attribute, value FROM profile_codes ORDER BY code")
-    pairs = store.frame(
+    return _coded_pairs(database, "profile_codes"), database.frame(
         """SELECT DISTINCT r.row, c.code FROM user_attributes a JOIN user_rows r USING (user_id)
            JOIN profile_codes c USING (attribute, value) ORDER BY r.row, c.code"""
     )
-    return [(attribute, value) for attribute, value in names], pairs
 
 
-def _pairs(known: list[tuple[str, str]]) -> pl.DataFrame:
-    return pl.DataFrame(known, {"attribute": pl.String, "value": pl.String}, orient="row")
+def _coded_pairs(database: Database, table: str) -> list[tuple[str, str]]:
+    rows = database.rows(f"SELECT attribute, value FROM {quoted(table)} ORDER BY code")
+    return [(attribute, value) for attribute, value in rows]
+
+
+def _numbered_pairs(pairs: list[tuple[str, str]]) -> pl.DataFrame:
+    frame = pl.DataFrame(pairs, {"attribute": pl.String, "value": pl.String}, orient="row")
+    return frame.with_row_index("code", 0)

@@ -1,48 +1,45 @@
-"""The words for columns: what an event, an item and a user are made of, wherever they are read or stored."""
+"""Names of the columns of events, items and users, shared by everything that reads or stores them."""
 
-from typing import Final
+from typing import Final, Literal
 
-# Canonical event fields and their DuckDB types. Source of the names: docs/data-formats.md.
+from lookalike.workspace.records import Record
+
+# Canonical event fields and their DuckDB types, described in docs/data-formats.md.
 EVENT_FIELDS: Final[dict[str, str]] = {
     "user_id": "VARCHAR",
     "ts": "TIMESTAMP",  # UTC
     "event_type": "VARCHAR",
     "item_id": "VARCHAR",
-    "value": "DOUBLE",  # of the whole line, refunds negative
+    "value": "DOUBLE",  # of the whole line; refunds are negative
     "quantity": "DOUBLE",
     "session_id": "VARCHAR",
     "country": "VARCHAR",
     "device": "VARCHAR",
-    "source": "VARCHAR",  # the channel that brought the visit
-    "event_id": "VARCHAR",  # the sender's own id; duplicates are found by it where it is given
+    "source": "VARCHAR",  # the marketing channel of the visit
+    "event_id": "VARCHAR",  # assigned by the sender; duplicates are found by it where it is present
 }
-
-
 REQUIRED_EVENT_FIELDS: Final = ("user_id", "ts")
-
-
 CONTEXT_FIELDS: Final = ("country", "device", "source")
-
-
-# Where columns that a caller declares are kept. Their own names are data, so they are in no statement.
-CONTEXT_SLOTS: Final = tuple(f"context_{number}" for number in range(1, 9))
-
-
-RESERVED_NAMES: Final = (*EVENT_FIELDS, "time", "item")  # of the arrays that later steps read
-
-
 DEFAULT_EVENT_TYPE: Final = "event"
-
-
 MAX_ID_LENGTH: Final = 10_000
 
+# Columns of `events` that hold declared context columns. A declared name is data, so it never appears in SQL.
+CONTEXT_SLOTS: Final = tuple(f"context_{number}" for number in range(1, 9))
 
-# The key of an items or users table; all its other columns are attributes.
+# Names that a declared context column cannot have, because the event arrays use them.
+RESERVED_NAMES: Final = (*EVENT_FIELDS, "time", "item")
+
+# The key of an items or users table; every other column is an attribute.
 ITEM_KEY: Final = "item_id"
-
-
 USER_KEY: Final = "user_id"
 
+# The attribute that holds the words of titles and descriptions.
+WORD: Final = "word"
 
-# How one attribute column became rows of (attribute, value).
-WORD: Final = "word"  # attribute name of the words of a title or description
+
+class SourceFile(Record):
+    """A file that was ingested."""
+
+    name: str  # without its folder
+    sha256: str
+    kind: Literal["events", "items", "users"]

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lookalike.data import sequence_queries
 from lookalike.data.arrays import Flags, Matrix, Rows, Seconds
 from lookalike.data.sequences import BASKET_GAP, SECONDS_PER_DAY, Sequences
 from lookalike.encoder.model import EVENT_FEATURES, FIRST_ITEM, NO_ITEM, PADDING, SequenceBatch
@@ -49,7 +50,7 @@ def window_starts(sequences: Sequences, days: int | None) -> Rows:
     """The position of each user's first event in the window, [N]; the end of the history if there is none."""
     if days is None:
         return sequences.offsets[:-1].copy()
-    starts: Rows = sequences.offsets[:-1] + sequences.earlier(sequences.as_of - days * SECONDS_PER_DAY)
+    starts: Rows = sequences.offsets[:-1] + sequence_queries.counts_before(sequences, sequences.as_of - days * SECONDS_PER_DAY)
     return starts
 
 

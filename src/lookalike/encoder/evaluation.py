@@ -17,6 +17,7 @@ from lookalike.embeddings.aggregates import ACTIVITY_COLUMNS, fit_aggregates
 from lookalike.embeddings.interactions import sample_users
 from lookalike.encoder import fusion_tuning, inference, next_item_metrics, pseudo_audiences
 from lookalike.encoder.embedder import Embedder, PartExtractor
+from lookalike.encoder.fit_plan import FitPlan
 from lookalike.encoder.fusion import Centring, Fusion, RawParts
 from lookalike.encoder.next_item_metrics import HeldOutUsers, ItemScorer
 from lookalike.encoder.pseudo_audiences import PseudoAudience, UserScorer, centroid_scorer
@@ -30,7 +31,6 @@ from lookalike.encoder.results import (
     UserGroupFigures,
 )
 from lookalike.encoder.run_files import FusionWeights
-from lookalike.encoder.fit_plan import FitPlan
 from lookalike.encoder.trainer import Fit
 from lookalike.workspace.random_streams import Stream, generator
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lookalike.data import sequence_queries
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.embeddings import interactions
 from lookalike.embeddings.content import Content, fit_content
@@ -41,7 +42,7 @@ def plan_fit(
     sequences: Sequences, vocabulary: Vocabulary, settings: TrainSettings, folder: Path | None = None
 ) -> FitPlan:
     """The plan of a fit on a log. The events before the cut are copied into files of a folder, or into memory."""
-    known = sequences.before(holdout_cut(sequences, settings.holdout_share), folder)
+    known = sequence_queries.events_before(sequences, holdout_cut(sequences, settings.holdout_share), folder)
     rng = generator(settings.random_seed, Stream.NEXT_ITEM_HOLDOUT)
     watched, held = next_item_metrics.halves(next_item_metrics.hold_out(known, sequences, vocabulary.common, rng))
     events = len(known["time"])
@@ -63,4 +64,4 @@ def plan_fit(
 def holdout_cut(sequences: Sequences, share: float) -> int:
     """The moment from which on the last `share` of the events are held out, in seconds since 1970."""
     events = len(sequences["time"])
-    return sequences.moment(math.ceil((events - 1) * (1 - share))) if events else sequences.as_of
+    return sequence_queries.time_at(sequences, math.ceil((events - 1) * (1 - share))) if events else sequences.as_of

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from lookalike.data import sequence_queries
 from lookalike.data.arrays import Matrix, Rows
 from lookalike.data.sequences import SECONDS_PER_DAY, Sequences
 from lookalike.encoder.run_files import FusionWeights
@@ -175,5 +176,5 @@ class ItemParts:
 def log_popularity(history: Sequences, items: int, days: int | None) -> NDArray[np.float64]:
     """Log of each item's number of events, [V], with a mean of 0; with `days` only of the last ones."""
     since = None if days is None else history.as_of - days * SECONDS_PER_DAY
-    logs = np.log(history.popularity(items, since) + 0.5)
+    logs = np.log(sequence_queries.popularity(history, items, since) + 0.5)
     return np.asarray(logs - logs.mean() if items else logs)

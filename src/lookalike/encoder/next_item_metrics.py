@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from lookalike.data import sequence_queries
 from lookalike.data.arrays import Flags, Floats, Matrix, Rows
 from lookalike.data.sequences import SECONDS_PER_DAY, Sequences
 from lookalike.embeddings.interactions import item_counts, unit_rows
@@ -76,7 +77,7 @@ def subset(held_out: HeldOutUsers, chosen: Flags) -> HeldOutUsers:
 
 def only_new_items(held_out: HeldOutUsers, known: Sequences) -> tuple[HeldOutUsers, Rows]:
     """The users who met an item that nobody had met before the cut, with those items only; and the items' rows."""
-    new = np.flatnonzero(known.popularity(held_out.future.shape[1]) == 0)
+    new = np.flatnonzero(sequence_queries.popularity(known, held_out.future.shape[1]) == 0)
     future = held_out.future[:, new]
     eligible = np.diff(future.indptr) > 0
     past = sparse.csr_matrix((int(eligible.sum()), len(new)))
@@ -96,7 +97,9 @@ def measure(held_out: HeldOutUsers, scorer: ItemScorer) -> Metrics:
 
 def popularity(known: Sequences, items: int, days: int | None = None) -> ItemScorer:
     """Scores items by their number of events; with `days`, in that time before the cut."""
-    counts = known.popularity(items, None if days is None else known.as_of - days * SECONDS_PER_DAY).astype(float)
+    counts = sequence_queries.popularity(
+        known, items, None if days is None else known.as_of - days * SECONDS_PER_DAY
+    ).astype(float)
     return lambda users: np.broadcast_to(counts, (len(users), items))
 
 

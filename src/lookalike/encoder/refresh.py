@@ -12,11 +12,11 @@ import numpy as np
 from lookalike.data.arrays import Matrix, Rows
 from lookalike.data.database import Database
 from lookalike.data.id_encoding import Watermark, matched_user_rows
+from lookalike.data.schema import SourceFile
 from lookalike.data.sequences import Sequences
 from lookalike.embeddings.representation import Representation
 from lookalike.encoder.embedder import USERS_PER_STEP, Embedder
 from lookalike.encoder.results import CutBeforeStored, FullRefreshRequested, RunChanged, TablesChanged, VectorsTooOld
-from lookalike.encoder.run_files import InputFile
 from lookalike.encoder.versions import LogSnapshot, StoredVersion
 from lookalike.workspace.progress import Message
 
@@ -52,7 +52,7 @@ def _reason_for_full_refresh(stored: StoredVersion, run: str, snapshot: LogSnaps
     return None
 
 
-def _tables(files: tuple[InputFile, ...]) -> list[InputFile]:
+def _tables(files: tuple[SourceFile, ...]) -> list[SourceFile]:
     """The tables of items and users, which may change what is known of every user."""
     return [file for file in files if file.kind != "events"]
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from lookalike.data.schema import SourceFile
 from lookalike.encoder.results import EpochFigures, TrainFigures
 from lookalike.workspace.records import FileRecord, Record
 from lookalike.workspace.settings import TrainSettings
@@ -70,14 +71,6 @@ class RunMetrics(FileRecord):
     history: tuple[EpochFigures, ...]
 
 
-class InputFile(Record):
-    """An ingested file that a run or a version has read."""
-
-    name: str
-    sha256: str
-    kind: str  # events, items or users
-
-
 class RunCounts(Record):
     """The size of a training."""
 
@@ -97,7 +90,7 @@ class RunManifest(FileRecord):
     as_of: datetime
     figures_saw_events_before: datetime  # later events were held out
     counts: RunCounts
-    files: tuple[InputFile, ...]
+    files: tuple[SourceFile, ...]
     epochs_over_all_events: int  # after the evaluation
     sha256: dict[str, str] = Field(default_factory=dict)  # filled in when the run is saved
 

@@ -11,6 +11,7 @@ from time import perf_counter
 import numpy as np
 import torch
 
+from lookalike.data import sequence_queries
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.encoder import batches, distributed, next_item_metrics
 from lookalike.encoder.epoch_batches import Epoch, EpochBatches, draw_epoch
@@ -21,10 +22,10 @@ from lookalike.encoder.model import ENCODERS
 from lookalike.encoder.negatives import NegativeSampling
 from lookalike.encoder.objectives import parse_objective
 from lookalike.encoder.optimisers import Optimisers
+from lookalike.encoder.results import EpochFigures
 from lookalike.encoder.training_step import TrainingStep
 from lookalike.errors import StateError
 from lookalike.workspace.random_streams import Stream, generator
-from lookalike.encoder.results import EpochFigures
 
 FINISH_SHARE = 0.4  # epochs over all events after the evaluation, as a share of the best epoch's number
 FINISH_SCHEDULE_START = 0.4  # where they start on the falling part of the learning-rate schedule
@@ -76,7 +77,7 @@ class Fit:
         torch.manual_seed(settings.random_seed)
         self.plan, self.vocabulary, self.device = plan, vocabulary, device
         self.objective = parse_objective(settings.objective or ENCODERS[settings.encoder].objective)
-        self.counts = plan.known.popularity(max(1, len(vocabulary.items)))
+        self.counts = sequence_queries.popularity(plan.known, max(1, len(vocabulary.items)))
         self.sampling = NegativeSampling.from_counts(self.counts, settings.negatives, device)
         model = initial_model(plan, vocabulary)
         clear_untrained_ids(model, self.counts)
@@ -140,7 +141,7 @@ class Fit:
         the weights before are restored and 0 is returned.
         """
         plan, epochs = self.plan, self.epochs_to_finish
-        counts = everything.popularity(self.model.sizes.items)
+        counts = sequence_queries.popularity(everything, self.model.sizes.items)
         if epochs and counts.any():
             clear_untrained_ids(self.model, counts)
             self.sampling = NegativeSampling.from_counts(counts, plan.settings.negatives, self.device)

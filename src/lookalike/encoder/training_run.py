@@ -10,8 +10,8 @@ from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.encoder import distributed, objectives
 from lookalike.encoder.checkpoints import FitFingerprint
 from lookalike.encoder.embedder import Embedder
-from lookalike.encoder.model import ENCODERS
 from lookalike.encoder.fit_plan import FitPlan
+from lookalike.encoder.model import ENCODERS
 from lookalike.encoder.results import TrainFigures
 from lookalike.encoder.run_files import (
     AggregateColumns,

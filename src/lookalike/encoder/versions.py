@@ -6,9 +6,9 @@ from typing import Any
 
 from lookalike.data import database
 from lookalike.data.database import Cut, Database
+from lookalike.data.schema import SourceFile
 from lookalike.embeddings.representation import Representation
 from lookalike.encoder.embedder import Embedder
-from lookalike.encoder.run_files import InputFile
 from lookalike.workspace.provenance import library_versions, utc_now
 
 
@@ -17,14 +17,14 @@ class LogSnapshot:
     """The part of the log that a training or an embedding reads."""
 
     cut: Cut
-    files: tuple[InputFile, ...]  # all that were ingested
+    files: tuple[SourceFile, ...]  # all that were ingested
     last_file: int
 
     @classmethod
     def read(cls, opened: Database, as_of: datetime | None, min_events: int) -> "LogSnapshot":
         """The log as it is now, up to `as_of` or its end."""
         cut = Cut(database.resolve_cutoff(opened, as_of), min_events)
-        files = tuple(InputFile(**file) for file in database.ingested_files(opened))
+        files = database.ingested_files(opened)
         return cls(cut, files, database.last_file_id(opened))
 
 
@@ -35,7 +35,7 @@ class StoredVersion:
     run: str
     as_of: datetime
     everybody_as_of: datetime  # when every user was last embedded: later refreshes keep the vectors of some
-    files: tuple[InputFile, ...]
+    files: tuple[SourceFile, ...]
     last_file: int
 
 
@@ -46,7 +46,7 @@ def stored_version(live: Representation) -> StoredVersion:
         run=str(manifest["run"]),
         as_of=datetime.fromisoformat(manifest["as_of"]),
         everybody_as_of=datetime.fromisoformat(manifest["everybody_as_of"]),
-        files=tuple(InputFile(**file) for file in manifest["files"]),
+        files=tuple(SourceFile(**file) for file in manifest["files"]),
         last_file=int(manifest["last_file"]),
     )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from lookalike.data import database, sequence_builder
+from lookalike.data import database, sequence_builder, sequence_queries
 from lookalike.data.arrays import Flags, Rows, Seconds
 from lookalike.data.database import Cut
 from lookalike.data.sequences import SECONDS_PER_DAY, Sequences
@@ -68,14 +68,14 @@ class PointInTime:
         """
         users = pl.DataFrame({"user_id": ids, "moment": moments, "place": np.arange(len(ids))})
         folder = Path(tempfile.mkdtemp(dir=self.context.scratch))
-        sequences, vocabulary = sequence_builder.build_sequences(
+        sequences, vocabulary = sequence_builder.build_for_users(
             self.context.database, self.cut, folder, self.run.vocabulary, users
         )
         there = pl.read_parquet(folder / "users.parquet").join(users, on="user_id", how="inner").sort("row")
         place, moment = there["place"].to_numpy(), there["moment"].to_numpy()
         if seeds:
             moment = _at_events(sequences, moment, place < seeds)
-        past = sequences.before_each(moment)
+        past = sequence_queries.events_before_each(sequences, moment)
         embedder = load_embedder(self.run, vocabulary)
         vectors = np.zeros((len(ids), sum(embedder.widths.values())), np.float32)
         vectors[place] = _embedded_by_day(embedder, past, moment)

@@ -129,7 +129,7 @@ def _distinct(given: pl.DataFrame) -> pl.DataFrame:
 def _seed_match(context: ExpansionContext, given: pl.DataFrame, match: Match, suppressed: Rows) -> SeedMatch:
     distinct, near_matches, without_vector = given["user_id"].n_unique(), 0, 0
     if len(match.unmatched):
-        in_log = database.with_events(context.database, match.unmatched)
+        in_log = database.users_with_events(context.database, match.unmatched)
         without_vector = len(in_log)
         near_matches = context.index.count_near_matches(match.unmatched.join(in_log, on="user_id", how="anti"))
     return SeedMatch(

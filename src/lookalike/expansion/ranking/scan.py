@@ -17,7 +17,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.data.arrays import Floats, Rows
+from lookalike.data.arrays import Floats, Rows, is_member
 from lookalike.embeddings.representation import BLOCKS, Representation, check_finite, not_finite_error
 from lookalike.expansion.ranking import prefilter
 from lookalike.expansion.ranking.prefilter import ComputeSums, Halves, Prefilter, Survivors
@@ -323,12 +323,3 @@ def _any(reader: _Reader, blocks: dict[str, Halves], at: Rows, tile: Floats) -> 
             tile[: len(part), low:high] = part
         scores.append(reader.wanted.score(tile)[: users - first])
     return np.concatenate(scores)
-
-
-def is_member(rows: Rows, ascending: Rows) -> NDArray[np.bool_]:
-    """Which rows stand in an ascending list."""
-    if not len(ascending):
-        return np.zeros(len(rows), bool)
-    at = np.minimum(np.searchsorted(ascending, rows), len(ascending) - 1)
-    found: NDArray[np.bool_] = ascending[at] == rows
-    return found

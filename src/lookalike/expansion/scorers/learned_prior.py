@@ -10,6 +10,7 @@ from dataclasses import asdict
 import numpy as np
 from numpy.typing import NDArray
 
+from lookalike.data import sequence_queries
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.encoder import fit_plan, pseudo_audiences
 from lookalike.encoder.embedder import Embedder
@@ -41,7 +42,7 @@ def learn_prior(made: Embedder, everything: Sequences, vocabulary: Vocabulary, s
     """The prior over the columns of `sequence` and `aggregates`; None in a log that shows too few audiences."""
     rng = np.random.default_rng([seed, 20])
     some = everything.take(np.sort(rng.permutation(everything.users)[:MAX_USERS]))
-    known = some.before(fit_plan.holdout_cut(everything, LATER_SHARE))
+    known = sequence_queries.events_before(some, fit_plan.holdout_cut(everything, LATER_SHARE))
     users = np.flatnonzero(np.diff(known.offsets) > 0)
     audiences = pseudo_audiences.draw_audiences(known, some, vocabulary, users, rng)
     audiences = [one for one in audiences if np.isin(one.members, users).sum() >= MIN_MEMBERS]

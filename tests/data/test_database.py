@@ -1,0 +1,151 @@
+"""The database: transactions, versions, translated errors, and the queries about the log as a whole."""
+
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from lookalike.data.database import (
+    Database,
+    LogSummary,
+    end_of_log,
+    first_event_times,
+    ingested_files,
+    last_file_id,
+    log_summary,
+    open_file,
+    quoted,
+    resolve_cutoff,
+    users_with_events,
+)
+from lookalike.data.schema import SourceFile
+from lookalike.errors import StateError
+
+# --- the connection --------------------------------------------------------------------------------------------------
+
+
+def test_database_is_created_with_its_tables_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "lookalike.duckdb"
+    with open_file(path) as first:
+        first.rows("INSERT INTO users VALUES ('ann')")
+    with open_file(path) as second:
+        assert second.rows("SELECT user_id FROM users") == [("ann",)]
+
+
+def test_transaction_is_all_or_nothing(march_log: Database) -> None:
+    with pytest.raises(duckdb.ConversionException), march_log.transaction():
+        march_log.rows("DELETE FROM events WHERE user_id = 'ann' OR CAST('x' || user_id AS INTEGER) = 1")
+    assert march_log.rows("SELECT count(*) FROM events") == [(7,)]
+    with march_log.transaction():
+        march_log.rows("DELETE FROM events WHERE user_id = 'zed'")
+    assert march_log.rows("SELECT count(*) FROM events") == [(6,)]
+
+
+def test_database_of_another_version_is_refused(tmp_path: Path) -> None:
+    with open_file(tmp_path / "a.duckdb") as database:
+        database.rows("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
+    with pytest.raises(StateError, match="another version"), open_file(tmp_path / "a.duckdb"):
+        pass
+
+
+def test_database_of_another_program_is_left_unchanged(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.duckdb"
+    with duckdb.connect(str(path)) as foreign:
+        foreign.execute("CREATE TABLE events (something INTEGER)")
+        foreign.execute("INSERT INTO events VALUES (7)")
+    with pytest.raises(StateError), open_file(path) as database:
+        end_of_log(database)
+    with duckdb.connect(str(path)) as foreign:
+        assert foreign.execute("SELECT * FROM events").fetchall() == [(7,)]
+
+
+def test_damaged_file_is_a_state_error_of_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.duckdb").write_bytes(b"no database" * 1000)
+    with pytest.raises(StateError) as raised, open_file(tmp_path / "a.duckdb"):
+        pass
+    assert str(tmp_path / "a.duckdb") in raised.value.message
+    assert "\n" not in raised.value.message
+
+
+def test_database_held_by_another_process_is_a_state_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.duckdb"
+    with open_file(path):
+        pass
+    code = (
+        "import duckdb, sys\nheld = duckdb.connect(sys.argv[1])\n"
+        "sys.stdout.write('held\\n')\nsys.stdout.flush()\nsys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(StateError, match="another process holds the database"), open_file(path):
+            pass
+        holder.communicate()
+
+
+@pytest.mark.parametrize("name", ["plain", 'with "quotes"', "a; DROP TABLE x", " ", "two\nlines", "שלום"])
+def test_any_name_can_be_quoted(name: str) -> None:
+    assert duckdb.sql(f"SELECT 1 AS {quoted(name)}").columns == [name]
+
+
+# --- the log as a whole ----------------------------------------------------------------------------------------------
+
+
+def test_end_of_log_is_just_after_the_last_event(march_log: Database) -> None:
+    assert end_of_log(march_log) == datetime(2024, 3, 12, 0, 0, 0, 1)
+
+
+def test_empty_log_has_no_end(database: Database) -> None:
+    with pytest.raises(StateError, match="nothing was ingested"):
+        end_of_log(database)
+
+
+def test_cutoff_is_never_after_the_end_of_the_log(march_log: Database) -> None:
+    end = end_of_log(march_log)
+    assert resolve_cutoff(march_log, None) == end
+    assert resolve_cutoff(march_log, datetime(2030, 1, 1)) == end
+    assert resolve_cutoff(march_log, datetime(2024, 3, 2)) == datetime(2024, 3, 2)
+
+
+def test_summary_counts_what_was_ingested(march_log: Database) -> None:
+    march_log.rows(
+        """INSERT INTO files VALUES (1, '/logs/a.csv', 'abc', 'events', 9, 5, 3, 1, NULL, NULL, '{}', now()::TIMESTAMP),
+                                    (2, 'items.csv', 'def', 'items', 2, 2, 0, 0, NULL, NULL, '{}', now()::TIMESTAMP)"""
+    )
+    assert log_summary(march_log) == LogSummary(
+        events=7,
+        users=4,
+        items=3,
+        first=datetime(2024, 3, 1),
+        last=datetime(2024, 3, 12),
+        files=2,
+        rejected=3,
+        duplicates=1,
+    )
+    assert ingested_files(march_log) == (
+        SourceFile(name="a.csv", sha256="abc", kind="events"),
+        SourceFile(name="items.csv", sha256="def", kind="items"),
+    )
+    assert last_file_id(march_log) == 2
+
+
+def test_summary_of_an_empty_log_has_no_times(database: Database) -> None:
+    summary = log_summary(database)
+    assert (summary.events, summary.first, summary.last) == (0, None, None)
+    assert ingested_files(database) == ()
+    assert last_file_id(database) == 0
+
+
+def test_first_events_are_those_of_the_type(march_log: Database) -> None:
+    first = first_event_times(march_log, "purchase")
+    assert first.rows() == [("bob", int((datetime(2024, 3, 2) - datetime(1970, 1, 1)).total_seconds()))]
+
+
+def test_users_with_events_are_those_of_the_ids_that_have_any(march_log: Database) -> None:
+    ids = pl.DataFrame({"user_id": ["zed", "nobody", "ann"]})
+    assert sorted(users_with_events(march_log, ids)["user_id"]) == ["ann", "zed"]
