@@ -10,8 +10,7 @@ from lookalike.data import behaviour
 from lookalike.data.arrays import Rows
 from lookalike.data.database import Cut, Database
 from lookalike.embeddings.representation import Representation
-from lookalike.expansion.clustering import cluster
-from lookalike.expansion.scorers.rank_ensemble import cluster_centres, nearest_centre
+from lookalike.expansion.clustering import cluster, cluster_centres, nearest_centre
 
 PEOPLE_PER_CLUSTER = 50
 

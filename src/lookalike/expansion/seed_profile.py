@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from lookalike.data.arrays import Rows
 from lookalike.expansion import holdout, metrics
-from lookalike.expansion.clustering import cluster, mean_cosine, stability
+from lookalike.expansion.clustering import cluster, cluster_centres, mean_cosine, stability
 from lookalike.expansion.examples import Examples
-from lookalike.expansion.scorers.rank_ensemble import cluster_centres
 from lookalike.workspace.settings import ExpandSettings
 
 MAX_SUB_AUDIENCES = 5
