@@ -21,7 +21,7 @@ from lookalike.data.arrays import Floats, Rows
 from lookalike.embeddings.representation import BLOCKS, Representation, check_finite, not_finite_error
 from lookalike.expansion.ranking import prefilter
 from lookalike.expansion.ranking.prefilter import ComputeSums, Halves, Prefilter, Survivors
-from lookalike.expansion.ranking.top_k import Ranking, TopN
+from lookalike.expansion.ranking.top_k import Ranking, TopK
 from lookalike.expansion.scorers import Selected, columns_read
 from lookalike.expansion.scorers.logistic import Linear
 from lookalike.expansion.scorers.rank_ensemble import Score
@@ -145,7 +145,7 @@ class _Pass:
 
 
 def _merged(engine: Executor, work: _Pass, on_users: Callable[[int], None]) -> list[Ranking]:
-    tops = [TopN(one.size) for one in work.wanted]
+    tops = [TopK(one.size) for one in work.wanted]
     sizes, seen = work.representation.manifest["shards"], 0
     for part in engine.each(work.shard, range(len(sizes))):
         for at, top in enumerate(tops):
@@ -199,7 +199,7 @@ def _rank(
     starts: Sequence[float],
     on_users: Callable[[int], None],
 ) -> list[Ranking]:
-    tops = [TopN(one.wanted.size, start) for one, start in zip(readers, starts, strict=True)]
+    tops = [TopK(one.wanted.size, start) for one, start in zip(readers, starts, strict=True)]
     for last, found in _found(representation, readers, tops):
         for top, one in zip(tops, found, strict=True):
             top.add(one.scores, one.ties, one.rows)
@@ -208,7 +208,7 @@ def _rank(
 
 
 def _found(
-    representation: Representation, readers: Sequence[_Reader], tops: Sequence[TopN]
+    representation: Representation, readers: Sequence[_Reader], tops: Sequence[TopK]
 ) -> Iterator[tuple[int, list[_Candidates]]]:
     """How many users were seen, and who of the last of them may be on each list; in order, read ahead by threads."""
     blocks = tuple(block for block in BLOCKS if any(block in one.spans for one in readers))
