@@ -5,10 +5,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.data.arrays import Floats, Matrix, Rows
+from lookalike.data.arrays import Floats, Matrix, Rows, is_member
 from lookalike.embeddings.representation import Representation
 from lookalike.expansion.curves import EffectiveSample
-from lookalike.expansion.ranking.scan import is_member
 from lookalike.expansion.scorers import FeatureSpace
 from lookalike.expansion.scorers.logistic import Prior
 from lookalike.expansion.scorers.training_sample import TrainingSample

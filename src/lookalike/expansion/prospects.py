@@ -61,10 +61,7 @@ def rank_prospects(place: ExpansionContext, wanted: list[RankingRequest]) -> lis
     if not wanted:
         return []
     with place.progress.step("ranking everybody", total=place.representation.users) as step:
-        if place.engine is None:
-            found = scan.rank(place.representation, wanted, step)
-        else:
-            found = scan.rank_by(place.engine, place.representation, wanted, step)
+        found = scan.rank(place.representation, wanted, step, place.engine)
     return [_with_ids(place, one) for one in found]
 
 
