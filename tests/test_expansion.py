@@ -18,7 +18,7 @@ from lookalike.embeddings.representation import BLOCKS, Representation, live_ver
 from lookalike.errors import ExpansionError, SettingsError, StateError
 from lookalike.expansion import examples, result, selection
 from lookalike.expansion.audience import Audience, Size, parse_size
-from lookalike.expansion.ranking import prefilter, scan
+from lookalike.expansion.ranking import block_pass, half_sums
 from lookalike.expansion.scorers import NAMES
 from lookalike.expansion.scorers.logistic import Linear
 from lookalike.expansion.seed import SeedPeople
@@ -62,8 +62,8 @@ def test_the_list_is_that_of_one_plain_sort(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spread: int, ties: int, tile: int
 ) -> None:
     monkeypatch.setattr(writer, "USERS_PER_SHARD", 300)
-    monkeypatch.setattr(scan, "USERS_PER_STEP", tile)
-    monkeypatch.setattr(prefilter, "USERS_PER_STEP", max(1, tile // 3))
+    monkeypatch.setattr(block_pass, "USERS_PER_STEP", tile)
+    monkeypatch.setattr(half_sums, "USERS_PER_STEP", max(1, tile // 3))
     live, tied = stored(tmp_path, tile, spread, ties)
     left_out = np.sort(np.random.default_rng(1).permutation(USERS)[:150])
     for size in (1, 10, 400, USERS - 150):
@@ -96,7 +96,7 @@ def test_users_who_are_the_same_stand_in_the_order_of_their_hashes_wherever_they
     with threadpool_limits(1, "blas"):
         lists = []
         for tile in (64, 512, 4_096):
-            monkeypatch.setattr(scan, "USERS_PER_STEP", tile)
+            monkeypatch.setattr(block_pass, "USERS_PER_STEP", tile)
             lists.append(selection.rank(live, Linear(weights), USERS, NOBODY, lambda done: None).rows)
     order = np.lexsort((tied, -(np.hstack([kinds[b] for b in BLOCKS]).astype(np.float16) @ weights)[kind]))
     for found in lists:

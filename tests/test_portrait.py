@@ -3,7 +3,7 @@
 import numpy as np
 
 from lookalike.data.arrays import Floats
-from lookalike.expansion import clustering, seed_profile
+from lookalike.expansion import seed_profile
 from lookalike.expansion.examples import Examples
 from lookalike.expansion.scorers import FeatureSpace
 from lookalike.workspace.settings import ExpandSettings
@@ -56,12 +56,6 @@ def test_a_part_of_a_few_people_is_no_audience_of_its_own() -> None:
     rng = np.random.default_rng(1)
     known = examples(people(rng, 150, 0), people(rng, 20, 1), others=people(rng, 500, None))
     assert seed_profile.profile_seed(known, NAMES, WIDTH, np.arange(WIDTH), 0).groups == ()
-
-
-def test_likeness_is_the_mean_cosine_of_two_people() -> None:
-    vectors = np.array([[1.0, 0], [0, 1], [1, 0]])
-    assert clustering.mean_cosine(vectors) == (1 + 0 + 0) / 3
-    assert clustering.mean_cosine(vectors[:1]) == 1
 
 
 def test_bots_are_counted() -> None:

@@ -1,1 +1,4 @@
-"""The exact first n of all users by a scorer, in one pass over the stored vectors."""
+"""Ranking of all users by one or more scores, exactly, from the stored vectors.
+
+May import: errors, workspace, data, embeddings, expansion.scorers.
+"""

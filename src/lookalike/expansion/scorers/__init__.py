@@ -1,159 +1,139 @@
-"""Scorers: ways to rank candidates against a seed.
+"""Scorers: ways to rank candidates by how similar they are to a seed.
 
-A scorer is `fit(taught, rng) -> (block [n, W] -> scores [n])`. Higher is more alike; a score has no unit. Whatever it
-learns, it learns from the samples in `Taught`; the candidates are then streamed past it in blocks. One that also reads
-what the log's own audiences taught is `fit(taught, rng, prior)`.
+A scorer is a function `fit(sample, rng) -> Score`, or `fit(sample, rng, prior)` when it needs the prior learned from the
+log's audiences. A score maps columns of users [B, W] to numbers [B]; higher is more similar, and it has no unit.
 
-To add one: a function and a line in `SCORERS`, with the blocks of columns it reads. The contract tests, the bake-off and
-the report then cover it.
+To add one, write the function and add a line to `SCORERS` with the blocks of columns that it reads. The contract tests,
+the comparison of scorers and the report then include it.
+
+May import: errors, workspace, data, embeddings, encoder (learned_prior only), clustering.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, cast
 
-import faiss
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import logsumexp
 
-from lookalike.data.arrays import Floats, Matrix, Rows
-from lookalike.expansion.scorers.centroids import centroid, centroids, neighbours
-from lookalike.expansion.scorers.classifiers import boosted, logistic, transfer
-from lookalike.expansion.scorers.contrast import background, logodds
+from lookalike.data.arrays import Floats, Rows
+from lookalike.expansion.scorers import centroids, classifiers, contrast
 from lookalike.expansion.scorers.logistic import Prior
 from lookalike.expansion.scorers.rank_ensemble import Balanced, RankAverage, Score
+from lookalike.expansion.scorers.selected_columns import Selected, columns_read
 from lookalike.expansion.scorers.training_sample import Rng, TrainingSample
+
+__all__ = [
+    "ENSEMBLES", "NAMES", "SCORERS", "SEQUENCE_AND_AGGREGATES", "Balanced", "FeatureSpace", "RankAverage", "Score",
+    "Scorer", "Selected", "columns_read", "fit_all",
+]  # fmt: skip
+
+# "sequence" already contains the content of a history: with "content" beside it each would be shrunk half as much
+SEQUENCE_AND_AGGREGATES = ("sequence", "aggregates")
 
 
 @dataclass(frozen=True)
 class Scorer:
-    """`blocks` are those of the representation, or `counted`: the aggregates that say what somebody has met."""
+    """How a scorer is fitted, and on what."""
 
     fit: Callable[..., Score]
-    blocks: tuple[str, ...]
+    blocks: tuple[str, ...]  # of the representation, or "counted": the aggregates that count what a user has met
     needs_prior: bool = False
-    tried: bool = True  # by `auto`
-
-
-# the sequence block holds the content of a history too: with both, each would be shrunken half as much
-SEQUENCE_AND_AGGREGATES = ("sequence", "aggregates")
+    tried: bool = True  # by `--scorer auto`
 
 
 SCORERS: dict[str, Scorer] = {
-    "centroid": Scorer(centroid, ("sequence",)),
-    "centroids": Scorer(centroids, ("sequence",)),
-    "neighbours": Scorer(neighbours, ("sequence",)),
-    "background": Scorer(background, SEQUENCE_AND_AGGREGATES),
-    "logodds": Scorer(logodds, ("counted",)),
-    "logistic": Scorer(logistic, SEQUENCE_AND_AGGREGATES),
-    "transfer": Scorer(transfer, SEQUENCE_AND_AGGREGATES, needs_prior=True),
-    "boosted": Scorer(boosted, SEQUENCE_AND_AGGREGATES, tried=False),  # slow, and behind logistic on every log measured
+    "centroid": Scorer(centroids.centroid, ("sequence",)),
+    "centroids": Scorer(centroids.centroids, ("sequence",)),
+    "neighbours": Scorer(centroids.neighbours, ("sequence",)),
+    "background": Scorer(contrast.background, SEQUENCE_AND_AGGREGATES),
+    "logodds": Scorer(contrast.logodds, ("counted",)),
+    "logistic": Scorer(classifiers.logistic, SEQUENCE_AND_AGGREGATES),
+    "transfer": Scorer(classifiers.transfer, SEQUENCE_AND_AGGREGATES, needs_prior=True),
+    # slow, and worse than logistic on every log measured
+    "boosted": Scorer(classifiers.boosted, SEQUENCE_AND_AGGREGATES, tried=False),
 }
-
-
-# Rank averages of other scorers: name -> members.
-ENSEMBLES: dict[str, tuple[str, ...]] = {"ensemble": ("centroid", "logistic")}
-
-
+ENSEMBLES: dict[str, tuple[str, ...]] = {"ensemble": ("centroid", "logistic")}  # rank averages of these scorers
 NAMES = (*SCORERS, *ENSEMBLES)
+
+MEMBER_HOLDOUT = 4  # one seed in so many is held out to weight the members of an ensemble
+EQUAL_WEIGHT_SEEDS = 50.0  # seeds' worth by which the members' weights are drawn towards equal
+HEAD_SHARE = 0.1  # of the background: the size at which the members' lift is compared
 
 
 @dataclass(frozen=True)
 class FeatureSpace:
-    """What the columns of a representation are: where some blocks stand, and the prior over weights, where one was learnt.
+    """Where the columns of each block are, and the prior over weights when one was learned.
 
-    The prior is over the columns of `LEARNT_AND_COUNTED`.
+    The prior is over the columns of `SEQUENCE_AND_AGGREGATES`.
     """
 
-    columns: Callable[[tuple[str, ...]], NDArray[np.int64]]
+    columns: Callable[[tuple[str, ...]], Rows]
     prior: Prior | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """The scorers that can be fitted here."""
-        able = [n for n, one in SCORERS.items() if len(self.columns(one.blocks))]
-        able = [n for n in able if not (SCORERS[n].needs_prior and self.prior is None)]
-        return (*able, *(n for n, members in ENSEMBLES.items() if set(members) <= set(able)))
+        scorers = [
+            name
+            for name, scorer in SCORERS.items()
+            if len(self.columns(scorer.blocks)) and not (scorer.needs_prior and self.prior is None)
+        ]
+        return (*scorers, *(name for name, members in ENSEMBLES.items() if set(members) <= set(scorers)))
 
-    def without(self, dropped: Rows) -> "FeatureSpace":
-        """The space without some columns, and without the encoder's blocks, which were made of the same events."""
+    def without(self, dropped_columns: Rows) -> "FeatureSpace":
+        """The space without these columns, and without the encoder's blocks, which were made from the same events."""
 
         def columns(blocks: tuple[str, ...]) -> Rows:
             kept = tuple(block for block in blocks if block not in ("sequence", "content"))
-            return np.setdiff1d(self.columns(kept), dropped) if kept else np.zeros(0, np.int64)
+            return np.setdiff1d(self.columns(kept), dropped_columns) if kept else np.zeros(0, np.int64)
 
         return FeatureSpace(columns)
 
 
-def fit_all(names: tuple[str, ...], space: FeatureSpace, taught: TrainingSample, rng: Rng) -> dict[str, Score]:
-    """Every named scorer, each base one fitted once; balanced where the seed's sub-audiences are given."""
-    needed = [name for name in SCORERS if name in names or any(name in ENSEMBLES.get(n, ()) for n in names)]
+def fit_all(names: tuple[str, ...], space: FeatureSpace, sample: TrainingSample, rng: Rng) -> dict[str, Score]:
+    """The named scorers, fitted; balanced when the sample has sub-audiences."""
+    fitted = _fit_with_members(names, space, sample, int(rng.integers(2**32)))
+    if sample.sub_audience is None:
+        return {name: fitted[name] for name in names}
+    embedding, others = space.columns(("sequence",)), sample.background[sample.others]
+    groups = [sample.seed[sample.sub_audience == g][:, embedding] for g in np.unique(sample.sub_audience)]
+    return {name: Balanced.of(fitted[name], embedding, others, groups) for name in names}
+
+
+def _fit_with_members(
+    names: tuple[str, ...], space: FeatureSpace, sample: TrainingSample, random_seed: int
+) -> dict[str, Score]:
+    """The named scorers and the members of the named ensembles, each fitted once."""
+
+    def stream(name: str) -> Rng:  # one for each name, so that no fit depends on which others are made
+        return np.random.default_rng([random_seed, *name.encode()])
+
+    ensembles = {name: members for name, members in ENSEMBLES.items() if name in names}
     fitted: dict[str, Score] = {}
-    chance = int(rng.integers(2**32))
-    for name in needed:
-        scorer, at = SCORERS[name], space.columns(SCORERS[name].blocks)
-        given: dict[str, Any] = {"prior": space.prior} if scorer.needs_prior else {}
-        own = np.random.default_rng([chance, *name.encode()])  # so that no scorer hangs on which others are fitted
-        fitted[name] = Selected(at, scorer.fit(taught[at], own, **given))
-    for name, members in ENSEMBLES.items():
-        if name in names:
-            weights = _member_weights(members, space, taught, np.random.default_rng([chance, *name.encode()]))
-            fitted[name] = RankAverage.of(tuple(fitted[member] for member in members), taught.background, weights)
-    if taught.group is not None:
-        return {name: _balanced(fitted[name], taught, space.columns(("sequence",))) for name in names}
-    return {name: fitted[name] for name in names}
+    for name, scorer in SCORERS.items():
+        if name in names or any(name in members for members in ensembles.values()):
+            fitted[name] = _fit(scorer, space, sample, stream(name))
+    for name, members in ensembles.items():
+        weights = _member_weights(members, space, sample, stream(name))
+        fitted[name] = RankAverage.of(tuple(fitted[member] for member in members), sample.background, weights)
+    return fitted
 
 
-MEMBER_HOLDOUT = 4  # one seed in so many is held apart to weigh the members of an ensemble
+def _fit(scorer: Scorer, space: FeatureSpace, sample: TrainingSample, rng: Rng) -> Selected:
+    columns = space.columns(scorer.blocks)
+    prior = (space.prior,) if scorer.needs_prior else ()
+    return Selected(columns, scorer.fit(sample[columns], rng, *prior))
 
 
-EQUAL_WEIGHT_SEEDS = 50.0  # seeds' worth by which their weights are drawn towards equal
-
-
-HEAD_SHARE = 0.1
-
-
-def _member_weights(members: tuple[str, ...], space: FeatureSpace, taught: TrainingSample, rng: Rng) -> Floats:
-    """Of an ensemble's members, by the lift each has on a part of the seed it was not fitted on; 1 together."""
+def _member_weights(members: tuple[str, ...], space: FeatureSpace, sample: TrainingSample, rng: Rng) -> Floats:
+    """Weights of an ensemble's members, with sum 1, in proportion to their recall on a held-out part of the seed."""
     equal = np.full(len(members), 1 / len(members))
-    apart = rng.permutation(len(taught.seed)) < len(taught.seed) // MEMBER_HOLDOUT
-    if not apart.any():
+    held_out = rng.permutation(len(sample.seed)) < len(sample.seed) // MEMBER_HOLDOUT
+    if not held_out.any():
         return equal
-    rest = replace(taught.part(~apart), group=None)
-    fitted = fit_all(members, space, rest, rng)
-    border = {name: np.quantile(score(taught.background), 1 - HEAD_SHARE) for name, score in fitted.items()}
-    hits = [score(taught.seed[apart]) > border[name] for name, score in fitted.items()]
-    found = np.array([np.average(hit, weights=taught.weight[apart]) for hit in hits])
-    trust = float(apart.sum() / (apart.sum() + EQUAL_WEIGHT_SEEDS)) if found.any() else 0.0
-    weights: Floats = trust * found / max(found.sum(), 1e-12) + (1 - trust) * equal
+    fitted = fit_all(members, space, replace(sample.part(~held_out), sub_audience=None), rng)
+    cutoffs = [np.quantile(score(sample.background), 1 - HEAD_SHARE) for score in fitted.values()]
+    hits = [score(sample.seed[held_out]) > cutoff for score, cutoff in zip(fitted.values(), cutoffs, strict=True)]
+    recall = np.array([np.average(hit, weights=sample.weight[held_out]) for hit in hits])
+    trust = float(held_out.sum() / (held_out.sum() + EQUAL_WEIGHT_SEEDS)) if recall.any() else 0.0
+    weights: Floats = trust * recall / max(recall.sum(), 1e-12) + (1 - trust) * equal
     return weights
-
-
-def _balanced(score: Score, taught: TrainingSample, vectors: NDArray[np.int64]) -> Score:
-    assert taught.group is not None
-    crowd = taught.background[taught.others]
-    groups = [taught.seed[taught.group == one][:, vectors] for one in np.unique(taught.group)]
-    return Balanced.of(score, score(crowd), (crowd[:, vectors], groups), vectors)
-
-
-@dataclass(frozen=True)
-class Selected:
-    """A scorer that reads some of the columns."""
-
-    columns: NDArray[np.int64]
-    score: Score
-
-    def __call__(self, block: Matrix) -> Floats:
-        return self.score(block[:, self.columns])
-
-
-def columns_read(score: Score, width: int) -> NDArray[np.int64]:
-    """The columns, of all `width`, that a scorer reads, ascending: all of them where it does not say."""
-    if isinstance(score, Selected):
-        return np.unique(score.columns)
-    if isinstance(score, Balanced):
-        return np.union1d(columns_read(score.score, width), score.columns)
-    if isinstance(score, RankAverage):
-        return np.unique(np.concatenate([columns_read(member, width) for member in score.members]))
-    return np.arange(width)

@@ -1,5 +1,6 @@
-"""TODO"""
+"""Scorers by what sets the seed apart: the difference of means, and log odds of single columns."""
 
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -9,41 +10,48 @@ from lookalike.expansion.scorers.logistic import Standardised
 from lookalike.expansion.scorers.rank_ensemble import Score
 from lookalike.expansion.scorers.training_sample import NEGATIVE_WEIGHT, Rng, TrainingSample, fit_rows
 
-# --- by what sets the seed apart -------------------------------------------------------------------------------------
+WHITENING = (
+    30.0  # added to the covariance's diagonal: with hundreds of columns a full correction is noise for few seeds
+)
+PRIOR_USERS = 10.0  # users' worth by which the seed's rates are drawn towards the background's
 
-WHITENING = 30.0
 
+def background(sample: TrainingSample, rng: Rng) -> Score:
+    """The seed's mean minus the background's, with the columns' correlation partly removed (Fisher 1936).
 
-def background(taught: TrainingSample, rng: Rng) -> Score:
-    """The seed's mean minus the background's, in columns of which the correlation is partly taken out (Fisher 1936).
-
-    What everybody does has no say (Pinterest corrects a seed's affinities so). The covariance of standardised columns is
-    held back by adding 30 to its diagonal: with hundreds of columns and few seeds a full correction is noise.
+    Subtracting the background's mean ignores what is common to all users, as Pinterest does for a seed's affinities.
     """
-    scale = Standardised.of(taught.background)
-    rows = scale(taught.background[fit_rows(taught, rng)])
-    apart = taught.weight @ scale(taught.seed) / taught.weight.sum() - rows.mean(axis=0)
-    if len(taught.against):
-        apart -= NEGATIVE_WEIGHT * (scale(taught.against).mean(axis=0) - rows.mean(axis=0))
+    scale = Standardised.of(sample.background)
+    rows = scale(sample.background[fit_rows(sample, rng)])
+    difference = sample.weight @ scale(sample.seed) / sample.weight.sum() - rows.mean(axis=0)
+    if len(sample.negatives):
+        difference -= NEGATIVE_WEIGHT * (scale(sample.negatives).mean(axis=0) - rows.mean(axis=0))
     covariance = rows.T @ rows / len(rows)
-    return scale.unscaled(np.linalg.solve(covariance + WHITENING * np.eye(len(apart)), apart))
+    return scale.unscaled(np.linalg.solve(covariance + WHITENING * np.eye(len(difference)), difference))
 
 
-PRIOR_USERS = 10.0
+def logodds(sample: TrainingSample, rng: Rng) -> Score:
+    """Sum over a user's positive columns of how much more common each is in the seed.
 
-
-def logodds(taught: TrainingSample, rng: Rng) -> Score:
-    """Sum over what a user has of how much more common it is in the seed (Yahoo's weighted criteria, arXiv:1602.01820).
-
-    A column counts as had where it is above 0. A seed's rates are drawn towards the background's by ten users' worth.
+    These are Yahoo's weighted criteria (arXiv:1602.01820).
     """
-    usual = ((taught.background > 0).sum(axis=0) + 0.5) / (len(taught.background) + 1)
-    weights = _log_odds(taught.seed, taught.weight, usual)
-    if len(taught.against):
-        weights -= NEGATIVE_WEIGHT * _log_odds(taught.against, np.ones(len(taught.against)), usual)
-    return lambda block: (block > 0).astype(np.float64) @ weights
+    base_rate = ((sample.background > 0).sum(axis=0) + 0.5) / (len(sample.background) + 1)
+    weights = _log_odds_ratio(sample.seed, sample.weight, base_rate)
+    if len(sample.negatives):
+        weights -= NEGATIVE_WEIGHT * _log_odds_ratio(sample.negatives, np.ones(len(sample.negatives)), base_rate)
+    return PositiveColumns(weights)
 
 
-def _log_odds(people: Matrix, weight: Floats, usual: Floats) -> Floats:
-    rate = (weight @ (people > 0) + PRIOR_USERS * usual) / (weight.sum() + PRIOR_USERS)
-    return cast(Floats, np.log(rate / usual) - np.log((1 - rate) / (1 - usual)))
+@dataclass(frozen=True)
+class PositiveColumns:
+    """Sum of the weights of the columns that are above 0."""
+
+    weights: Floats  # [W]
+
+    def __call__(self, block: Matrix) -> Floats:
+        return (block > 0).astype(np.float64) @ self.weights
+
+
+def _log_odds_ratio(users: Matrix, weight: Floats, base_rate: Floats) -> Floats:
+    rate = (weight @ (users > 0) + PRIOR_USERS * base_rate) / (weight.sum() + PRIOR_USERS)
+    return cast(Floats, np.log(rate / base_rate) - np.log((1 - rate) / (1 - base_rate)))

@@ -1,64 +1,54 @@
-"""What scorers' weights are like in this log: learnt once, at training, from audiences drawn from the log itself.
+"""The prior of the `transfer` scorer: what scorers' weights are like in this log, learned once at training.
 
-Users are embedded as they were at an earlier cut, and audiences are drawn of who newly met something after it. Each is
-told from everybody by a ridge; the mean and the directions of the weights found are the prior of `transfer`, so that a
-seed of 25 need not find out anew what hundreds of past audiences have in common (empirical Bayes).
+Users are embedded from their events before an earlier cut, and audiences are drawn of those who newly met an item or an
+attribute after it. Each audience is told from all users by a ridge regression; the mean of the weights and the directions
+in which they differ are the prior. So a seed of 25 need not learn again what hundreds of past audiences have in common
+(empirical Bayes).
 """
 
 from dataclasses import asdict
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lookalike.data import sequence_queries
+from lookalike.data.arrays import Flags, Floats
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.encoder import fit_plan, pseudo_audiences
 from lookalike.encoder.embedder import Embedder
 from lookalike.encoder.run_arrays import Arrays
 from lookalike.expansion.scorers.logistic import PRIOR_PREFIX, Prior, Standardised, ridge_logistic
+from lookalike.workspace.random_streams import Stream, generator
 
-LATER_SHARE = 0.25  # share of the last events after the cut: a campaign looks ahead further than a held-out day
-
-
+BLOCKS = ("sequence", "aggregates")
+LATER_SHARE = 0.25  # of the events are after the cut: a campaign looks further ahead than the holdout of a training
 MAX_USERS = 10_000
-
-
 MIN_AUDIENCES = 20
-
-
 MIN_MEMBERS = 5
-
-
 RIDGE = 1_000.0
-
-
 MAX_DIRECTIONS = 64
 
 
-BLOCKS = ("sequence", "aggregates")
-
-
-def learn_prior(made: Embedder, everything: Sequences, vocabulary: Vocabulary, seed: int) -> Prior | None:
-    """The prior over the columns of `sequence` and `aggregates`; None in a log that shows too few audiences."""
-    rng = np.random.default_rng([seed, 20])
-    some = everything.take(np.sort(rng.permutation(everything.users)[:MAX_USERS]))
-    known = sequence_queries.events_before(some, fit_plan.holdout_cut(everything, LATER_SHARE))
-    users = np.flatnonzero(np.diff(known.offsets) > 0)
-    audiences = pseudo_audiences.draw_audiences(known, some, vocabulary, users, rng)
-    audiences = [one for one in audiences if np.isin(one.members, users).sum() >= MIN_MEMBERS]
+def learn_prior(embedder: Embedder, sequences: Sequences, vocabulary: Vocabulary, random_seed: int) -> Prior | None:
+    """The prior over the columns of `sequence` and `aggregates`, or None when the log has too few audiences."""
+    rng = generator(random_seed, Stream.LEARNED_PRIOR)
+    sample = sequences.take(np.sort(rng.permutation(sequences.users)[:MAX_USERS]))
+    before = sequence_queries.events_before(sample, fit_plan.holdout_cut(sequences, LATER_SHARE))
+    users = np.flatnonzero(np.diff(before.offsets) > 0)
+    audiences = pseudo_audiences.draw_audiences(before, sample, vocabulary, users, rng)
+    audiences = [audience for audience in audiences if np.isin(audience.members, users).sum() >= MIN_MEMBERS]
     if len(audiences) < MIN_AUDIENCES:
         return None
-    blocks = made.blocks(known.take(users))
+    blocks = embedder.blocks(before.take(users))
     columns = np.hstack([blocks[name] for name in BLOCKS])
-    member = np.stack([np.isin(users, one.members) for one in audiences])
-    met = np.stack([np.isin(users, one.met) for one in audiences])
-    return _prior_from(Standardised.of(columns)(columns), member, member | ~met)
+    is_member = np.stack([np.isin(users, audience.members) for audience in audiences])
+    has_met = np.stack([np.isin(users, audience.met) for audience in audiences])
+    return prior_from_audiences(Standardised.of(columns)(columns), is_member, is_member | ~has_met)
 
 
-def _prior_from(x: NDArray[np.float64], member: NDArray[np.bool_], asked: NDArray[np.bool_]) -> Prior:
-    """From standardised columns [n, W], and who belongs to each audience and who could have, both [Q, n]."""
-    ridges = np.full(len(member), RIDGE)
-    weights = ridge_logistic(x, member.astype(float), asked.astype(float), ridges)  # [Q, W]
+def prior_from_audiences(x: Floats, is_member: Flags, is_eligible: Flags) -> Prior:
+    """The prior that audiences of n users teach: standardised columns [n, W], who belongs to each and who could [Q, n]."""
+    ridges = np.full(len(is_member), RIDGE)
+    weights = ridge_logistic(x, is_member.astype(float), is_eligible.astype(float), ridges)  # [Q, W]
     mean = weights.mean(axis=0)
     _, values, directions = np.linalg.svd((weights - mean) / np.sqrt(len(weights)), full_matrices=False)
     kept = slice(0, MAX_DIRECTIONS)
@@ -66,5 +56,5 @@ def _prior_from(x: NDArray[np.float64], member: NDArray[np.bool_], asked: NDArra
 
 
 def prior_arrays(prior: Prior | None) -> Arrays:
-    """As a run keeps it."""
+    """The prior as arrays of a run; none without a prior."""
     return {f"{PRIOR_PREFIX}{name}": value for name, value in asdict(prior).items()} if prior else {}

@@ -1,6 +1,6 @@
-"""Orders made of other orders: the average of several, and one that keeps the shares of a seed's sub-audiences.
+"""Scores made from other scores: the average of their rankings, and one that keeps the shares of sub-audiences.
 
-Both are scores themselves, so that they stream, are held out, and stay exact as any scorer does.
+Both are scores themselves: they are computed block by block, held out and ranked exactly like any other.
 """
 
 from collections.abc import Callable
@@ -8,93 +8,81 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lookalike.data.arrays import Floats, Matrix
+from lookalike.data.arrays import Floats, Matrix, Rows
+from lookalike.expansion.clustering import cluster_centres, nearest_centre
 
-Score = Callable[[Matrix], Floats]
+Score = Callable[[Matrix], Floats]  # columns of users [B, W] -> scores [B]; higher is more similar to the seed
+
+KNOTS = 513
 
 
 @dataclass(frozen=True)
 class RankAverage:
-    """Weighted mean of the members' places in the background's order, 0 to 1; beyond its ends the place goes on growing.
+    """Weighted mean of the members' quantiles in the background, 0 to 1, extrapolated linearly beyond its ends.
 
-    The background stands in for the whole population, which lets a rank be known without seeing every candidate.
+    The background stands for the population, so a user's rank is known without scoring all candidates.
     """
 
     members: tuple[Score, ...]
-    knots: tuple[Floats, ...]  # the members' scores at even places of the background
-    weights: Floats  # of the members, 1 together
+    knots: tuple[Floats, ...]  # of each member, the background's scores at evenly spaced quantiles
+    weights: Floats  # of the members, with sum 1
 
     @classmethod
     def of(cls, members: tuple[Score, ...], background: Matrix, weights: Floats) -> "RankAverage":
-        places = np.linspace(0, 1, 513)
-        return cls(members, tuple(np.quantile(member(background), places) for member in members), weights)
+        quantiles = np.linspace(0, 1, KNOTS)
+        return cls(members, tuple(np.quantile(member(background), quantiles) for member in members), weights)
 
     def __call__(self, block: Matrix) -> Floats:
-        places = [
-            _place(member(block), knots, np.linspace(0, 1, len(knots)))
+        quantiles = [
+            _quantile(member(block), knots, np.linspace(0, 1, len(knots)))
             for member, knots in zip(self.members, self.knots, strict=True)
         ]
-        return cast(Floats, np.average(places, axis=0, weights=self.weights))
-
-
-def _place(scores: Floats, knots: Floats, places: Floats) -> Floats:
-    """Where scores stand among the knots, whose places are known; beyond the ends the place goes on growing."""
-    spread = max(float(knots[-1] - knots[0]), 1e-12)
-    beyond = np.maximum(scores - knots[-1], 0) + np.minimum(scores - knots[0], 0)
-    return cast(Floats, np.interp(scores, knots, places) + beyond / spread)
-
-
-def _middles(scores: Floats) -> tuple[Floats, Floats]:
-    """The different scores, ascending, and the middle place, from 0 to 1, of those who have each."""
-    knots, counts = np.unique(scores, return_counts=True)
-    return knots, (np.cumsum(counts) - counts / 2) / len(scores)
+        return cast(Floats, np.average(quantiles, axis=0, weights=self.weights))
 
 
 @dataclass(frozen=True)
 class Balanced:
-    """An order whose first n hold of each sub-audience what the seed does, for every n.
+    """A score whose first n users contain each sub-audience in the seed's proportions, for every n.
 
-    Somebody belongs to the sub-audience with the nearest centre. Their score is minus the size at which a balanced list
-    comes to them: the share of that sub-audience's crowd before them, times its share of the crowd / of the seed.
+    A user belongs to the sub-audience with the nearest centre. The score is minus the length at which a balanced list
+    reaches the user: the share of the sub-audience's background that ranks before them, times the sub-audience's share
+    of the background / its share of the seed.
     """
 
     score: Score
-    columns: NDArray[np.int64]  # of the vectors
+    columns: Rows  # of the user embedding
     centres: Floats  # [G, D]
-    knots: tuple[tuple[Floats, Floats], ...]  # of each sub-audience, its crowd's scores, ascending, and their places
-    factor: Floats  # [G]
+    knots: tuple[tuple[Floats, Floats], ...]  # of each sub-audience, its background's distinct scores and quantiles
+    factor: Floats  # [G]: share of the background / share of the seed
 
     @classmethod
-    def of(
-        cls, score: Score, scores: Floats, vectors: tuple[Matrix, list[Matrix]], columns: NDArray[np.int64]
-    ) -> "Balanced":
-        """`scores` [P] are a crowd's without the seed, `vectors` those of the crowd and of each sub-audience of the seed."""
-        background, groups = vectors
-        centres = cluster_centres(groups)
-        near = nearest_centre(background, centres)
-        crowd = np.bincount(near, minlength=len(groups)) + 1
-        knots = tuple(_middles(scores[near == one] if crowd[one] > 2 else scores) for one in range(len(groups)))
+    def of(cls, score: Score, columns: Rows, background: Matrix, groups: list[Matrix]) -> "Balanced":
+        """`background` [P, W] has no seeds; `groups` are the embeddings of each sub-audience of the seed."""
+        centres, scores = cluster_centres(groups), score(background)
+        nearest = nearest_centre(background[:, columns], centres)
+        counts = np.bincount(nearest, minlength=len(groups)) + 1
+        # with fewer than two users of its own a sub-audience is ranked among the whole background
+        knots = tuple(_mid_quantiles(scores[nearest == g] if counts[g] > 2 else scores) for g in range(len(groups)))
         sizes = np.array([len(group) for group in groups])
-        return cls(score, columns, centres, knots, crowd / crowd.sum() / (sizes / sizes.sum()))
+        return cls(score, columns, centres, knots, counts / counts.sum() / (sizes / sizes.sum()))
 
     def __call__(self, block: Matrix) -> Floats:
-        near, scores = nearest_centre(block[:, self.columns], self.centres), self.score(block)
-        found = np.empty(len(block))
-        for one, knots in enumerate(self.knots):
-            found[near == one] = self.factor[one] * (_place(scores[near == one], *knots) - 1)
-        return found
+        nearest, scores = nearest_centre(block[:, self.columns], self.centres), self.score(block)
+        balanced = np.empty(len(block))
+        for g, knots in enumerate(self.knots):
+            balanced[nearest == g] = self.factor[g] * (_quantile(scores[nearest == g], *knots) - 1)
+        return balanced
 
 
-def cluster_centres(groups: list[Matrix]) -> Floats:
-    """The mean of each group's unit vectors, made unit length again, [G, D]."""
-    means = np.stack([group.mean(axis=0, dtype=np.float64) for group in groups])
-    centres: Floats = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-    return centres
+def _quantile(scores: Floats, knots: Floats, quantiles: Floats) -> Floats:
+    """Interpolated between knots whose quantiles are known, and growing linearly beyond the first and last of them."""
+    spread = max(float(knots[-1] - knots[0]), 1e-12)
+    beyond = np.maximum(scores - knots[-1], 0) + np.minimum(scores - knots[0], 0)
+    return cast(Floats, np.interp(scores, knots, quantiles) + beyond / spread)
 
 
-def nearest_centre(vectors: Matrix, centres: Floats) -> NDArray[np.int64]:
-    """Which of the unit vectors `centres` [G, D] each row is most alike, [n]."""
-    found: NDArray[np.int64] = np.argmax(vectors @ centres.T, axis=1)
-    return found
+def _mid_quantiles(scores: Floats) -> tuple[Floats, Floats]:
+    """The distinct scores, ascending, and the middle of the quantiles of the users who have each."""
+    knots, counts = np.unique(scores, return_counts=True)
+    return knots, (np.cumsum(counts) - counts / 2) / len(scores)

@@ -1,59 +1,65 @@
-"""TODO"""
+"""What a scorer is fitted on: samples of users with the same columns."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lookalike.data.arrays import Floats, Matrix
+from lookalike.data.arrays import Flags, Floats, Matrix, Rows
 
 Rng = np.random.Generator
+
+NEGATIVE_WEIGHT = 0.5  # share of the similarity to the negatives that is subtracted (Rocchio 1971)
+MIN_FIT_ROWS = 5_000  # background rows that a fit reads; ten per seed where that is more
 
 
 @dataclass(frozen=True)
 class TrainingSample:
-    """What a scorer learns from, each a sample of users with the same columns."""
+    """Seed, background and negative examples."""
 
     seed: Matrix  # [M, W]
-    background: Matrix  # [P, W]: of everybody eligible, seeds among them
+    background: Matrix  # [P, W]: a sample of eligible users, which may include seeds
     weight: Floats  # [M]: how much each seed counts, 1 on average
-    against: Matrix  # [K, W]: people of whom fewer are wanted; often none
-    group: NDArray[np.int64] | None = None  # [M]: the sub-audience of each seed, where their shares are to be kept
-    seed_of: NDArray[np.int64] | None = None  # [P]: the place in `seed` of a background row that is one, else -1
+    negatives: Matrix  # [K, W]: users whose like should rank lower; often none
+    sub_audience: Rows | None = None  # [M]: of each seed, when the list is to keep the seed's shares
+    seed_index: Rows | None = None  # [P]: the place in `seed` of a background row that is a seed, else -1
 
     @property
     def mean(self) -> Floats:
-        """Of the seed, [W], by weight."""
-        middle: Floats = self.weight @ self.seed.astype(np.float64) / self.weight.sum()
-        return middle
+        """Weighted mean of the seed, [W]."""
+        mean: Floats = self.weight @ self.seed.astype(np.float64) / self.weight.sum()
+        return mean
 
     @property
-    def others(self) -> NDArray[np.bool_]:
-        """Who of the background is no seed, [P]; everybody where that is not known."""
-        return np.ones(len(self.background), bool) if self.seed_of is None else self.seed_of < 0
+    def others(self) -> Flags:
+        """Which background rows are not seeds, [P]; all of them when `seed_index` is not given."""
+        return np.ones(len(self.background), bool) if self.seed_index is None else self.seed_index < 0
 
-    def part(self, seeds: NDArray[np.bool_], rows: NDArray[np.bool_] | None = None) -> "TrainingSample":
-        """With some of the seeds alone, who leave the background too, and of that with some rows alone."""
-        stays = np.ones(len(self.background), bool) if rows is None else rows.copy()
-        seed_of = None
-        if self.seed_of is not None:
-            stays &= self.others | seeds[self.seed_of]
-            place = np.append(np.where(seeds, np.cumsum(seeds) - 1, -1), -1)  # the last is of those who are none
-            seed_of = place[self.seed_of[stays]]
-        group = None if self.group is None else self.group[seeds]
-        background = self.background[stays]
-        return TrainingSample(self.seed[seeds], background, self.weight[seeds], self.against, group, seed_of)
+    def part(self, seeds: Flags, rows: Flags | None = None) -> "TrainingSample":
+        """Only these seeds [M] and these background rows [P]; the dropped seeds leave the background too."""
+        kept = np.ones(len(self.background), bool) if rows is None else rows.copy()
+        seed_index = None
+        if self.seed_index is not None:
+            kept &= self.others | seeds[self.seed_index]
+            new_place = np.append(np.where(seeds, np.cumsum(seeds) - 1, -1), -1)  # index -1, not a seed, stays -1
+            seed_index = new_place[self.seed_index[kept]]
+        sub_audience = None if self.sub_audience is None else self.sub_audience[seeds]
+        background = self.background[kept]
+        return TrainingSample(
+            self.seed[seeds], background, self.weight[seeds], self.negatives, sub_audience, seed_index
+        )
 
-    def __getitem__(self, columns: NDArray[np.int64]) -> "TrainingSample":
-        parts = (self.seed[:, columns], self.background[:, columns], self.weight, self.against[:, columns])
-        return TrainingSample(*parts, self.group, self.seed_of)
+    def __getitem__(self, columns: Rows) -> "TrainingSample":
+        """The sample with some of its columns."""
+        return TrainingSample(
+            self.seed[:, columns],
+            self.background[:, columns],
+            self.weight,
+            self.negatives[:, columns],
+            self.sub_audience,
+            self.seed_index,
+        )
 
 
-NEGATIVE_WEIGHT = 0.5  # how much of the likeness to those of whom fewer are wanted is taken off (Rocchio 1971)
-
-
-MIN_FIT_ROWS = 5_000  # background rows a fit reads, or ten a seed where that is more
-
-
-def fit_rows(taught: TrainingSample, rng: Rng) -> NDArray[np.int64]:
-    return rng.permutation(len(taught.background))[: max(MIN_FIT_ROWS, 10 * len(taught.seed))]
+def fit_rows(sample: TrainingSample, rng: Rng) -> Rows:
+    """A random sample of background rows to fit on."""
+    return rng.permutation(len(sample.background))[: max(MIN_FIT_ROWS, 10 * len(sample.seed))]
