@@ -117,7 +117,7 @@ def test_a_moment_that_is_no_time_is_refused(ready: Command, inputs: Inputs, tmp
         tmp_path / "odd.csv"
     )
     message, _ = ready.refused(3, "expand", "--seed", tmp_path / "odd.csv", "--size", "20")
-    assert "line 3: ts 'soon' is no time" in message
+    assert "line 3: ts 'soon' is not a time" in message
 
 
 def test_buyers_drawn_at_random_are_no_audience_before_they_bought(

@@ -80,7 +80,7 @@ def test_the_page_names_no_address_it_could_fetch_and_no_code_outside_its_policy
     assert "unsafe" not in policy[1]
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_no_text_breaks_out_of_the_page_or_drives_the_terminal(evaluation: dict[str, Any], text: str) -> None:
     evaluation["name"] = evaluation["scorer"] = evaluation["requested_size"] = text
     evaluation["curves"][text] = evaluation["curves"].pop("logistic")
@@ -307,7 +307,7 @@ def test_a_seed_that_is_better_split_says_so_first(full: dict[str, Any]) -> None
     assert "split this seed into 2 lists" in printed(full)
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_no_name_of_a_part_breaks_out(full: dict[str, Any], text: str) -> None:
     full["diagnosis"]["groups"][0]["more_of"] = [text]
     full["between_tiers"]["groups"][0]["title"] = text
