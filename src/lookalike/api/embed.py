@@ -10,14 +10,14 @@ from lookalike.data import database, sequence_builder
 from lookalike.data.ingest import context_columns
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.embeddings import representation, writer
-from lookalike.embeddings.representation import Representation
+from lookalike.embeddings.representation import Representation, VersionManifest
 from lookalike.embeddings.writer import BlockWork
 from lookalike.encoder import inference, refresh, runs, versions
 from lookalike.encoder.embedder import Embedder, load_embedder
 from lookalike.encoder.refresh import RefreshedBlocks, RefreshPlan, VersionRows
 from lookalike.encoder.results import EmbedResult, NewItems, NothingToRefresh, RunAdopted, UnknownColumns, VectorsKept
 from lookalike.encoder.runs import Run
-from lookalike.encoder.versions import LogSnapshot, StoredVersion
+from lookalike.encoder.versions import LogSnapshot
 from lookalike.errors import StateError
 from lookalike.workspace.executor import Executor
 from lookalike.workspace.paths import WorkspaceFolder
@@ -44,7 +44,7 @@ class _Job:
     progress: Progress
     run: Run
     live: Representation | None
-    stored: StoredVersion | None  # what the live version has read
+    stored: VersionManifest | None  # what the live version has read
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def embed(folder: WorkspaceFolder, request: EmbedRequest, progress: Progress) ->
 
 def _new_job(folder: WorkspaceFolder, request: EmbedRequest, progress: Progress) -> _Job:
     live = representation.live_version(folder) if representation.has_live_version(folder) else None
-    stored = versions.stored_version(live) if live else None
+    stored = live.manifest if live else None
     if request.run is not None:
         run = runs.load_local_run(folder, request.run)
         if Path(request.run).name != run.name:
@@ -124,7 +124,7 @@ def _report_log(job: _Job, log: _Log) -> None:
         say(UnknownColumns(run=run.name, columns=log.unknown_columns))
 
 
-def _is_up_to_date(stored: StoredVersion, log: _Log) -> bool:
+def _is_up_to_date(stored: VersionManifest, log: _Log) -> bool:
     """Whether the live version has read all there is, so that a new one would be the same."""
     nobody_changed = bool(log.plan.watermark) and not log.sequences.users and not log.rows.removed
     return nobody_changed and log.snapshot.files == stored.files

@@ -15,7 +15,7 @@ from lookalike.data.ingest import session_users, sources
 from lookalike.data.ingest.ingest import ingest_files
 from lookalike.data.ingest.options import IngestOptions
 from lookalike.embeddings import representation
-from lookalike.encoder import inference, runs, versions
+from lookalike.encoder import inference, runs
 from lookalike.encoder.embedder import load_embedder
 from lookalike.encoder.results import SessionsResult
 from lookalike.encoder.runs import Run
@@ -41,7 +41,7 @@ def embed_sessions(folder: WorkspaceFolder, request: SessionsRequest, progress: 
     """
     device = inference.device_for(request.device)
     with threadpool_limits(1, "blas"), folder.locked(), folder.scratch() as scratch:
-        run = runs.load_run(folder, request.run or versions.stored_version(representation.live_version(folder)).run)
+        run = runs.load_run(folder, request.run or representation.live_version(folder).manifest.run)
         options = session_users.sessions_as_users(request.paths, request.options, _declared_columns(run))
         with database.open_file(scratch / "sessions.duckdb", temporary=scratch / "spill") as opened:
             with progress.step("reading the sessions"):

@@ -7,12 +7,20 @@ from lookalike.data import database
 from lookalike.data.database import LogSummary
 from lookalike.embeddings import freshness
 from lookalike.embeddings.representation import Representation, has_live_version, live_version
-from lookalike.encoder.run_listing import RunSummary, run_summaries
+from lookalike.encoder.run_files import RunManifest
 from lookalike.expansion.result import ExpansionManifest
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.records import Record
 
 NextStep = Literal["ingest", "train", "embed", "embed_run", "expand", "report"]
+
+
+class RunSummary(Record):
+    """One training."""
+
+    run: str
+    created: str
+    as_of: datetime
 
 
 class VectorSummary(Record):
@@ -60,6 +68,12 @@ def status(folder: WorkspaceFolder) -> StatusResult:
         expansions=expansions(folder),
         next_step=next_step(folder),
     )
+
+
+def run_summaries(folder: WorkspaceFolder) -> tuple[RunSummary, ...]:
+    """The runs of a workspace, oldest first."""
+    manifests = [RunManifest.read(file) for file in sorted(folder.runs.glob("r*/manifest.json"))]
+    return tuple(RunSummary(run=manifest.run, created=manifest.created, as_of=manifest.as_of) for manifest in manifests)
 
 
 def _vectors(live: Representation) -> VectorSummary:

@@ -269,7 +269,7 @@ def expand(
         disjoint_from=disjoint_from or (),
         balance=balance,
         reasons=reasons,
-        format=form,  # type: ignore[typeddict-item]  # checked with the definition
+        format=form,  # type: ignore[arg-type]  # checked with the definition
         backtest=backtest,
         min_lift=min_lift,
         force=force,

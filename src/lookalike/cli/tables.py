@@ -34,8 +34,8 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], 
     """A plain table; the columns with these positions are right-aligned."""
     shown = Table(title=escape(printable(title)), title_justify="left", box=None, pad_edge=False, header_style="bold")
     for position, column in enumerate(columns):
-        justify = "right" if position in numeric else "left"
-        shown.add_column(escape(printable(column)), justify=justify, overflow="fold")
+        right = position in numeric
+        shown.add_column(escape(printable(column)), justify="right" if right else "left", overflow="fold")
     for row in rows:
         shown.add_row(*(escape(printable(str(cell))) for cell in row))
     return shown

@@ -11,21 +11,45 @@ import mmap
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from lookalike.data.schema import SourceFile
+from lookalike.embeddings.layout import BLOCKS, BlockLayout
 from lookalike.errors import StateError
-from lookalike.workspace.files import fingerprint, read_json
+from lookalike.workspace.files import fingerprint
 from lookalike.workspace.paths import WorkspaceFolder
-
-BLOCKS = ("sequence", "content", "aggregates")
-
+from lookalike.workspace.records import FileRecord
 
 MAX_OPEN_SHARDS = 32  # shards, of four files each
+
+
+class VersionManifest(FileRecord):
+    """What a version holds and what it was made from."""
+
+    schema_version: Literal[1] = 1
+    run: str
+    created: str
+    as_of: datetime
+    everybody_as_of: datetime  # when every user was last embedded: later refreshes keep the vectors of some
+    min_events: int
+    files: tuple[SourceFile, ...]
+    last_file: int
+    blocks: dict[str, int]
+    columns: dict[str, tuple[str, ...]]
+    refreshed: int
+    versions: dict[str, str]
+    users: int = 0
+    shards: tuple[int, ...] = ()
+    sha256: dict[str, str] = Field(default_factory=dict)
+    fingerprints: dict[str, str] = Field(default_factory=dict)
+    largest: dict[str, tuple[float, ...]] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -33,7 +57,7 @@ class Representation:
     """One version, open for reading. Rows are user rows; columns are those of the blocks asked for, side by side."""
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: VersionManifest
     only: int | None = None  # the one shard that is streamed; all of them if not given
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -42,43 +66,34 @@ class Representation:
 
     @property
     def users(self) -> int:
-        return int(self.manifest["users"])
+        return self.manifest.users
 
     @property
     def ids(self) -> Path:
         """The Parquet that says which user a row is."""
         return self.folder / "users.parquet"
 
+    @property
+    def version(self) -> str:
+        return self.folder.name
+
+    @cached_property
+    def layout(self) -> BlockLayout:
+        return BlockLayout(self.manifest.blocks, self.manifest.columns["aggregates"])
+
     def columns(self, *blocks: str) -> NDArray[np.int64]:
-        """Where the columns of some blocks stand among all, for slicing [n, W].
+        return self.layout.columns(*blocks)
 
-        `counted` is the part of the aggregates that counts how often somebody met something.
-        """
-        return np.concatenate(
-            [self._counted if block == "counted" else np.arange(*self.spans[block]) for block in blocks]
-        )
-
-    @cached_property
-    def _counted(self) -> NDArray[np.int64]:
-        names = self.manifest["columns"]["aggregates"]
-        return self.spans["aggregates"][0] + np.array([at for at, name in enumerate(names) if "=" in name], np.int64)
-
-    @cached_property
+    @property
     def spans(self) -> dict[str, tuple[int, int]]:
-        """First and last column of each block among all."""
-        ends = np.cumsum([self.manifest["blocks"][block] for block in BLOCKS])
-        return {
-            block: (int(end - self.manifest["blocks"][block]), int(end))
-            for block, end in zip(BLOCKS, ends, strict=True)
-        }
+        return self.layout.spans
 
     @property
     def width(self) -> int:
-        return sum(self.manifest["blocks"].values())
+        return self.layout.width
 
     def column(self, name: str) -> int:
-        """Where a named column of the aggregates stands among all."""
-        return self.spans["aggregates"][0] + int(self.manifest["columns"]["aggregates"].index(name))
+        return self.layout.column(name)
 
     @cached_property
     def _read_largest(self) -> dict[tuple[int, str], float]:
@@ -93,7 +108,7 @@ class Representation:
         if number not in self._open_shards:
             if len(self._open_shards) >= MAX_OPEN_SHARDS:
                 self._open_shards.pop(next(iter(self._open_shards)))
-            self._open_shards[number] = self._open(number, self.manifest["shards"][number])
+            self._open_shards[number] = self._open(number, self.manifest.shards[number])
         return self._open_shards[number]
 
     def _parts(self, rows: NDArray[np.int64]) -> Iterator[tuple[slice, NDArray[np.int64], dict[str, NDArray[Any]]]]:
@@ -112,7 +127,7 @@ class Representation:
                 shard[block] = np.load(path, mmap_mode="c", allow_pickle=False)
             except (OSError, ValueError, EOFError) as error:
                 raise StateError(f"{path}: damaged or missing ({error})", "lookalike embed --full") from error
-            width = () if block == "tie" else (self.manifest["blocks"][block],)
+            width = () if block == "tie" else (self.manifest.blocks[block],)
             if shard[block].shape != (users, *width):
                 raise StateError(
                     f"{path}: holds {shard[block].shape}, expected {(users, *width)}", "lookalike embed --full"
@@ -125,7 +140,7 @@ class Representation:
 
     def check_file(self, path: Path) -> None:
         """Raises StateError where a file is not the one that was written with this version."""
-        known = self.manifest.get("fingerprints", {}).get(path.name)  # none of a version written before there were any
+        known = self.manifest.fingerprints.get(path.name)  # none of a version written before there were any
         try:
             found = fingerprint(path)
         except OSError as error:
@@ -135,13 +150,13 @@ class Representation:
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
-        return np.concatenate([[0], np.cumsum(self.manifest["shards"], dtype=np.int64)])
+        return np.concatenate([[0], np.cumsum(self.manifest.shards, dtype=np.int64)])
 
     def largest(self, row: int, blocks: tuple[str, ...]) -> dict[str, float]:
         """The largest absolute figure of each of the blocks in the shard that holds a row."""
         number = int(np.searchsorted(self.starts, row, side="right")) - 1
-        if "largest" in self.manifest:
-            return {block: self.manifest["largest"][block][number] for block in blocks}
+        if self.manifest.largest:
+            return {block: self.manifest.largest[block][number] for block in blocks}
         for block in blocks:  # of a version that was written before this was kept
             if (number, block) not in self._read_largest:
                 self._read_largest[number, block] = max_abs(self._shard(number)[block])
@@ -156,7 +171,7 @@ class Representation:
         Steps are counted from each shard's start, so that a row's place in a step never depends on its reader.
         """
         before: list[NDArray[Any]] = []
-        for number in range(len(self.manifest["shards"])) if self.only is None else (self.only,):
+        for number in range(len(self.manifest.shards)) if self.only is None else (self.only,):
             start, shard = self.starts[number], self._shard(number)
             files = [shard[block] for block in (*blocks, "tie")]
             _advise(files, "MADV_WILLNEED")
@@ -171,7 +186,7 @@ class Representation:
 
     def raw(self, rows: NDArray[np.int64], blocks: tuple[str, ...] = BLOCKS) -> dict[str, NDArray[np.float16]]:
         """Each of the blocks of some users exactly as it is stored, [n, width]. `rows` ascend."""
-        found = {block: np.empty((len(rows), self.manifest["blocks"][block]), np.float16) for block in blocks}
+        found = {block: np.empty((len(rows), self.manifest.blocks[block]), np.float16) for block in blocks}
         for part, places, shard in self._parts(rows):
             for block in blocks:
                 found[block][part] = shard[block][places]
@@ -233,10 +248,9 @@ def live_version(workspace: WorkspaceFolder) -> Representation:
     if not pointer.exists():
         raise StateError("no encoder was trained in this workspace", "lookalike train")
     folder = workspace.embeddings / os.path.basename(pointer.read_text().strip())
-    try:
-        manifest = read_json(folder / "manifest.json", "run", "created", "as_of", "users", "columns")
-    except StateError as error:
-        raise StateError(str(error), "lookalike embed --run RUN writes the vectors anew; lookalike status") from error
-    if set(manifest.get("blocks", {})) != set(BLOCKS) or "shards" not in manifest:
+    manifest = VersionManifest.read(
+        folder / "manifest.json", "lookalike embed --run RUN writes the vectors anew; lookalike status"
+    )
+    if set(manifest.blocks) != set(BLOCKS) or not manifest.shards:
         raise StateError(f"{folder}: the manifest does not fit this version of lookalike", "lookalike train")
     return Representation(folder, manifest)

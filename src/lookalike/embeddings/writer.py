@@ -17,10 +17,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lookalike.embeddings.representation import max_abs
+from lookalike.embeddings.representation import VersionManifest, max_abs
 from lookalike.errors import StateError
 from lookalike.workspace.executor import Columns, Executor
-from lookalike.workspace.files import fingerprint, new_folder, sha256, write_json, write_text
+from lookalike.workspace.files import fingerprint, new_folder, sha256, write_text
 from lookalike.workspace.paths import WorkspaceFolder
 
 USERS_PER_SHARD = 262_144
@@ -42,28 +42,30 @@ class BlockWork:
     """What is to be computed, and by what: an engine, or this process."""
 
     compute: ComputeBlocks
-    engine: Executor | None = None
+    executor: Executor | None = None
 
 
 def write_version(
-    workspace: WorkspaceFolder, users: Path, work: BlockWork, facts: dict[str, Any], on_users: Callable[[int], None]
+    workspace: WorkspaceFolder, users: Path, work: BlockWork, facts: VersionManifest, on_users: Callable[[int], None]
 ) -> str:
     """Writes a version, makes it live, and gives its name. `users` is the Parquet of rows; `facts` goes into the manifest."""
     name = _next_name(workspace)
     count = pl.scan_parquet(users).select(pl.len()).collect().item()
     with new_folder(workspace.embeddings / name) as folder:
         shards = _Shards(folder.resolve(), users.resolve(), (count, USERS_PER_SHARD), work.compute)
-        if work.engine is None:
+        if work.executor is None:
             parts = [shards.write(number, on_users) for number in shards.numbers]
         else:
             parts, done = [], 0
-            for written in work.engine.each(shards.write, shards.numbers):
+            for written in work.executor.each(shards.write, shards.numbers):
                 on_users(done := done + int(written["users"].sum()))
                 parts.append(written)
         pl.scan_parquet(users).drop("tie").sink_parquet(ids := folder / "users.parquet")
-        manifest = {"users": count, "shards": shards.sizes} | _together(parts)
+        manifest = _together(parts)
         manifest["sha256"][ids.name], manifest["fingerprints"][ids.name] = sha256(ids), fingerprint(ids)
-        write_json(folder / "manifest.json", facts | manifest)
+        facts.model_copy(update={"users": count, "shards": tuple(shards.sizes), **manifest}).write(
+            folder / "manifest.json"
+        )
     write_text(workspace.embeddings / "CURRENT", name + "\n")
     _prune(workspace)
     return name

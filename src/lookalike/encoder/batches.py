@@ -50,7 +50,9 @@ def window_starts(sequences: Sequences, days: int | None) -> Rows:
     """The position of each user's first event in the window, [N]; the end of the history if there is none."""
     if days is None:
         return sequences.offsets[:-1].copy()
-    starts: Rows = sequences.offsets[:-1] + sequence_queries.counts_before(sequences, sequences.as_of - days * SECONDS_PER_DAY)
+    starts: Rows = sequences.offsets[:-1] + sequence_queries.counts_before(
+        sequences, sequences.as_of - days * SECONDS_PER_DAY
+    )
     return starts
 
 

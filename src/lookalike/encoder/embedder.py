@@ -21,6 +21,7 @@ from lookalike.encoder.runs import Run
 from lookalike.encoder.trainer import Fit
 from lookalike.errors import StateError
 
+CPU = torch.device("cpu")
 USERS_PER_STEP = 16_384
 MAX_CENTRING_USERS = 40_000  # enough for means
 CENTRING_PREFIX = "place."  # of the centring's arrays in a run
@@ -130,7 +131,7 @@ def _evenly_spaced(users: int, count: int) -> Rows:
     return np.unique(np.linspace(0, users - 1, min(users, count)).astype(np.int64))
 
 
-def load_embedder(run: Run, vocabulary: Vocabulary, device: torch.device) -> Embedder:
+def load_embedder(run: Run, vocabulary: Vocabulary, device: torch.device = CPU) -> Embedder:
     """The embedder of a run. `vocabulary` begins with the run's and may have more items.
 
     Raises StateError when the files of the run do not fit together.

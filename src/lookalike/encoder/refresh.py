@@ -14,10 +14,10 @@ from lookalike.data.database import Database
 from lookalike.data.id_encoding import Watermark, matched_user_rows
 from lookalike.data.schema import SourceFile
 from lookalike.data.sequences import Sequences
-from lookalike.embeddings.representation import Representation
+from lookalike.embeddings.representation import Representation, VersionManifest
 from lookalike.encoder.embedder import USERS_PER_STEP, Embedder
 from lookalike.encoder.results import CutBeforeStored, FullRefreshRequested, RunChanged, TablesChanged, VectorsTooOld
-from lookalike.encoder.versions import LogSnapshot, StoredVersion
+from lookalike.encoder.versions import LogSnapshot
 from lookalike.workspace.progress import Message
 
 MAX_AGE = timedelta(days=30)  # of kept vectors: the recency in them lags behind
@@ -31,7 +31,7 @@ class RefreshPlan:
     reason: Message | None = None
 
 
-def plan_refresh(stored: StoredVersion | None, run: str, snapshot: LogSnapshot, full: bool) -> RefreshPlan:
+def plan_refresh(stored: VersionManifest | None, run: str, snapshot: LogSnapshot, full: bool) -> RefreshPlan:
     """Decides whether only users with new events are embedded."""
     if stored is None:
         return RefreshPlan(None)
@@ -39,7 +39,7 @@ def plan_refresh(stored: StoredVersion | None, run: str, snapshot: LogSnapshot, 
     return RefreshPlan(None, reason) if reason else RefreshPlan(Watermark(stored.as_of, stored.last_file))
 
 
-def _reason_for_full_refresh(stored: StoredVersion, run: str, snapshot: LogSnapshot) -> Message | None:
+def _reason_for_full_refresh(stored: VersionManifest, run: str, snapshot: LogSnapshot) -> Message | None:
     as_of = snapshot.cut.as_of
     if stored.run != run:
         return RunChanged(stored_run=stored.run, run=run)

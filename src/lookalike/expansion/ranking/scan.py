@@ -95,7 +95,7 @@ class _Pass:
     def _rank_by(self, executor: Executor, on_users: Callable[[int], None]) -> list[Ranking]:
         """The lists made from those of the shards, which the executor returns in any order and perhaps joined."""
         tops = [TopK(request.size) for request in self.requests]
-        shard_users, users = self.representation.manifest["shards"], 0
+        shard_users, users = self.representation.manifest.shards, 0
         for part in executor.each(self.rank_shard, range(len(shard_users))):
             for number, top in enumerate(tops):
                 places = np.flatnonzero(part["list"] == number)
