@@ -70,7 +70,7 @@ def _verdict(choice: Selection) -> Result:
         "against": list(verdict.against),
         "careful": list(verdict.careful),
         "forced": False,
-        "against_random": asdict(choice.against),
+        "against_random": choice.against.as_json(),
     }
 
 

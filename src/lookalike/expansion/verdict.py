@@ -147,11 +147,11 @@ def _beside_activity(lift: float, gains: bool, surely: bool, beaten: bool) -> st
 
 
 def _beside_random(against: PermutationTest, stands_out: bool) -> str:
-    if against.p_value is None or against.usual is None:
+    if against.p_value is None or against.random_lift is None:
         return "there are too few others to draw random seeds from: whether it has more in common than being active is not known"
     before = round((1 - against.p_value) * (RANDOM_SEEDS + 1))
     return (
         f"by a plain probe its people are found further in front than those of {before:,} of {RANDOM_SEEDS:,} random groups as active "
-        f"(the probe's lift {against.lift:.2f}, theirs {against.usual:.2f} on average): "
+        f"(the probe's lift {against.lift:.2f}, theirs {against.random_lift:.2f} on average): "
         + ("it has more in common than being active" if stands_out else "no sure sign of more than being active")
     )
