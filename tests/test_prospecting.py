@@ -232,7 +232,9 @@ def test_several_definitions_are_ranked_in_one_pass_and_each_list_is_as_alone(
 
     passes: list[int] = []
     rank = scan.rank
-    monkeypatch.setattr(scan, "rank", lambda live, wanted, *more: passes.append(len(wanted)) or rank(live, wanted, *more))
+    monkeypatch.setattr(
+        scan, "rank", lambda live, wanted, *more: passes.append(len(wanted)) or rank(live, wanted, *more)
+    )
     files = [tmp_path / "fans.toml", tmp_path / "stated.toml", tmp_path / "noise.toml"]
     files[0].write_text(f'seed = "{inputs.seed}"\nsize = 20\n')
     files[1].write_text(

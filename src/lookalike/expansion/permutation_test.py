@@ -1,119 +1,131 @@
-"""TODO"""
+"""Whether a seed's users have more in common than their activity: a permutation test against random seeds as active.
+
+The seed and the random seeds are held out by the same linear probe on the same folds. The probe is one Newton step of a
+logistic regression with a ridge: with as many users in each seed the Hessian is the same for all, so that every fit is a
+product with one matrix.
+"""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from lookalike.data.arrays import Floats
+from lookalike.data.arrays import Flags, Floats, Rows
 from lookalike.expansion.examples import Examples
+from lookalike.expansion.result import PermutationTest
 from lookalike.expansion.scorers import SEQUENCE_AND_AGGREGATES
 from lookalike.expansion.scorers.logistic import Standardised
+from lookalike.workspace.random_streams import Stream, generator
 from lookalike.workspace.settings import ExpandSettings
 
-RANDOM_SEEDS = 400  # random seeds
-
-
-MAX_PROBED_SEEDS = 1_000  # seeds of one probe
-
-
+RANDOM_SEEDS = 400
+PROBED_TOGETHER = 10  # random seeds whose scores of the population are in memory at once
+MAX_PROBED_SEEDS = 1_000  # users of a seed, the others are left out
 PROBE_FOLDS = 5
-
-
 PROBE_RIDGE = 1_000.0
-
-
 MIN_NEIGHBOURS = (
-    10  # users more and less active, or a four-hundredth of all, among whom a random stand-in for a seed is drawn
+    10  # users more active and less active from whom a seed user's stand-in is drawn, or 1/400 of all users
 )
 
 
-@dataclass(frozen=True)
-class PermutationTest:
-    """The seed's held-out lift by the probe beside that of random seeds as active as it."""
-
-    lift: float
-    usual: float | None  # the random seeds' mean; None where there are too few others to draw them from
-    p_value: float | None  # the share of random seeds whose people are found as far in front; one-sided
-
-
 def permutation_test(examples: Examples, share: float, settings: ExpandSettings) -> PermutationTest:
-    """Compares the seed with random ones, by the same probe on the same folds (a permutation test).
-
-    The probe is one Newton step of a logistic regression with a ridge: with as many seeds each, the Hessian is the same
-    for all, so that every fit is a product with one matrix.
-    """
-    rng = np.random.default_rng([settings.random_seed, 9])
-    at = examples.space.columns(SEQUENCE_AND_AGGREGATES)
-    scale = Standardised.of(examples.background[:, at])
-    pool = scale(examples.background[:, at])
-    seed = scale(examples.seed[:, at])
-    taught = np.sort(rng.permutation(examples.seeds)[:MAX_PROBED_SEEDS])
-    crowd, step = pool[examples.seed_of < 0], _newton_step(pool, len(taught))
-    own = _probe(seed[taught][None], crowd, step, share, within=False)
-    if len(crowd) < 2 * len(taught):  # too few others to draw random seeds from
-        return PermutationTest(float(own.lift[0]), None, None)
-    # the seed among them: else active people, of whom it took many, would be rarer for a random seed than for it
-    everybody = np.vstack([crowd, seed])
-    activity = np.concatenate([examples.background[examples.seed_of < 0], examples.seed])[:, examples.activity]
-    matched = _activity_matched_seeds(examples.seed[taught, examples.activity], activity, rng)
+    """Compares the seed's held-out lift at a share of the candidates with that of random seeds."""
+    rng = generator(settings.random_seed, Stream.PERMUTATION_TEST)
+    columns, is_other = examples.space.columns(SEQUENCE_AND_AGGREGATES), examples.seed_index < 0
+    scale = Standardised.of(examples.background[:, columns])
+    background, seed = scale(examples.background[:, columns]), scale(examples.seed[:, columns])
+    probed, others = np.sort(rng.permutation(examples.seeds)[:MAX_PROBED_SEEDS]), background[is_other]
+    probe = _Probe(_newton_matrix(background, len(probed)), share)
+    own = probe.figures(seed[probed][None], others, within=False)
+    if len(others) < 2 * len(probed):
+        return PermutationTest(lift=float(own.lift[0]), random_lift=None, p_value=None, draws=0)
+    # includes the seed: without it, active users, many of whom are seeds, would be rarer for random seeds than for the seed
+    population = np.vstack([others, seed])
+    activity = np.concatenate([rows[:, examples.activity_column] for rows in (examples.background[is_other], examples.seed)])
+    drawn = _activity_matched_seeds(examples.seed[probed, examples.activity_column], activity, rng)
     parts = [
-        _probe(everybody[part], everybody, step, share, within=True)
-        for part in np.array_split(matched, RANDOM_SEEDS // 10)
+        probe.figures(population[part], population, within=True)
+        for part in np.array_split(drawn, RANDOM_SEEDS // PROBED_TOGETHER)
     ]
-    usual = ProbeFigures(*(np.concatenate(both) for both in zip(*parts, strict=True)))
-    p_value = (1 + float(np.sum(usual.depth >= own.depth))) / (1 + RANDOM_SEEDS)
-    return PermutationTest(float(own.lift[0]), float(usual.lift.mean()), p_value)
+    random = _Figures(*(np.concatenate(figures) for figures in zip(*parts, strict=True)))
+    return PermutationTest(
+        lift=float(own.lift[0]),
+        random_lift=float(random.lift.mean()),
+        p_value=(1 + float(np.sum(random.depth >= own.depth))) / (1 + RANDOM_SEEDS),
+        draws=RANDOM_SEEDS,
+    )
 
 
-def _newton_step(pool: Floats, seeds: int) -> NDArray[Any]:
-    """What a Newton step from 0 multiplies the difference of means by, [W, W]."""
-    rate = seeds / (seeds + len(pool))
-    return np.linalg.inv(pool.T @ pool / len(pool) + np.eye(pool.shape[1]) * PROBE_RIDGE / (seeds * (1 - rate)))
+def _activity_matched_seeds(seed: Floats, population: Floats, rng: np.random.Generator) -> Rows:
+    """Random seeds as places in the population, [RANDOM_SEEDS, M]: for each seed user a user of about the same activity.
 
-
-def _activity_matched_seeds(seed: Floats, crowd: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Random seeds among the crowd, as places in it, [DRAWN, M]: for each seed user somebody near in activity."""
-    order = np.lexsort((rng.random(len(crowd)), crowd))
-    low, high = (np.searchsorted(crowd[order], seed, side) for side in ("left", "right"))
-    near = max(MIN_NEIGHBOURS, len(crowd) // 400)
-    first, last = np.maximum(low - near, 0), np.minimum(high + near, len(crowd))
-    # within the tied anybody, and as far to one side as to the other
-    first, last = np.maximum(first, low - (last - high)), np.minimum(last, high + (low - first))
-    last = np.maximum(last, first + 1)
+    `seed` [M] and `population` [P] are activities.
+    """
+    order = np.lexsort((rng.random(len(population)), population))
+    first, last = _neighbours(seed, population[order])
     places = np.sort(first + (rng.random((RANDOM_SEEDS, len(seed))) * (last - first)).astype(np.int64), axis=1)
     step = np.arange(len(seed))
-    places = np.maximum.accumulate(places - step, axis=1) + step  # nobody twice
-    places -= np.maximum(places[:, -1:] - (len(crowd) - 1), 0)
-    # in an order that says nothing of activity, for folds to be cut from
+    places = np.maximum.accumulate(places - step, axis=1) + step  # strictly ascending: no user twice
+    places -= np.maximum(places[:, -1:] - (len(population) - 1), 0)
+    # shuffled, because folds are cut by place and must not differ in activity
     return rng.permuted(order[np.maximum(places, 0)], axis=1)
 
 
-class ProbeFigures(NamedTuple):
-    """Of each seed [R]: held-out lift, and the mean over its people of -log of the share of the crowd before them."""
+def _neighbours(seed: Floats, ascending: Floats) -> tuple[Rows, Rows]:
+    """For each seed user the range of users of about the same activity: first place and the one after the last, [M]."""
+    low, high = (np.searchsorted(ascending, seed, side) for side in ("left", "right"))
+    near = max(MIN_NEIGHBOURS, len(ascending) // 400)
+    first, last = np.maximum(low - near, 0), np.minimum(high + near, len(ascending))
+    # where an end of the population cuts the range, it is cut as much on the other side, but never among equals
+    first, last = np.maximum(first, low - (last - high)), np.minimum(last, high + (low - first))
+    return first, np.maximum(last, first + 1)
+
+
+def _newton_matrix(background: Floats, seeds: int) -> Floats:
+    """What a Newton step from 0 multiplies the difference of the means by, [W, W]."""
+    rate, width = seeds / (seeds + len(background)), background.shape[1]
+    ridge = np.eye(width) * PROBE_RIDGE / (seeds * (1 - rate))
+    return cast(Floats, np.linalg.inv(background.T @ background / len(background) + ridge))
+
+
+class _Figures(NamedTuple):
+    """Held-out figures of seeds, [R] each."""
 
     lift: Floats
-    depth: Floats  # tells more than a count of hits at one size
+    depth: Floats  # mean of -log of the share before each user; tells more than the hits at one size
 
 
-def _probe(seeds: Floats, crowd: Floats, step: NDArray[Any], share: float, within: bool) -> ProbeFigures:
-    """Seeds [R, M, W] among a crowd [P, W], each ranked by weights from its other folds.
+@dataclass(frozen=True)
+class _Probe:
+    newton_matrix: Floats  # [W, W]
+    share: float
 
-    `within`: the seeds are some of the crowd, and are to be taken out of it.
-    """
-    count, size = seeds.shape[1], len(crowd) - (seeds.shape[1] if within else 0)
-    fold = np.arange(count) % PROBE_FOLDS
-    middle = (crowd.sum(axis=0) - (seeds.sum(axis=1) if within else 0)) / size
-    before = np.empty(seeds.shape[:2])
-    for one in range(min(PROBE_FOLDS, count)):
-        weights = (seeds[:, fold != one].mean(axis=1) - middle) @ step  # [R, W]
-        scores = np.sort(crowd @ weights.T, axis=0)  # [P, R]
-        mine = np.einsum("rmw,rw->rm", seeds, weights)
-        held = mine[:, fold == one]
-        ahead = np.stack([len(crowd) - np.searchsorted(scores[:, r], held[r], "right") for r in range(len(seeds))])
-        if within:
-            mine = np.sort(mine, axis=1)
-            ahead -= np.stack([count - np.searchsorted(mine[r], held[r], "right") for r in range(len(seeds))])
-        before[:, fold == one] = np.maximum(ahead, 0) / size
-    return ProbeFigures((before < share).mean(axis=1) / share, -np.log(before + 1 / size).mean(axis=1))
+    def figures(self, seeds: Floats, population: Floats, within: bool) -> _Figures:
+        """Ranks each seed's users [R, M, W] among the population [P, W] by weights from the other folds.
+
+        `within`: the seeds are part of the population and are taken out of it.
+        """
+        count = seeds.shape[1]
+        size = len(population) - (count if within else 0)
+        fold = np.arange(count) % PROBE_FOLDS
+        mean = (population.sum(axis=0) - (seeds.sum(axis=1) if within else 0)) / size
+        before = np.empty(seeds.shape[:2])
+        for k in range(min(PROBE_FOLDS, count)):
+            weights = (seeds[:, fold != k].mean(axis=1) - mean) @ self.newton_matrix  # [R, W]
+            ahead = _users_ahead(weights, seeds, fold == k, population, within)
+            before[:, fold == k] = np.maximum(ahead, 0) / size
+        return _Figures((before < self.share).mean(axis=1) / self.share, -np.log(before + 1 / size).mean(axis=1))
+
+
+def _users_ahead(weights: Floats, seeds: Floats, held_out: Flags, population: Floats, within: bool) -> Rows:
+    """How many of the population rank before each held-out user, [R, held-out users]."""
+    seed_scores = np.einsum("rmw,rw->rm", seeds, weights)
+    ahead = _higher(np.sort(population @ weights.T, axis=0).T, seed_scores[:, held_out])
+    return ahead - _higher(np.sort(seed_scores, axis=1), seed_scores[:, held_out]) if within else ahead
+
+
+def _higher(ascending: Floats, scores: Floats) -> Rows:
+    """How many of each row's ascending numbers [R, n] are above each of its scores [R, m]."""
+    pairs = zip(ascending, scores, strict=True)
+    counts: Rows = np.stack([ascending.shape[1] - np.searchsorted(row, values, "right") for row, values in pairs])
+    return counts

@@ -6,7 +6,7 @@ log's audiences. A score maps columns of users [B, W] to numbers [B]; higher is 
 To add one, write the function and add a line to `SCORERS` with the blocks of columns that it reads. The contract tests,
 the comparison of scorers and the report then include it.
 
-May import: errors, workspace, data, embeddings, encoder (learned_prior only), clustering.
+May import: errors, workspace, data, embeddings, encoder (learned_prior only), expansion.clustering.
 """
 
 from collections.abc import Callable
@@ -56,7 +56,7 @@ NAMES = (*SCORERS, *ENSEMBLES)
 
 MEMBER_HOLDOUT = 4  # one seed in so many is held out to weight the members of an ensemble
 EQUAL_WEIGHT_SEEDS = 50.0  # seeds' worth by which the members' weights are drawn towards equal
-HEAD_SHARE = 0.1  # of the background: the size at which the members' lift is compared
+HEAD_SHARE = 0.1  # of the background: the length of the lists on which the members' recall is compared
 
 
 @dataclass(frozen=True)
