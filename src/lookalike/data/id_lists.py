@@ -1,70 +1,162 @@
-"""Lists of user ids: seeds and suppressions in, prospects out."""
+"""Lists of user ids: seeds and suppressions are read, prospects and reasons are written and read back.
 
-from dataclasses import replace
+Seeds and other lists come as files or as frames from Python; both are read by the same code.
+"""
+
+import hashlib
+import tempfile
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
 from lookalike.data.ingest import id_file
 from lookalike.data.ingest.id_file import IdList
-from lookalike.errors import StateError
-from lookalike.workspace.files import write_text
+from lookalike.errors import DataError, StateError
+from lookalike.workspace.files import sha256, write_text
 
-# A cell that begins so is run as a formula by spreadsheets; a plain signed number is not.
-FORMULA_START = r"^[=+\-@\t\r]"
+# Types of the columns of written lists and reasons.
+LIST_COLUMNS: dict[str, pl.DataType] = {
+    "rank": pl.Int64(),
+    "user_id": pl.String(),
+    "score": pl.Float64(),
+    "tier": pl.Int64(),
+    "cluster": pl.Int64(),
+    "shared": pl.String(),
+}
+
+# A spreadsheet runs a cell that begins like this as a formula, unless it is a plain signed number.
+_FORMULA_START = r"^[=+\-@\t\r]"
+_NUMBER = r"^[+-]?\d+(\.\d+)?$"
+_ESCAPED = r"^'+[=+\-@\t\r]"  # the first ' is ours, whatever the id begins with
 
 
-NUMBER = r"^[+-]?\d+(\.\d+)?$"
+@dataclass(frozen=True, eq=False)
+class IdFrame:
+    """A list of ids that was given as a frame; `name` stands for it in messages and records."""
+
+    frame: pl.DataFrame
+    name: str
 
 
-ESCAPED = r"^'+[=+\-@\t\r]"  # our own ' comes first, whatever the id begins with
+IdSource = Path | IdFrame
 
 
-def read_ids(path: Path, with_values: bool = False) -> IdList:
-    """The ids of a seed or another list. Raises DataError when it cannot be read whole, or a value is no weight."""
-    found = id_file.read_id_file(path, with_values)
-    # our own lists put ' before an id that a spreadsheet would run; given back, it is the same id again
+def source_name(source: IdSource) -> str:
+    """The name of the file, without its folder, or of the frame."""
+    return source.name
+
+
+def source_sha256(source: IdSource) -> str:
+    """The hash of a file's bytes, or of a frame's CSV text. Raises DataError for a frame that CSV cannot hold."""
+    if isinstance(source, Path):
+        return sha256(source)
+    try:
+        return hashlib.sha256(source.frame.write_csv().encode()).hexdigest()
+    except pl.exceptions.PolarsError as error:
+        raise _unusable_frame_error(source, _first_line(error)) from error
+
+
+def read_ids(source: IdSource, with_values: bool = False) -> IdList:
+    """The ids of a seed or another list; `with_values` also reads the columns `value` and `ts`.
+
+    Raises DataError if the list cannot be read completely, or if a value is not a valid weight.
+    """
+    ids = id_file.read_id_file(source, with_values) if isinstance(source, Path) else _read_frame(source, with_values)
+    # lists that we wrote have a ' before an id that a spreadsheet would run
     column = pl.col("user_id")
-    escaped = pl.when(column.str.contains(ESCAPED)).then(column.str.slice(1)).otherwise(column)
-    return replace(found, ids=found.ids.with_columns(user_id=escaped))
+    unescaped = pl.when(column.str.contains(_ESCAPED)).then(column.str.slice(1)).otherwise(column)
+    return replace(ids, ids=ids.ids.with_columns(user_id=unescaped))
 
 
-def read_prospects(folder: Path) -> pl.DataFrame:
-    """The ids (column `user_id`) of an expansion's list. Raises StateError where it has none."""
-    if (file := folder / "prospects.parquet").exists():
-        return pl.read_parquet(file, columns=["user_id"])  # as they are: only a CSV has ' before some
-    if (file := folder / "prospects.csv").exists():
-        return read_ids(file).ids.select("user_id")
-    raise StateError(
-        f"{folder}: no list is here",
-        "lookalike status names the lists there are; a refused seed has none without --force",
+def _read_frame(source: IdFrame, with_values: bool) -> IdList:
+    """Reads the frame from a temporary Parquet file, so that ids and values are cleaned as those of a file are."""
+    if not source.frame.width:
+        raise _unusable_frame_error(source, "it has no columns")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "ids.parquet"
+        try:
+            source.frame.write_parquet(file)
+        except pl.exceptions.PolarsError as error:
+            raise _unusable_frame_error(source, _first_line(error)) from error
+        try:
+            return id_file.read_id_file(file, with_values)
+        except DataError as error:
+            raise DataError(error.message.replace(str(file), source.name), error.hint) from error
+
+
+def _unusable_frame_error(source: IdFrame, reason: str) -> DataError:
+    return DataError(
+        f"{source.name}: cannot be read ({reason})", "give a frame with a column user_id of text or numbers"
     )
 
 
-def with_escaped_forms(given: pl.DataFrame) -> pl.DataFrame:
-    """The ids, and those that `read_ids` may have taken a ' from with it too: for a list that must not miss anybody."""
-    taken = given.filter(pl.col("user_id").str.contains(r"^'*[=+\-@\t\r]"))
-    return pl.concat([given, taken.select(user_id="'" + pl.col("user_id"))])
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def with_escaped_forms(ids: pl.DataFrame) -> pl.DataFrame:
+    """The ids, and the form with a ' before them of those that `read_ids` may have taken a ' from.
+
+    For suppression lists, which must not miss anybody.
+    """
+    ambiguous = ids.filter(pl.col("user_id").str.contains(r"^'*[=+\-@\t\r]"))
+    return pl.concat([ids, ambiguous.select(user_id="'" + pl.col("user_id"))])
+
+
+# --- lists that this program writes --------------------------------------------------------------------------------------
 
 
 def write_prospects(frame: pl.DataFrame, path: Path) -> int:
-    """Writes a list, as CSV or Parquet by the suffix; gives how many ids were escaped for spreadsheets.
+    """Writes a list as CSV or Parquet, by the suffix; gives how many ids were escaped for spreadsheets.
 
-    Any other text in it is escaped too.
+    In a CSV, text in other columns is escaped too, but not counted.
     """
     if path.suffix == ".parquet":
         frame.write_parquet(path)
         return 0
     escaped = int(frame.select(_needs_escape("user_id").sum()).item())
-    texts = frame.select(pl.selectors.string()).columns
+    text_columns = frame.select(pl.selectors.string()).columns
     safe = frame.with_columns(
-        pl.when(_needs_escape(name)).then("'" + pl.col(name)).otherwise(pl.col(name)).alias(name) for name in texts
+        pl.when(_needs_escape(name)).then("'" + pl.col(name)).otherwise(pl.col(name)).alias(name)
+        for name in text_columns
     )
     write_text(path, safe.write_csv(float_precision=6))
     return escaped
 
 
 def _needs_escape(name: str) -> pl.Expr:
-    """Whether a spreadsheet would run the text, or our own reading would take it for escaped."""
+    """Whether a spreadsheet would run the text, or `read_ids` and `read_list` would take it for escaped."""
     column = pl.col(name)
-    return (column.str.contains(FORMULA_START) & ~column.str.contains(NUMBER)) | column.str.contains(ESCAPED)
+    return (column.str.contains(_FORMULA_START) & ~column.str.contains(_NUMBER)) | column.str.contains(_ESCAPED)
+
+
+def read_list(file: Path) -> pl.DataFrame:
+    """A written list or reasons file with its columns and types, ids and texts without our escaping.
+
+    Raises StateError when the file is missing or damaged.
+    """
+    try:
+        if file.suffix == ".parquet":
+            frame = pl.read_parquet(file)
+        else:
+            text = pl.selectors.string()
+            unescaped = pl.when(text.str.contains(_ESCAPED)).then(text.str.slice(1)).otherwise(text).name.keep()
+            frame = pl.read_csv(file, infer_schema=False).with_columns(unescaped)
+        # casting user_id, which every list has, fails where it is missing
+        return frame.cast({name: dtype for name, dtype in LIST_COLUMNS.items() if name in (*frame.columns, "user_id")})
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise StateError(
+            f"{file}: damaged or missing ({_first_line(error)})", "lookalike expand writes the list again"
+        ) from error
+
+
+def read_prospects(folder: Path) -> pl.DataFrame:
+    """The ids (column `user_id`) on the list of an expansion. Raises StateError if there is no list."""
+    for file in (folder / "prospects.parquet", folder / "prospects.csv"):
+        if file.exists():
+            return read_list(file).select("user_id")
+    raise StateError(
+        f"{folder}: there is no list",
+        "lookalike status shows which lists exist; a refused seed has none without --force",
+    )
