@@ -1,4 +1,4 @@
-"""TODO"""
+"""The `content` block: TF-IDF of the items a user met and of their attributes, reduced by a truncated SVD."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -14,9 +14,9 @@ from lookalike.embeddings.interactions import NEGLIGIBLE, item_counts, item_indi
 
 @dataclass(frozen=True)
 class Content:
-    """TF-IDF of items and their attributes, each half of unit length, reduced by a truncated SVD.
+    """The fitted weights and directions. I items and A attributes are terms; D is the width.
 
-    Of the catalogue's V items the first I have weights and directions of their own; the others are their attributes.
+    Of the catalogue's V items the first I, the most common, are terms of their own; the others count by their attributes.
     """
 
     indicator: sparse.csr_matrix  # [V, A]
@@ -25,7 +25,7 @@ class Content:
 
     @property
     def items(self) -> int:
-        """I, the items with directions of their own."""
+        """I, the number of items that are terms."""
         return len(self.idf) - int(self.indicator.shape[1])
 
     @property
@@ -33,17 +33,17 @@ class Content:
         return int(self.components.shape[1])
 
     def transform(self, users: Sequences) -> Matrix:
-        """Unit vectors [n, D]; zeros for users without items."""
+        """Unit vectors [users, D]; zeros for users without a known term."""
         if not users.users:
             return np.zeros((0, self.width), np.float32)
         reduced = _tfidf(users, self.indicator, self.idf) @ self.components
-        # a user of whom the directions know nothing: made unit length, rounding errors would be a place in the space
+        # scaled to unit length, the rounding errors of a user with no fitted term would be a random direction
         reduced[np.linalg.norm(reduced, axis=1) < NEGLIGIBLE] = 0
         return cast(Matrix, unit_rows(reduced).astype(np.float32))
 
 
-def fit_content(sample: Sequences, vocabulary: Vocabulary, width: int, seed: int) -> Content:
-    """The weights and directions of the content block, from a sample of users."""
+def fit_content(sample: Sequences, vocabulary: Vocabulary, width: int, random_seed: int) -> Content:
+    """Fits the weights and at most `width` directions to a sample of users."""
     indicator = item_indicator(vocabulary)
     terms = vocabulary.common + indicator.shape[1]
     counts = item_counts(sample, len(vocabulary.items))
@@ -52,22 +52,22 @@ def fit_content(sample: Sequences, vocabulary: Vocabulary, width: int, seed: int
     idf = np.log((1 + sample.users) / (1 + support)) + 1
     weighted = _tfidf(sample, indicator, idf)
     width = min(width, terms - 1, sample.users - 1)
-    if width < 2 or not weighted.nnz:  # nothing to reduce: too few items, users or events
+    if width < 2 or not weighted.nnz:  # too few items, users or events to reduce
         return Content(indicator, idf.astype(np.float32), np.zeros((terms, 1), np.float32))
-    from sklearn.decomposition import TruncatedSVD  # slow to import, and of no use to who only embeds
+    from sklearn.decomposition import TruncatedSVD  # slow to import, and embedding with a stored run does not need it
 
-    svd = TruncatedSVD(width, n_iter=4, random_state=seed).fit(weighted)
-    # fewer independent terms than columns: the directions left over are arbitrary
-    meant = svd.singular_values_ >= NEGLIGIBLE * svd.singular_values_.max()
-    # in the precision it is stored in, so that a loaded run gives the same bytes
-    return Content(indicator, idf.astype(np.float32), svd.components_[meant].T.astype(np.float32))
+    svd = TruncatedSVD(width, n_iter=4, random_state=random_seed).fit(weighted)
+    # with fewer independent terms than columns, the directions beyond them are arbitrary
+    significant = svd.singular_values_ >= NEGLIGIBLE * svd.singular_values_.max()
+    # in the precision of the stored run, so that a loaded run gives the same bytes
+    return Content(indicator, idf.astype(np.float32), svd.components_[significant].T.astype(np.float32))
 
 
 def _tfidf(users: Sequences, indicator: sparse.csr_matrix, idf: NDArray[np.floating[Any]]) -> sparse.csr_matrix:
-    """Log counts times idf; items and attributes each made unit length, so that neither drowns the other."""
+    """Log counts times idf, [users, I + A]; items and attributes are scaled to unit length each, to weigh the same."""
     counts = item_counts(users, indicator.shape[0])
-    halves, split = [], len(idf) - indicator.shape[1]
-    for part, weights in ((counts[:, :split], idf[:split]), (counts @ indicator, idf[split:])):
+    halves, items = [], len(idf) - indicator.shape[1]
+    for part, weights in ((counts[:, :items], idf[:items]), (counts @ indicator, idf[items:])):
         weighted = part.astype(np.float64)
         weighted.data = np.log1p(weighted.data)
         weighted = weighted @ sparse.diags(weights)
