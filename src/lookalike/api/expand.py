@@ -14,8 +14,8 @@ from lookalike.errors import SettingsError, StateError
 from lookalike.expansion.audience import Audience
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.evaluation import write_expansion
-from lookalike.expansion.messages import ExpansionWarning
 from lookalike.expansion.measurement import measure, split_by_sub_audience
+from lookalike.expansion.messages import ExpansionWarning
 from lookalike.expansion.prospects import rank_prospects
 from lookalike.expansion.result import (
     BacktestSummary,

@@ -3,7 +3,9 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+import polars as pl
 
 from lookalike.data.id_lists import IdFrame, IdSource
 from lookalike.errors import DataError
@@ -22,8 +24,6 @@ Ids = str | os.PathLike[str] | Iterable[str] | ArrowTable
 
 def id_source(ids: Ids, label: str) -> IdSource:
     """A path as it is; ids and frames as an `IdFrame` that errors call by `label`. Raises DataError for anything else."""
-    import polars as pl
-
     if isinstance(ids, str | os.PathLike):
         return Path(ids)
     if isinstance(ids, ArrowTable) and not isinstance(ids, pl.Series):
@@ -35,7 +35,7 @@ def id_source(ids: Ids, label: str) -> IdSource:
             ) from error
         return IdFrame(frame, label)
     if isinstance(ids, Iterable):
-        return IdFrame(pl.DataFrame({"user_id": _ids(list(ids), label)}, schema={"user_id": pl.String}), label)
+        return IdFrame(_id_frame(list(ids), label), label)
     raise DataError(
         f"{label}: a {type(ids).__name__} is not a list of ids", "give a path, a list of ids, or a data frame"
     )
@@ -50,11 +50,14 @@ def id_sources(ids: Ids | Iterable[Ids], label: str) -> tuple[IdSource, ...]:
     values = list(ids)
     if any(isinstance(value, os.PathLike | ArrowTable) for value in values):
         return tuple(id_source(value, label) for value in values)
-    return (id_source(values, label),) if values else ()
+    return (IdFrame(_id_frame(values, label), label),) if values else ()
 
 
-def _ids(values: list[object], label: str) -> list[str]:
-    """The ids as text. Raises DataError for values that cannot be ids, and for file names, which are easily meant."""
+def _id_frame(values: list[Any], label: str) -> pl.DataFrame:
+    """The ids as text, in a column `user_id`.
+
+    Raises DataError for values that cannot be ids, and for names of files, which are easily given by mistake.
+    """
     strangers = sum(isinstance(value, bool) or not isinstance(value, str | int) for value in values)
     if strangers:
         raise DataError(
@@ -64,4 +67,4 @@ def _ids(values: list[object], label: str) -> list[str]:
     ids = [str(value) for value in values]
     if any(os.path.isfile(value) for value in ids[:FILES_LOOKED_FOR]):
         raise DataError(f"{label}: the list of ids has the name of a file in it", "give files as pathlib.Path")
-    return ids
+    return pl.DataFrame({"user_id": ids}, schema={"user_id": pl.String})

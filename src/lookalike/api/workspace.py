@@ -278,7 +278,7 @@ def open(
     >>> la.open("client/").path.name
     'client'
     """
-    reporter = CallbackProgress(progress) if callable(progress) else progress
+    reporter: Progress | None = CallbackProgress(progress) if callable(progress) else progress
     return Workspace(WorkspaceFolder(Path(path)), reporter, _executor(engine, ray_address))
 
 

@@ -41,7 +41,9 @@ def permutation_test(examples: Examples, share: float, settings: ExpandSettings)
         return PermutationTest(lift=float(own.lift[0]), random_lift=None, p_value=None, draws=0)
     # includes the seed: without it, active users, many of whom are seeds, would be rarer for random seeds than for the seed
     population = np.vstack([others, seed])
-    activity = np.concatenate([rows[:, examples.activity_column] for rows in (examples.background[is_other], examples.seed)])
+    activity = np.concatenate(
+        [rows[:, examples.activity_column] for rows in (examples.background[is_other], examples.seed)]
+    )
     drawn = _activity_matched_seeds(examples.seed[probed, examples.activity_column], activity, rng)
     parts = [
         probe.figures(population[part], population, within=True)

@@ -45,7 +45,7 @@ class HeldOutRankings:
 
     @property
     def seeds(self) -> int:
-        return self.scorer.shape[1]
+        return int(self.scorer.shape[1])
 
 
 def largest_share(quantiles: Floats, candidates: int, bands: BandSettings, min_lift: float = 1.0) -> float | None:

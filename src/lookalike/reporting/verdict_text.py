@@ -97,7 +97,8 @@ def _enough_seeds(evaluation: Evaluation, check: Check) -> str:
 
 def _above_chance(evaluation: Evaluation, check: Check) -> str:
     low, high = check.interval or (None, None)
-    figures = f"{times(check.value)} a random pick at {percent(evaluation.held_out.share)} of the candidates ({likely(low, high)})"
+    share = percent(evaluation.held_out.share)
+    figures = f"{times(check.value)} a random pick at {share} of the candidates ({likely(low, high)})"
     return f"{'Better than chance' if check.passed else 'Not reliably better than chance'}: {figures}"
 
 

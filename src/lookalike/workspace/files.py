@@ -44,7 +44,7 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path, *needed: str) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """One JSON object. Raises StateError when the file is missing or damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -52,8 +52,6 @@ def read_json(path: Path, *needed: str) -> dict[str, Any]:
         raise StateError(f"{path}: cannot be read ({error})", "run the command that wrote it again") from error
     if not isinstance(value, dict):
         raise StateError(f"{path}: is not a JSON object", "run the command that wrote it again")
-    if lacking := [key for key in needed if key not in value]:
-        raise StateError(f"{path}: lacks {', '.join(lacking)}", "run the command that wrote it again")
     return value
 
 

@@ -28,8 +28,6 @@ class Progress(Protocol):
 
     def say(self, message: Message) -> None: ...
 
-    def note(self, text: str) -> None: ...  # to be replaced by `say`
-
     def step(self, name: str, total: float | None = None) -> contextlib.AbstractContextManager[Advance]: ...
 
 
@@ -37,9 +35,6 @@ class QuietProgress:
     """Reports nothing."""
 
     def say(self, message: Message) -> None:
-        return
-
-    def note(self, text: str) -> None:
         return
 
     @contextlib.contextmanager

@@ -11,7 +11,8 @@ from functools import cached_property
 import numpy as np
 
 from lookalike.data.arrays import Floats, Rows, is_member
-from lookalike.embeddings.representation import BLOCKS, Representation, check_finite, not_finite_error
+from lookalike.embeddings.layout import BLOCKS
+from lookalike.embeddings.representation import Representation, check_finite, not_finite_error
 from lookalike.expansion.ranking import half_sums, score_readers
 from lookalike.expansion.ranking.half_sums import BlockWeights, ComputeSums
 from lookalike.expansion.ranking.prefilter import Survivors, apply_prefilters
