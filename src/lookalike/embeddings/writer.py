@@ -165,6 +165,7 @@ def _together(parts: list[Columns]) -> dict[str, dict[str, Any]]:
                 made[mark].setdefault(block, []).append(float(value))
             elif block and mark != "largest":
                 made[mark][f"{block}-{int(row['shard']):05d}.npy"] = str(value)
+    made["largest"] = {block: tuple(values) for block, values in made["largest"].items()}
     return made
 
 
