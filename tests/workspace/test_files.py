@@ -1,0 +1,166 @@
+"""Files and folders are replaced as a whole or not at all."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lookalike.errors import StateError
+from lookalike.workspace import files
+from lookalike.workspace.files import (
+    fingerprint,
+    new_file,
+    new_folder,
+    read_json,
+    reserve_space,
+    sha256,
+    write_json,
+    write_text,
+)
+
+
+class Interrupted(Exception):
+    """Raised while something is being written."""
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_text_is_written_unchanged(tmp_path: Path) -> None:
+    write_text(tmp_path / "file", "one\r\ntwo\n")
+    assert (tmp_path / "file").read_bytes() == b"one\r\ntwo\n"
+    assert names(tmp_path) == {"file"}
+
+
+def test_a_failed_replacement_leaves_the_old_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_text(tmp_path / "file", "old")
+
+    def fail(*_: object) -> None:
+        raise Interrupted
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(Interrupted):
+        write_text(tmp_path / "file", "new")
+    assert (tmp_path / "file").read_text() == "old"
+    assert names(tmp_path) == {"file"}
+
+
+def test_an_error_while_a_file_is_written_leaves_the_old_one(tmp_path: Path) -> None:
+    write_text(tmp_path / "file", "old")
+
+    def fail() -> None:
+        with new_file(tmp_path / "file") as temporary:
+            temporary.write_text("half of the new")
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        fail()
+    assert (tmp_path / "file").read_text() == "old"
+    assert names(tmp_path) == {"file"}
+
+
+def test_json_is_read_back_unchanged(tmp_path: Path) -> None:
+    value = {"name": "שלום \u202e <b>", "figures": [1, 2.5, None, True]}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
+
+
+def test_nan_is_not_written_as_json(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(tmp_path / "a.json", {"lift": float("nan")})
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"null", b"\xff"],
+    ids=["empty", "cut short", "a list", "null", "not text"],
+)
+def test_damaged_json_is_a_state_error_that_names_the_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(StateError) as raised:
+        read_json(tmp_path / "a.json")
+    assert raised.value.message.startswith(f"{tmp_path / 'a.json'}: ")
+
+
+def test_missing_json_is_a_state_error(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match=r"a\.json"):
+        read_json(tmp_path / "a.json")
+
+
+def test_sha256_matches_a_published_value(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    # FIPS 180-2, appendix B.1
+    assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize("size", [0, 1, 5_000, 200_000])
+def test_fingerprint_depends_on_size_and_on_first_and_last_bytes(tmp_path: Path, size: int) -> None:
+    content = bytearray(size)
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    prints = {fingerprint(path)}
+    path.write_bytes(content + b"\0")
+    prints.add(fingerprint(path))
+    for position in {0, size - 1} if size else set():
+        changed = bytearray(content)
+        changed[position] = 1
+        path.write_bytes(changed)
+        prints.add(fingerprint(path))
+    assert len(prints) == 2 + min(size, 2)
+    path.write_bytes(content)
+    assert fingerprint(path) in prints
+
+
+def test_reserved_file_has_its_space_and_its_content(tmp_path: Path) -> None:
+    with open(tmp_path / "sparse", "wb") as file:
+        file.write(b"head")
+        file.truncate(1_000_000)
+    reserve_space(tmp_path / "sparse")
+    status = os.stat(tmp_path / "sparse")
+    assert status.st_size == 1_000_000
+    assert status.st_blocks * 512 >= 1_000_000
+    assert (tmp_path / "sparse").read_bytes()[:5] == b"head\x00"
+
+
+# --- folders ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_folder_replaces_the_old_one(tmp_path: Path) -> None:
+    for content in ("one", "two"):
+        with new_folder(tmp_path / "a") as folder:
+            (folder / content).write_text(content)
+        assert names(tmp_path / "a") == {content}
+    assert names(tmp_path) == {"a"}
+
+
+def test_an_error_while_a_folder_is_filled_leaves_the_old_one(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "a") as folder:
+        (folder / "old").touch()
+
+    def fail() -> None:
+        with new_folder(tmp_path / "a") as folder:
+            (folder / "new").touch()
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        fail()
+    assert names(tmp_path / "a") == {"old"}
+    assert names(tmp_path) == {"a"}
+
+
+def test_everything_in_a_new_folder_is_flushed_before_the_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    flush, swap = files._flush, files._swap
+    monkeypatch.setattr(files, "_flush", lambda path: (calls.append(path.name), flush(path)))
+    monkeypatch.setattr(files, "_swap", lambda old, new: (calls.append("swap"), swap(old, new)))
+    with new_folder(tmp_path / "a") as folder:
+        (folder / "one").touch()
+        (folder / "two").touch()
+    assert calls == ["one", "two", folder.name, "swap", tmp_path.name]

@@ -1,0 +1,131 @@
+"""The folder of a workspace: its paths, its lock, and the left-overs of killed processes."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from lookalike.errors import SettingsError, StateError
+from lookalike.workspace.paths import WorkspaceFolder, checked_name
+
+
+class Interrupted(Exception):
+    """Raised while the lock is held."""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> WorkspaceFolder:
+    """A workspace with an empty file in place of the database."""
+    workspace = WorkspaceFolder(tmp_path / "space")
+    with workspace.locked(create=True):
+        workspace.database.touch()
+    return workspace
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_all_paths_are_inside_the_workspace_and_none_is_created(tmp_path: Path) -> None:
+    workspace = WorkspaceFolder(tmp_path)
+    paths = (
+        workspace.database,
+        workspace.settings,
+        workspace.runs,
+        workspace.embeddings,
+        workspace.audiences,
+        workspace.audience("a"),
+    )
+    assert all(path.is_relative_to(tmp_path) for path in paths)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a", "A-1_b.c", "0", "x" * 100])
+def test_a_plain_file_name_is_accepted(name: str) -> None:
+    assert checked_name(name) == name
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../a", "a/b", "a\\b", ".a", "-a", "a..b", "a b", "a\n", "ä", "x" * 101]
+)
+def test_any_other_name_is_a_settings_error(name: str) -> None:
+    with pytest.raises(SettingsError):
+        checked_name(name)
+
+
+# --- the lock --------------------------------------------------------------------------------------------------------
+
+
+def test_the_lock_creates_no_workspace_unless_asked(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="nothing was ingested"), WorkspaceFolder(tmp_path / "no").locked():
+        pass
+    assert names(tmp_path) == set()
+
+
+def test_a_second_lock_is_refused_with_the_holders_process(workspace: WorkspaceFolder) -> None:
+    with workspace.locked(), pytest.raises(StateError, match=f"process {os.getpid()} is working"), workspace.locked():
+        pass
+
+
+def test_the_lock_ends_with_its_block_even_after_an_error(workspace: WorkspaceFolder) -> None:
+    with pytest.raises(Interrupted), workspace.locked():
+        raise Interrupted
+    with workspace.locked():
+        pass
+
+
+def test_scratch_is_on_the_workspaces_disk_and_removed(workspace: WorkspaceFolder) -> None:
+    with workspace.scratch() as scratch:
+        assert scratch.parent == workspace.root
+        (scratch / "file").touch()
+    assert not scratch.exists()
+
+
+def test_the_lock_removes_left_overs_of_a_killed_process(workspace: WorkspaceFolder) -> None:
+    for folder in (workspace.root, workspace.runs, workspace.embeddings, workspace.audiences):
+        (folder / ".tmp-x").mkdir(parents=True)
+        (folder / ".tmp-x" / "half").touch()
+        (folder / ".tmp-file").touch()
+        (folder / "kept").touch()
+    with workspace.locked():
+        pass
+    assert [path for path in workspace.root.rglob("*") if path.name.startswith(".tmp-")] == []
+    assert len([path for path in workspace.root.rglob("kept")]) == 4
+
+
+def test_clean_up_leaves_the_files_of_a_process_at_work(workspace: WorkspaceFolder) -> None:
+    workspace.audiences.mkdir()
+    temporary = workspace.audiences / ".tmp-x"
+    with workspace.locked():
+        temporary.mkdir()
+        workspace.clean_up()
+        assert temporary.exists()
+    workspace.clean_up()
+    assert not temporary.exists()
+
+
+def test_clean_up_of_no_workspace_creates_none(tmp_path: Path) -> None:
+    WorkspaceFolder(tmp_path / "no").clean_up()
+    assert names(tmp_path) == set()
+
+
+def test_a_replaced_folder_is_put_back_if_its_successor_never_arrived(workspace: WorkspaceFolder) -> None:
+    replaced = workspace.audiences / ".old-spring"
+    replaced.mkdir(parents=True)
+    (replaced / "manifest.json").write_text(json.dumps({"name": "spring"}))
+    with workspace.locked():
+        pass
+    assert names(workspace.audiences) == {"spring"}
+    assert names(workspace.audiences / "spring") == {"manifest.json"}
+
+
+def test_a_replaced_folder_is_removed_if_its_successor_arrived(workspace: WorkspaceFolder) -> None:
+    for name in (".old-spring", "spring"):
+        (workspace.audiences / name).mkdir(parents=True)
+        (workspace.audiences / name / name).touch()
+        (workspace.audiences / name / "manifest.json").touch()
+    with workspace.locked():
+        pass
+    assert names(workspace.audiences) == {"spring"}
+    assert names(workspace.audiences / "spring") == {"spring", "manifest.json"}
