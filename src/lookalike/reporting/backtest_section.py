@@ -1,7 +1,7 @@
 """What the list of an earlier day would have found, beside what the hold-out promises."""
 
 from lookalike.expansion.result import Evaluation
-from lookalike.reporting.formatting import band, clean, likely, moment, people, percent, times
+from lookalike.reporting.formatting import band, clean, likely, moment, people, percent, plural, times
 
 METHOD_NAMES = {"plain": "aggregates alone (leakage-free)", "activity": "activity alone"}
 
@@ -19,7 +19,10 @@ def backtest_sentence(evaluation: Evaluation) -> str:
         f"Today's hold-out says {times(evaluation.held_out.lift)}.",
     ]
     if backtest.newcomers:
-        sentences.insert(1, f"{people(backtest.newcomers)} more had no event by then: no list could have held them.")
+        sentences.insert(
+            1,
+            f"{plural(backtest.newcomers, 'more person', 'more people')} had no event by then: no list could have held them.",
+        )
     return " ".join(sentences)
 
 

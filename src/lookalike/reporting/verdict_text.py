@@ -154,13 +154,13 @@ def leak_caution(evaluation: Evaluation) -> str:
     if not profile.leaks:
         return ""
     shown = profile.leaks[:MAX_LEAKS_NAMED]
-    which = (
-        "One feature nearly defines" if len(profile.leaks) == 1 else f"{len(profile.leaks):,} features nearly define"
-    )
+    single = len(profile.leaks) == 1
+    which = "One feature nearly defines" if single else f"{len(profile.leaks):,} features nearly define"
     flags = " ".join(f"--drop-features '{clean(leak.column, 60)}'" for leak in shown)
     return (
         f"{which} the seed: {', '.join(map(leak_text, shown))}. If that is how these people became seeds, expect a lift of "
-        f"{times(profile.lift_without_leaks)}, measured without it and the user embedding, and expand with {flags}"
+        f"{times(profile.lift_without_leaks)}, measured without {'it' if single else 'them'} and the user embedding, "
+        f"and expand with {flags}"
     )
 
 

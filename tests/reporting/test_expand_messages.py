@@ -1,0 +1,63 @@
+"""The sentences of an expansion's warnings: the figures, and what helps."""
+
+import pytest
+
+from lookalike.expansion import messages
+from lookalike.reporting.expand_messages import SENTENCES
+from lookalike.workspace.progress import Message
+
+CASES: list[tuple[Message, str]] = [
+    (messages.NoSuppressionMatch(given=1_234), "none of the 1,234 ids to suppress is a known user"),
+    (
+        messages.LowMatchRate(unmatched=12, distinct=226, matched=214),
+        "12 of 226 seed ids are not known users: the list is made from the other 214",
+    ),
+    (
+        messages.NearMatches(ids=4),
+        "4 unmatched seed ids would match ignoring case, whitespace and leading zeros: write them as the log does",
+    ),
+    (
+        messages.WithoutVectors(ids=2),
+        "2 unmatched seed ids are in the log but have no vector: they came later, or have too few events; "
+        "lookalike embed adds newcomers",
+    ),
+    (
+        messages.FewNegatives(matched=3),
+        "only 3 of the negative examples are known users who are not seeds: too few to learn much from",
+    ),
+    (
+        messages.NewerFiles(files=2),
+        "2 files were ingested after the vectors were made; lookalike embed takes them in",
+    ),
+    (
+        messages.SeedsWithoutHistory(seeds=9),
+        "9 seeds had no event before their moment: they are excluded from the model, and are not listed",
+    ),
+    (
+        messages.BusySeeds(busy=7, seeds=214),
+        "7 of 214 seeds have more events a day than 99.9% of all users: most likely bots or staff",
+    ),
+    (
+        messages.SeveralAudiences(shares=(0.6, 0.4)),
+        "the seed is 2 audiences (60%, 40%), and a list for each finds more people: --split makes them",
+    ),
+    (messages.NothingToBalance(), "the seed is one audience: there is nothing to balance"),
+    (
+        messages.UnderrepresentedSubAudience(number=2, list_share=0.05, seed_share=0.4),
+        "sub-audience 2 is 5% of the list but 40% of the seed: --balance keeps the shares",
+    ),
+    (
+        messages.ListedElsewhere(users=30),
+        "30 people on other lists are left out: figures assume that they ranked first; curves are of the whole ranking",
+    ),
+    (
+        messages.EscapedIds(ids=5),
+        "5 ids start like a spreadsheet formula and have a ' in front in the CSV; "
+        "--format parquet keeps every id unchanged",
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "sentence"), CASES, ids=[message.code for message, _ in CASES])
+def test_a_sentence_names_the_figures_and_what_helps(message: Message, sentence: str) -> None:
+    assert SENTENCES[type(message)](message) == sentence
