@@ -108,7 +108,10 @@ def ingest(
     )
     flags.console.result(result.as_json(), *tables.ingest_tables(result))
     if not dry_run:
-        flags.console.note(f"next: {flags.command(tables.NEXT_COMMANDS[workspace.next_step()])}")
+        step = workspace.next_step()
+        # only this command names a run, which takes the slower status to find
+        words = tables.next_command(workspace.status()) if step == "embed_run" else tables.NEXT_COMMANDS[step]
+        flags.console.note(f"next: {flags.command(words)}")
 
 
 @app.command()

@@ -6,7 +6,8 @@ import re
 from lookalike.errors import SettingsError
 
 _SWITCHES = ("--json", "--quiet", "-q", "--debug")
-_WITH_VALUE = ("--workspace", "-w")
+_WITH_VALUE = ("--workspace", "-w", "--engine", "--ray-address")
+_WITH_EQUALS = tuple(f"{flag}=" for flag in _WITH_VALUE)
 _NO_COMMAND = re.compile(r"No such command '(?P<name>.*?)'")
 
 
@@ -18,7 +19,7 @@ def hoist_global_flags(words: list[str]) -> list[str]:
     for word in remaining:
         if word == "--":
             rest += [word, *remaining]
-        elif word in _SWITCHES or word.startswith("--workspace="):
+        elif word in _SWITCHES or word.startswith(_WITH_EQUALS):
             front.append(word)
         elif word in _WITH_VALUE:
             front += [word, *[value for value in [next(remaining, None)] if value is not None]]
