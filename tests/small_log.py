@@ -1,7 +1,7 @@
 """A small log with one planted taste, and the commands on it, for the tests of the whole program.
 
-300 users act for 100 days; the first 90 like the items of one family. The seed is 40 of them, so a good list holds the
-other 50. Users are numbered by a shuffled order, so that no order of ids can give the answer away.
+300 users have events in 100 days; the first 90 prefer the items of one family. The seed is 40 of them, so a good list has
+the other 50. The order of the user ids is random, so that sorting by id cannot find them.
 """
 
 import hashlib
@@ -79,17 +79,17 @@ class Inputs:
 
     @property
     def seed(self) -> Path:
-        """40 of the 90 who share a taste."""
+        """40 of the 90 users who share a taste."""
         return self.folder / "fans.csv"
 
     @property
     def others(self) -> Path:
-        """40 people who have nothing in common."""
+        """38 users who have nothing in common."""
         return self.folder / "others.csv"
 
     @property
     def suppressed(self) -> Path:
-        """20 people who must not be listed: fans, some of them seeds, and others."""
+        """20 users who must not be listed: fans, some of them seeds, and others."""
         return self.folder / "suppressed.csv"
 
 
@@ -107,7 +107,7 @@ def write(folder: Path) -> Inputs:
 
 @dataclass(frozen=True)
 class Ran:
-    """What one command left behind."""
+    """What one command returned and printed."""
 
     code: int
     out: str
@@ -124,14 +124,14 @@ class Ran:
 
     @property
     def complaint(self) -> tuple[str, str]:
-        """The two lines of an error, after whatever notes stand before it."""
+        """Message and hint of the error, the last two lines on stderr."""
         lines = self.err.splitlines()
         assert [line.split(":")[0] for line in lines[-2:]] == ["error", "hint"], self.err
         return lines[-2].removeprefix("error: "), lines[-1].removeprefix("hint: ")
 
 
 class Command:
-    """Runs commands of the program in one workspace, in this process, as a terminal would see them."""
+    """Runs commands of the program on one workspace, in this process."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], workspace: Path) -> None:
         self.capsys = capsys
@@ -140,11 +140,11 @@ class Command:
     def __call__(self, *words: object) -> Ran:
         self.capsys.readouterr()
         code = main(["--workspace", str(self.workspace), *map(str, words)])
-        said = self.capsys.readouterr()
-        return Ran(code, said.out, said.err)
+        output = self.capsys.readouterr()
+        return Ran(code, output.out, output.err)
 
     def refused(self, code: int, *words: object) -> tuple[str, str]:
-        """Runs a command that must fail: two lines on stderr and nothing else, nothing on stdout, nothing changed on disk."""
+        """Message and hint of a command that must fail with two lines on stderr, and change nothing on disk."""
         before = snapshot(self.workspace)
         ran = self(*words)
         assert (ran.code, ran.out) == (code, ""), ran
@@ -155,18 +155,18 @@ class Command:
 
 
 def snapshot(folder: Path) -> Mapping[str, str]:
-    """The hash of every file in a folder by its place; the lock, which holds a process number, aside."""
-    found = {}
+    """The hash of every file by its path in the folder. The lock, which contains a process number, is left out."""
+    hashes = {}
     for base, _, names in os.walk(folder):
         for name in names:
             path = Path(base) / name
             if path.name != ".lock":
-                found[path.relative_to(folder).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
-    return found
+                hashes[path.relative_to(folder).as_posix()] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return hashes
 
 
 def trained(folder: Path, inputs: Inputs) -> Path:
-    """A workspace with the log read and an encoder trained."""
+    """A workspace with the log and a trained encoder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "lookalike.toml").write_text(SETTINGS)
     for words in (("ingest", inputs.log, "--items", inputs.items), TRAIN):

@@ -1,6 +1,6 @@
 """Fixtures on the small log. A test module asks for them with `pytest_plugins = ("space_fixtures",)`.
 
-They stand apart from what the tests import, because a plugin that was imported before cannot have its asserts explained.
+They are in a module of their own because pytest cannot rewrite the asserts of a plugin that was imported before.
 """
 
 import shutil
@@ -19,13 +19,13 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 
 @pytest.fixture(scope="session")
 def trained_space(tmp_path_factory: pytest.TempPathFactory, inputs: Inputs) -> Path:
-    """Trained once; tests read it or take a copy."""
+    """Trained once; tests only read it, or copy it."""
     return trained(tmp_path_factory.mktemp("trained"), inputs)
 
 
 @pytest.fixture(scope="session")
 def expanded_space(tmp_path_factory: pytest.TempPathFactory, trained_space: Path, inputs: Inputs) -> Path:
-    """The same with one expansion, `fans`: 10 % of the candidates, some people suppressed."""
+    """The same with the expansion `fans`: 10 % of the candidates, some users suppressed."""
     folder = tmp_path_factory.mktemp("expanded") / "space"
     shutil.copytree(trained_space, folder)
     words = ("expand", "--seed", inputs.seed, "--size", "10%", "--suppress", inputs.suppressed)
@@ -41,13 +41,13 @@ def fresh(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
 
 @pytest.fixture
 def ready(capsys: pytest.CaptureFixture[str], tmp_path: Path, trained_space: Path) -> Command:
-    """Commands in a trained workspace that is the test's own."""
+    """Commands in a copy of the trained workspace."""
     shutil.copytree(trained_space, tmp_path / "space")
     return Command(capsys, tmp_path / "space")
 
 
 @pytest.fixture
-def done(capsys: pytest.CaptureFixture[str], tmp_path: Path, expanded_space: Path) -> Command:
-    """Commands in a workspace, the test's own, that holds the expansion `fans`."""
+def expanded(capsys: pytest.CaptureFixture[str], tmp_path: Path, expanded_space: Path) -> Command:
+    """Commands in a copy of the workspace that has the expansion `fans`."""
     shutil.copytree(expanded_space, tmp_path / "space")
     return Command(capsys, tmp_path / "space")

@@ -1,13 +1,13 @@
-"""What train, expand and report refuse: two lines, the exit code of its kind, and nothing on disk changed.
+"""What train, expand and report refuse: two lines, the exit code of the error's kind, and nothing changed on disk.
 
-What ingest refuses is tested beside it.
+What ingest refuses is tested in tests/data/ingest.
 """
 
 import contextlib
 import ctypes
 import errno
-import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from lookalike.expansion.result import Evaluation
 from lookalike.workspace.paths import WorkspaceFolder
 from small_log import TRAIN, USERS, Command, Inputs, events, id_file, snapshot, user_ids
 
@@ -30,60 +31,64 @@ def expanding(seed: Path, size: object = "10%") -> tuple[object, ...]:
 # --- seeds -----------------------------------------------------------------------------------------------------------
 
 
-def test_seed_without_a_known_user(ready: Command, tmp_path: Path) -> None:
-    seed = id_file(tmp_path / "strangers.csv", ["a", "b", "c"])
+def test_a_seed_without_a_known_user(ready: Command, tmp_path: Path) -> None:
+    seed = id_file(tmp_path / "unknown.csv", ["a", "b", "c"])
     message, hint = ready.refused(5, *expanding(seed))
-    assert message == f"{seed}: 0 of 3 ids match a known user (0.00%)"
+    assert message == f"{seed.name}: 0 of 3 ids match a known user (0.00%)"
     assert "compared exactly" in hint
 
 
 @pytest.mark.parametrize("users", [1, 4])
-def test_seed_too_small_to_be_measured(ready: Command, tmp_path: Path, users: int) -> None:
+def test_a_seed_too_small_to_be_measured(ready: Command, tmp_path: Path, users: int) -> None:
     seed = id_file(tmp_path / "few.csv", user_ids()[:users])
-    message, _ = ready.refused(5, *expanding(seed))
+    message, hint = ready.refused(5, *expanding(seed))
     assert f"{users} of {users} ids match a known user" in message
-    assert "fewer than 25 are no ground for a list, nor can they be measured" in message
-    assert ready.refused(5, *expanding(seed), "--force") == (message, _)
+    assert "fewer than 25 are too few for a list, and fewer than 5 cannot be measured" in message
+    assert ready.refused(5, *expanding(seed), "--force") == (message, hint)
 
 
-def test_seed_below_the_floor_is_measured_by_force_and_never_listed(ready: Command, tmp_path: Path) -> None:
+def test_a_seed_below_the_minimum_is_measured_with_force_and_never_listed(ready: Command, tmp_path: Path) -> None:
     seed = id_file(tmp_path / "few.csv", user_ids()[:24])
     message, hint = ready.refused(5, *expanding(seed))
     assert "24 of 24 ids match a known user" in message
     assert "--force measures them" in hint
     ran = ready(*expanding(seed), "--force")
     assert ran.code == 5
-    assert "no list is made of fewer than 25 seeds" in ran.complaint[1]
-    made = {file.name for file in (ready.workspace / "audiences" / "few").iterdir()}
-    assert made == {"evaluation.json", "manifest.json"}
+    message, hint = ran.complaint
+    assert "only 24 seeds: a list needs at least 25" in message
+    assert "even --force makes no list from so few seeds" in hint
+    names = {file.name for file in (ready.workspace / "audiences" / "few").iterdir()}
+    assert names == {"evaluation.json", "manifest.json"}
     ran = ready(*expanding(id_file(tmp_path / "enough.csv", user_ids()[:25])))
     assert ran.code == 0, ran.err
 
 
-def test_ids_that_match_nobody_are_told_apart(ready: Command, tmp_path: Path) -> None:
-    known = user_ids()[:30]
-    strange = [f"00{user.upper()}" for user in user_ids()[30:34]] + ["nobody", "no one"]
-    seed = id_file(tmp_path / "some.csv", known + strange)
+def test_near_matches_are_told_from_unknown_ids(ready: Command, tmp_path: Path) -> None:
+    near = [f"00{user.upper()}" for user in user_ids()[30:34]]
+    seed = id_file(tmp_path / "some.csv", user_ids()[:30] + near + ["nobody", "no one"])
     ran = ready("--json", *expanding(seed), "--force")
-    assert "warning: 4 of the seed ids that match nobody would but for capitals, blanks or zeros in front" in ran.err
-    told = json.loads(Path(ran.json["evaluation"]).read_text())["seed"]
-    assert (told["unmatched"], told["spelled_otherwise"], told["without_vector"]) == (6, 4, 0)
+    assert {"code": "near_matches", "ids": 4} in ran.json["warnings"]
+    assert (
+        "warning: 4 unmatched seed ids would match ignoring case, whitespace and leading zeros: write them as the log does"
+    ) in ran.err.splitlines()
+    match = Evaluation.read(Path(ran.json["evaluation"])).seed
+    assert (match.unmatched, match.near_matches, match.without_vector) == (6, 4, 0)
 
 
-def test_seed_that_is_one_user_many_times(ready: Command, tmp_path: Path) -> None:
+def test_a_seed_of_one_user_many_times(ready: Command, tmp_path: Path) -> None:
     message, _ = ready.refused(5, *expanding(id_file(tmp_path / "one.csv", user_ids()[:1] * 50)))
     assert "1 of 1 ids" in message
 
 
-def test_seed_of_every_user(ready: Command, tmp_path: Path) -> None:
+def test_a_seed_of_every_user(ready: Command, tmp_path: Path) -> None:
     message, _ = ready.refused(5, *expanding(id_file(tmp_path / "all.csv", user_ids())))
     assert f"{USERS} of {USERS}" in message
     assert "nobody is left" in message
 
 
-def test_seed_and_suppression_of_every_user(ready: Command, tmp_path: Path) -> None:
-    seed, rest = id_file(tmp_path / "s.csv", user_ids()[:50]), id_file(tmp_path / "r.csv", user_ids()[50:])
-    message, _ = ready.refused(5, *expanding(seed), "--suppress", rest)
+def test_a_seed_and_a_suppression_of_every_user(ready: Command, tmp_path: Path) -> None:
+    seed, others = id_file(tmp_path / "s.csv", user_ids()[:50]), id_file(tmp_path / "r.csv", user_ids()[50:])
+    message, _ = ready.refused(5, *expanding(seed), "--suppress", others)
     assert "nobody" in message
 
 
@@ -91,16 +96,16 @@ SEED_FILES: dict[str, bytes] = {
     "empty": b"",
     "only a heading": b"user_id\n",
     "only blanks": b"user_id\n \n\t\n",
-    "several columns and none is it": b"name,city\nann,rome\n",
+    "several columns but no user_id": b"name,city\nann,rome\n",
     "ragged": b"user_id,value\nu001,1\nu002,1,2,3\n",
     "a quote that never closes": b'user_id,value\n"u001,1\nu002,2\n',
-    "no text at all": bytes(range(256)) * 4,
+    "not text": bytes(range(256)) * 4,
 }
 
 
 @pytest.mark.parametrize("kind", SEED_FILES)
 @pytest.mark.parametrize("flag", ["--seed", "--suppress"])
-def test_file_of_ids_that_cannot_be_read(ready: Command, tmp_path: Path, inputs: Inputs, kind: str, flag: str) -> None:
+def test_an_unreadable_file_of_ids(ready: Command, tmp_path: Path, inputs: Inputs, kind: str, flag: str) -> None:
     bad = tmp_path / "bad.csv"
     bad.write_bytes(SEED_FILES[kind])
     words = expanding(bad) if flag == "--seed" else (*expanding(inputs.seed), flag, bad)
@@ -108,7 +113,7 @@ def test_file_of_ids_that_cannot_be_read(ready: Command, tmp_path: Path, inputs:
     assert message.startswith(f"{bad}: ")
 
 
-def test_file_of_ids_that_is_not_there_or_a_folder(ready: Command, tmp_path: Path, inputs: Inputs) -> None:
+def test_a_missing_file_of_ids_or_a_folder(ready: Command, tmp_path: Path, inputs: Inputs) -> None:
     for words in (
         expanding(tmp_path / "no.csv"),
         expanding(tmp_path),
@@ -118,7 +123,7 @@ def test_file_of_ids_that_is_not_there_or_a_folder(ready: Command, tmp_path: Pat
         assert "no such file" in message
 
 
-def test_parquet_of_ids_that_is_truncated(ready: Command, tmp_path: Path) -> None:
+def test_a_truncated_parquet_file_of_ids(ready: Command, tmp_path: Path) -> None:
     whole = tmp_path / "whole.parquet"
     pl.DataFrame({"user_id": user_ids()}).write_parquet(whole)
     cut = tmp_path / "cut.parquet"
@@ -131,14 +136,14 @@ def test_parquet_of_ids_that_is_truncated(ready: Command, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("size", ["0", "-5", "0%", "-1%", "101%", "many", "", "1.5", "5 %%", "nan", "1e3", "٣x"])
-def test_size_that_is_none(ready: Command, inputs: Inputs, size: str) -> None:
+def test_an_invalid_size(ready: Command, inputs: Inputs, size: str) -> None:
     message, _ = ready.refused(2, "expand", "--seed", inputs.seed, f"--size={size}")
     assert "size" in message
 
 
-def test_size_larger_than_the_universe(ready: Command, inputs: Inputs) -> None:
+def test_a_size_larger_than_the_candidates(ready: Command, inputs: Inputs) -> None:
     message, hint = ready.refused(5, *expanding(inputs.seed, 1_000_000))
-    assert message == "1,000,000 prospects asked for, but only 260 candidates are left"
+    assert message == "1,000,000 prospects were requested, but only 260 candidates are left"
     assert "--size 260" in hint
 
 
@@ -146,24 +151,24 @@ def test_size_larger_than_the_universe(ready: Command, inputs: Inputs) -> None:
     "name",
     ["../up", "a/b", "/tmp/x", "..", ".hidden", "a\\b", "a b", "", "x" * 101, "a..b", "-x", "ü", "a\x00b", "a\nb"],
 )
-def test_name_that_could_lead_elsewhere(ready: Command, inputs: Inputs, name: str) -> None:
+def test_a_name_that_could_lead_out_of_the_workspace(ready: Command, inputs: Inputs, name: str) -> None:
     message, hint = ready.refused(2, *expanding(inputs.seed), f"--name={name}")
     assert "cannot be the name" in message
     assert "letters" in hint
 
 
 @pytest.mark.parametrize("name", ["../up", "a/b", "/etc", ".."])
-def test_report_of_a_name_that_could_lead_elsewhere(done: Command, name: str) -> None:
-    done.refused(2, "report", name)
+def test_a_report_of_a_name_that_could_lead_out_of_the_workspace(expanded: Command, name: str) -> None:
+    expanded.refused(2, "report", name)
 
 
-def test_report_of_an_unknown_name(done: Command) -> None:
-    message, hint = done.refused(4, "report", "no-such")
+def test_a_report_of_an_unknown_name(expanded: Command) -> None:
+    message, hint = expanded.refused(4, "report", "no-such")
     assert "no-such" in message
     assert "fans" in hint
 
 
-def test_unknown_scorer_encoder_device_and_format(ready: Command, inputs: Inputs) -> None:
+def test_an_unknown_scorer_encoder_device_or_format(ready: Command, inputs: Inputs) -> None:
     for words, named in (
         ((*expanding(inputs.seed), "--scorer", "magic"), "logistic"),
         (("train", "--encoder", "magic"), "transformer"),
@@ -208,12 +213,12 @@ def test_report_before_anything(fresh: Command) -> None:
     assert not fresh.workspace.exists()
 
 
-def test_resume_of_nothing(ready: Command) -> None:
+def test_resume_without_an_unfinished_training(ready: Command) -> None:
     message, hint = ready.refused(4, *TRAIN, "--resume")
     assert (message, hint) == ("no unfinished training to resume", "lookalike train")
 
 
-def test_cut_before_the_first_event(ready: Command) -> None:
+def test_a_cut_before_the_first_event(ready: Command) -> None:
     message, _ = ready.refused(4, *TRAIN, "--as-of", "2001-01-01")
     assert "before the cut" in message
 
@@ -223,9 +228,10 @@ def test_cut_before_the_first_event(ready: Command) -> None:
 
 @contextlib.contextmanager
 def another_process_at_work(workspace: Path) -> Iterator[int]:
+    """A process that keeps the workspace locked; gives its number."""
     code = (
-        "import sys\nfrom pathlib import Path\nfrom lookalike.workspace import Workspace\n"
-        "with Workspace(Path(sys.argv[1])).locked():\n    sys.stdout.write('held\\n')\n    sys.stdout.flush()\n"
+        "import sys\nfrom pathlib import Path\nfrom lookalike.workspace.paths import WorkspaceFolder\n"
+        "with WorkspaceFolder(Path(sys.argv[1])).locked():\n    sys.stdout.write('held\\n')\n    sys.stdout.flush()\n"
         "    sys.stdin.read()\n"
     )
     command = [sys.executable, "-c", code, str(workspace)]
@@ -236,24 +242,24 @@ def another_process_at_work(workspace: Path) -> Iterator[int]:
         process.communicate()
 
 
-def test_second_process_on_the_same_workspace(done: Command, inputs: Inputs) -> None:
-    with another_process_at_work(done.workspace) as pid:
+def test_a_second_process_on_the_same_workspace(expanded: Command, inputs: Inputs) -> None:
+    with another_process_at_work(expanded.workspace) as pid:
         for words in (("ingest", inputs.log), TRAIN, expanding(inputs.seed)):
-            message, hint = done.refused(4, *words)
+            message, hint = expanded.refused(4, *words)
             assert f"process {pid} is working on this workspace" in message
             assert hint
-        assert done("--json", "report").json["name"] == "fans"  # only reads
-    assert done(*expanding(inputs.seed)).code == 0
+        assert expanded("--json", "report").json["name"] == "fans"  # only reads
+    assert expanded(*expanding(inputs.seed)).code == 0
 
 
-def test_rubbish_of_a_process_at_work_is_left_alone(done: Command, inputs: Inputs) -> None:
-    with another_process_at_work(done.workspace):
-        begun = done.workspace / "audiences" / ".tmp-of-the-other"
-        begun.mkdir()
-        done.refused(4, *expanding(inputs.seed))
-        assert begun.exists()
-    assert done(*expanding(inputs.seed)).code == 0
-    assert not begun.exists()
+def test_temporary_files_of_a_process_at_work_stay(expanded: Command, inputs: Inputs) -> None:
+    with another_process_at_work(expanded.workspace):
+        temporary = expanded.workspace / "audiences" / ".tmp-of-the-other"
+        temporary.mkdir()
+        expanded.refused(4, *expanding(inputs.seed))
+        assert temporary.exists()
+    assert expanded(*expanding(inputs.seed)).code == 0
+    assert not temporary.exists()
 
 
 # --- damage ----------------------------------------------------------------------------------------------------------
@@ -263,22 +269,27 @@ def cut_short(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-def rubbish(path: Path) -> None:
+def overwrite(path: Path) -> None:
     path.write_bytes(b"\x00rubbish\xff" * 50)
 
 
-def emptied(path: Path) -> None:
+def empty(path: Path) -> None:
     path.write_bytes(b"")
 
 
-def gone(path: Path) -> None:
+def remove(path: Path) -> None:
     path.unlink()
 
 
-BREAK: dict[str, Callable[[Path], None]] = {"cut short": cut_short, "rubbish": rubbish, "empty": emptied, "gone": gone}
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "cut short": cut_short,
+    "overwritten": overwrite,
+    "empty": empty,
+    "missing": remove,
+}
 
 
-@pytest.mark.parametrize("how", BREAK)
+@pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize(
     "file",
     [
@@ -290,32 +301,32 @@ BREAK: dict[str, Callable[[Path], None]] = {"cut short": cut_short, "rubbish": r
         "manifest.json",
     ],
 )
-def test_damaged_vectors(ready: Command, inputs: Inputs, file: str, how: str) -> None:
+def test_damaged_vectors(ready: Command, inputs: Inputs, file: str, damage: str) -> None:
     path = ready.workspace / "embeddings" / "v000001" / file
-    BREAK[how](path)
+    DAMAGES[damage](path)
     message, hint = ready.refused(4, *expanding(inputs.seed))
     assert "v000001" in message
     assert hint
 
 
 @pytest.mark.parametrize("text", ["", "v999999\n", "../../elsewhere\n", "\x00\n", "v000001/../..\n"])
-def test_damaged_pointer_to_the_vectors(ready: Command, inputs: Inputs, text: str) -> None:
+def test_a_damaged_pointer_to_the_vectors(ready: Command, inputs: Inputs, text: str) -> None:
     (ready.workspace / "embeddings" / "CURRENT").write_text(text)
     ready.refused(4, *expanding(inputs.seed))
 
 
-def test_vectors_whose_manifest_is_gone_are_made_anew_by_the_run_there_is(ready: Command, inputs: Inputs) -> None:
+def test_vectors_without_a_manifest_are_made_again_by_the_run(ready: Command, inputs: Inputs) -> None:
     (ready.workspace / "embeddings" / "v000001" / "manifest.json").unlink()
     assert "embed --run" in ready.refused(4, *expanding(inputs.seed))[1]
     message, hint = ready.refused(4, "embed")
     assert "no stored vectors that can be read" in message
     assert hint == "lookalike embed --run r000001"
-    assert ready("--json", "status").json["next"] == "lookalike embed --run r000001"
+    assert ready("--json", "status").json["next"] == f"lookalike --workspace {ready.workspace} embed --run r000001"
     assert ready("embed", "--run", "r000001").code == 0
     assert ready(*expanding(inputs.seed)).code == 0
 
 
-def test_vectors_that_are_no_numbers(ready: Command, inputs: Inputs) -> None:
+def test_vectors_with_nan(ready: Command, inputs: Inputs) -> None:
     path = ready.workspace / "embeddings" / "v000001" / "content-00000.npy"
     values = np.load(path)
     values[17] = np.nan
@@ -325,7 +336,7 @@ def test_vectors_that_are_no_numbers(ready: Command, inputs: Inputs) -> None:
     assert "embed --full" in hint
 
 
-def test_shard_of_objects_is_never_unpickled(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
+def test_a_shard_of_objects_is_never_unpickled(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
     class Bomb:
         def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
             return os.mkdir, (str(tmp_path / "exploded"),)
@@ -336,39 +347,39 @@ def test_shard_of_objects_is_never_unpickled(ready: Command, inputs: Inputs, tmp
     assert not (tmp_path / "exploded").exists()
 
 
-@pytest.mark.parametrize("how", ["cut short", "rubbish"])
-def test_damaged_database(done: Command, inputs: Inputs, how: str) -> None:
-    BREAK[how](done.workspace / "lookalike.duckdb")
+@pytest.mark.parametrize("damage", ["cut short", "overwritten"])
+def test_a_damaged_database(expanded: Command, inputs: Inputs, damage: str) -> None:
+    DAMAGES[damage](expanded.workspace / "lookalike.duckdb")
     for words in (("ingest", inputs.log), TRAIN, ("status",), expanding(inputs.seed)):
-        message, hint = done.refused(4, *words)
+        message, hint = expanded.refused(4, *words)
         assert "lookalike.duckdb" in message
         assert hint
 
 
-@pytest.mark.parametrize("how", BREAK)
-def test_damaged_figures(done: Command, how: str) -> None:
-    BREAK[how](done.workspace / "audiences" / "fans" / "evaluation.json")
-    done.refused(4, "report", "fans")
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_evaluation(expanded: Command, damage: str) -> None:
+    DAMAGES[damage](expanded.workspace / "audiences" / "fans" / "evaluation.json")
+    expanded.refused(4, "report", "fans")
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"name": "fans"}', "null", "{"])
-def test_figures_that_are_something_else(done: Command, text: str) -> None:
-    (done.workspace / "audiences" / "fans" / "evaluation.json").write_text(text)
-    done.refused(4, "report", "fans")
+def test_an_evaluation_that_is_something_else(expanded: Command, text: str) -> None:
+    (expanded.workspace / "audiences" / "fans" / "evaluation.json").write_text(text)
+    expanded.refused(4, "report", "fans")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "rubbish"])
 @pytest.mark.parametrize("words", [("status",), ("report",)], ids=" ".join)
-def test_damaged_manifest_of_an_expansion(done: Command, text: str, words: tuple[str, ...]) -> None:
-    (done.workspace / "audiences" / "fans" / "manifest.json").write_text(text)
-    done.refused(4, *words)
+def test_a_damaged_manifest_of_an_expansion(expanded: Command, text: str, words: tuple[str, ...]) -> None:
+    (expanded.workspace / "audiences" / "fans" / "manifest.json").write_text(text)
+    expanded.refused(4, *words)
 
 
 # --- settings and definitions ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "fault"),
     [
         ("[train]\nepoch = 3\n", "unknown key 'train.epoch', did you mean 'epochs'?"),
         ("[trian]\nepochs = 3\n", "unknown key 'trian', did you mean 'train'?"),
@@ -383,22 +394,22 @@ def test_damaged_manifest_of_an_expansion(done: Command, text: str, words: tuple
         ("[ingest]\nmax_rejected_share = 2\n", "ingest.max_rejected_share: "),
     ],
 )
-def test_settings_that_are_wrong(ready: Command, inputs: Inputs, text: str, said: str) -> None:
+def test_wrong_settings(ready: Command, inputs: Inputs, text: str, fault: str) -> None:
     (ready.workspace / "lookalike.toml").write_text(text)
     for words in (("ingest", inputs.log), TRAIN, expanding(inputs.seed)):
         message, hint = ready.refused(2, *words)
         assert message.startswith(f"{ready.workspace / 'lookalike.toml'}: ")
-        assert said in message
+        assert fault in message
         assert hint
 
 
-def test_settings_that_are_no_text(ready: Command, inputs: Inputs) -> None:
+def test_settings_that_are_not_text(ready: Command, inputs: Inputs) -> None:
     (ready.workspace / "lookalike.toml").write_bytes(b"\xff\xfe\x00")
     ready.refused(2, *expanding(inputs.seed))
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "fault"),
     [
         ('seed = "fans.csv"\nsize = "10%"\nsupress = ["x.csv"]\n', "unknown key 'supress', did you mean 'suppress'?"),
         ('seeds = "fans.csv"\nsize = "10%"\n', "did you mean 'seed'?"),
@@ -412,20 +423,20 @@ def test_settings_that_are_no_text(ready: Command, inputs: Inputs) -> None:
         ("seed = ", "definition.toml: "),
     ],
 )
-def test_definition_that_is_wrong(ready: Command, inputs: Inputs, text: str, said: str) -> None:
+def test_a_wrong_definition(ready: Command, inputs: Inputs, text: str, fault: str) -> None:
     definition = inputs.folder / "definition.toml"
     definition.write_text(text)
     message, hint = ready.refused(2, "expand", definition)
-    assert said in message
+    assert fault in message
     assert hint
 
 
-def test_definition_that_is_not_there(ready: Command) -> None:
+def test_a_missing_definition(ready: Command) -> None:
     message, _ = ready.refused(2, "expand", "nowhere.toml")
     assert "nowhere.toml: no such file" in message
 
 
-def test_definition_whose_seed_is_not_there(ready: Command, tmp_path: Path) -> None:
+def test_a_definition_whose_seed_is_missing(ready: Command, tmp_path: Path) -> None:
     definition = tmp_path / "d.toml"
     definition.write_text('seed = "nowhere.csv"\nsize = 10\n')
     message, _ = ready.refused(3, "expand", definition)
@@ -436,99 +447,94 @@ def test_definition_whose_seed_is_not_there(ready: Command, tmp_path: Path) -> N
 
 _LIMITED = """
 import resource, sys
-from lookalike.cli import main
+from lookalike.cli.app import main
 limit = int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 sys.exit(main(sys.argv[2:]))
 """
 
 
-def limited(most: int, space: Path, *words: object) -> subprocess.CompletedProcess[str]:
+def run_with_file_limit(max_bytes: int, workspace: Path, *words: object) -> subprocess.CompletedProcess[str]:
     """Runs a command that may write no file larger than so many bytes."""
-    command = [sys.executable, "-c", _LIMITED, str(most), "--workspace", str(space), *map(str, words)]
+    command = [sys.executable, "-c", _LIMITED, str(max_bytes), "--workspace", str(workspace), *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
-@pytest.mark.parametrize("most", [0, 1_000, 6_000])
-def test_expand_that_may_not_write_leaves_the_list_as_it_was(done: Command, inputs: Inputs, most: int) -> None:
-    before = snapshot(done.workspace)
-    ran = limited(most, done.workspace, *expanding(inputs.seed, 20))
-    assert (ran.returncode, ran.stdout) == (4, ""), ran.stderr
-    assert [line.split(":")[0] for line in ran.stderr.splitlines()] == ["error", "hint"]
-    assert snapshot(done.workspace) == before
+@pytest.mark.parametrize("max_bytes", [0, 1_000, 6_000])
+def test_expand_that_cannot_write_leaves_the_old_list(expanded: Command, inputs: Inputs, max_bytes: int) -> None:
+    before = snapshot(expanded.workspace)
+    process = run_with_file_limit(max_bytes, expanded.workspace, *expanding(inputs.seed, 20))
+    assert (process.returncode, process.stdout) == (4, ""), process.stderr
+    assert [line.split(":")[0] for line in process.stderr.splitlines()] == ["error", "hint"]
+    assert snapshot(expanded.workspace) == before
 
 
-def on_a_small_disk(size: str, folder: Path) -> contextlib.AbstractContextManager[Path]:
-    @contextlib.contextmanager
-    def mounted() -> Iterator[Path]:
-        libc = ctypes.CDLL(None, use_errno=True)
-        folder.mkdir()
-        if libc.mount(b"tmpfs", bytes(folder), b"tmpfs", 0, f"size={size}".encode()):
-            pytest.skip(f"no small disk can be made here: {errno.errorcode[ctypes.get_errno()]}")
-        try:
-            yield folder
-        finally:
-            assert libc.umount2(bytes(folder), 2) == 0
-
-    return mounted()
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A disk of its own, mounted at the folder. Skips the test where none can be mounted."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    folder.mkdir()
+    if libc.mount(b"tmpfs", bytes(folder), b"tmpfs", 0, f"size={size}".encode()):
+        pytest.skip(f"no small disk can be mounted here: {errno.errorcode[ctypes.get_errno()]}")
+    try:
+        yield folder
+    finally:
+        assert libc.umount2(bytes(folder), 2) == 0
 
 
-def fill(folder: Path, left: int) -> None:
-    """Leaves so many bytes free."""
-    found = os.statvfs(folder)
-    with open(folder / "filler", "wb") as file:
-        file.write(bytes(max(0, found.f_bavail * found.f_frsize - left)))
+def fill(disk: Path, free_bytes: int) -> None:
+    """Fills the disk up to so many free bytes."""
+    status = os.statvfs(disk)
+    with open(disk / "filler", "wb") as file:
+        file.write(bytes(max(0, status.f_bavail * status.f_frsize - free_bytes)))
 
 
-def program(space: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    code = "import sys\nfrom lookalike.cli import main\nsys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "--workspace", str(space), *map(str, words)]
+def run_program(workspace: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "lookalike", "--workspace", str(workspace), *map(str, words)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
-@pytest.mark.parametrize("left", [0, 50_000, 200_000])
-def test_full_disk_stops_each_command_in_words(ready: Command, inputs: Inputs, tmp_path: Path, left: int) -> None:
-    import shutil
-
-    expected = ready(*expanding(inputs.seed)).code
-    assert expected == 0
-    listed = (ready.workspace / "audiences" / "fans" / "prospects.csv").read_bytes()
+@pytest.mark.parametrize("free_bytes", [0, 50_000, 200_000])
+def test_a_full_disk_is_an_error_that_leaves_the_old_state(
+    ready: Command, inputs: Inputs, tmp_path: Path, free_bytes: int
+) -> None:
+    assert ready(*expanding(inputs.seed)).code == 0
+    prospects = (ready.workspace / "audiences" / "fans" / "prospects.csv").read_bytes()
     more = tmp_path / "more.csv"
     events().with_columns(user_id="x" + pl.col("user_id")).write_csv(more)
-    with on_a_small_disk("24m", tmp_path / "disk") as disk:
-        space = disk / "space"
-        shutil.copytree(ready.workspace, space)
-        fill(disk, left)
-        before = snapshot(space)
-        stopped = 0
+    with small_disk(tmp_path / "disk", "24m") as disk:
+        workspace = disk / "space"
+        shutil.copytree(ready.workspace, workspace)
+        fill(disk, free_bytes)
+        before = snapshot(workspace)
+        failures = 0
         for words in (TRAIN, expanding(inputs.seed, 50), ("ingest", more)):
-            ran = program(space, *words)
-            if ran.returncode == 0:
-                before = snapshot(space)
+            process = run_program(workspace, *words)
+            if process.returncode == 0:
+                before = snapshot(workspace)
                 continue
-            stopped += 1
-            assert (ran.returncode, ran.stdout) == (4, ""), (words, ran)
-            assert [line.split(":")[0] for line in ran.stderr.splitlines()[-2:]] == ["error", "hint"]
-            after = snapshot(space)
-            before = {name: value for name, value in before.items() if "unfinished" not in name}
-            kept = {name: value for name, value in after.items() if ".tmp-" not in name}
-            if words[0] == "ingest":  # the database may have grown and shrunk
-                kept.pop("lookalike.duckdb"), before.pop("lookalike.duckdb")  # type: ignore[attr-defined]
-            assert {name: kept.get(name) for name in before} == before
-        assert stopped or left
+            failures += 1
+            assert (process.returncode, process.stdout) == (4, ""), (words, process)
+            assert [line.split(":")[0] for line in process.stderr.splitlines()[-2:]] == ["error", "hint"]
+            # of an ingest, the database may have grown and shrunk again
+            changeable = ("unfinished", ".tmp-", *(["lookalike.duckdb"] if words[0] == "ingest" else []))
+            before = {name: value for name, value in before.items() if not any(part in name for part in changeable)}
+            after = snapshot(workspace)
+            assert {name: after.get(name) for name in before} == before
+        assert failures or free_bytes
         (disk / "filler").unlink()
-        assert program(space, *TRAIN).returncode == 0
-        assert program(space, *expanding(inputs.seed)).returncode == 0
-        assert (space / "audiences" / "fans" / "prospects.csv").read_bytes() == listed
+        assert run_program(workspace, *TRAIN).returncode == 0
+        assert run_program(workspace, *expanding(inputs.seed)).returncode == 0
+        assert (workspace / "audiences" / "fans" / "prospects.csv").read_bytes() == prospects
 
 
-def test_workspace_that_is_a_file(tmp_path: Path, ready: Command, inputs: Inputs) -> None:
+def test_a_workspace_that_is_a_file(tmp_path: Path, ready: Command, inputs: Inputs) -> None:
     (tmp_path / "file").write_text("x")
-    stranger = Command(ready.capsys, tmp_path / "file")
+    command = Command(ready.capsys, tmp_path / "file")
     for words in (("ingest", inputs.log), TRAIN, expanding(inputs.seed), ("report",)):
-        ran = stranger(*words)
+        ran = command(*words)
         assert ran.code == 4, ran
         assert ran.complaint
     assert (tmp_path / "file").read_text() == "x"
@@ -565,47 +571,52 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-def hostile_log(folder: Path) -> dict[str, str]:
-    """Writes the small log with strange ids in it; gives the strange id of each plain one it stands for."""
-    plain = user_ids()
-    fans, others = plain[: len(HOSTILE)], plain[150 : 150 + len(HOSTILE)]
-    strange = dict(zip(fans, HOSTILE, strict=True)) | dict(zip(others, [f"{h}!" for h in HOSTILE], strict=True))
-    items = {f"i{number:02d}": value for number, value in enumerate(HOSTILE)}
+def write_hostile_log(folder: Path) -> dict[str, str]:
+    """Writes the small log with hostile ids in it; gives the hostile id of each ordinary one that it replaces."""
+    ordinary = user_ids()
+    fans, others = ordinary[: len(HOSTILE)], ordinary[150 : 150 + len(HOSTILE)]
+    hostile = dict(zip(fans, HOSTILE, strict=True)) | dict(zip(others, [f"{text}!" for text in HOSTILE], strict=True))
+    items = {f"i{number:02d}": text for number, text in enumerate(HOSTILE)}
     frame = events().with_columns(
         pl.col("item_id").replace(items),
-        source=pl.when(pl.col("user_id").is_in(plain[:90])).then(pl.lit(HOSTILE[5])).otherwise(pl.lit("web")),
-        user_id=pl.col("user_id").replace(strange),
+        source=pl.when(pl.col("user_id").is_in(ordinary[:90])).then(pl.lit(HOSTILE[5])).otherwise(pl.lit("web")),
+        user_id=pl.col("user_id").replace(hostile),
     )
     frame.write_parquet(folder / "hostile.parquet")
     names = list(items.values())
-    pl.DataFrame({"item_id": names, "title": [f"{n} <b>title</b>" for n in names], "family": names}).write_parquet(
-        folder / "hostile-items.parquet"
-    )
-    return strange
+    pl.DataFrame(
+        {"item_id": names, "title": [f"{name} <b>title</b>" for name in names], "family": names}
+    ).write_parquet(folder / "hostile-items.parquet")
+    return hostile
 
 
-def test_strange_ids_and_names_go_through_the_whole_path(fresh: Command, tmp_path: Path) -> None:
-    strange = hostile_log(tmp_path)
-    seed = tmp_path / "seed.parquet"
-    pl.DataFrame({"user_id": user_ids()[len(HOSTILE) : 60]}).write_parquet(seed)
+def write_ordinary_seed(folder: Path) -> Path:
+    """Fans whose ids are not hostile."""
+    pl.DataFrame({"user_id": user_ids()[len(HOSTILE) : 60]}).write_parquet(folder / "seed.parquet")
+    return folder / "seed.parquet"
+
+
+def test_hostile_ids_and_names_go_through_every_command(fresh: Command, tmp_path: Path) -> None:
+    hostile = write_hostile_log(tmp_path)
+    seed = write_ordinary_seed(tmp_path)
     fresh.workspace.mkdir()
     (fresh.workspace / "lookalike.toml").write_text("[expand]\nmin_cell = 1\n")
     ran = fresh("--json", "ingest", tmp_path / "hostile.parquet", "--items", tmp_path / "hostile-items.parquet")
     assert ran.code == 0, ran.err
-    kept = ran.json["totals"]["users"]
+    users = ran.json["totals"]["users"]
     assert fresh(*TRAIN).code == 0
     ran = fresh("--json", *expanding(seed, "100%"), "--name", "all", "--force")
     assert ran.code == 0, ran.err
     whole = fresh("--json", *expanding(seed, "100%"), "--name", "whole", "--force", "--format", "parquet").json
     exact = pl.read_parquet(whole["prospects"])
     as_csv = pl.read_csv(ran.json["prospects"], infer_schema=False)
-    assert len(exact) == len(as_csv) == kept - 35
-    # the CSV holds the same ids in the same order; those a spreadsheet would run have ' before them
-    for given, shown in zip(exact["user_id"], as_csv["user_id"], strict=True):
-        assert shown in (given, f"'{given}")
-        assert not shown.startswith(("=", "@", "\t", "\r"))
-        assert not shown.startswith(("+", "-")) or float(shown)
-    assert {given for given in exact["user_id"] if given in strange.values()} >= {
+    assert len(exact) == len(as_csv) == users - 35
+    # the CSV has the same ids in the same order; those a spreadsheet would run have a ' in front
+    for user_id, written in zip(exact["user_id"], as_csv["user_id"], strict=True):
+        assert written in (user_id, f"'{user_id}")
+        assert not written.startswith(("=", "@", "\t", "\r"))
+        assert not written.startswith(("+", "-")) or float(written)
+    assert {user_id for user_id in exact["user_id"] if user_id in hostile.values()} >= {
         '=HYPERLINK("http://x")',
         "x" * 10_000,
     }
@@ -616,32 +627,30 @@ def test_strange_ids_and_names_go_through_the_whole_path(fresh: Command, tmp_pat
     page = (fresh.workspace / "audiences" / "some" / "report.html").read_text(encoding="utf-8")
     assert "<script>alert(1)" not in page
     assert "<b>title</b>" not in page
-    assert "alert(1)" in page  # it is shown, as text
+    assert "alert(1)" in page  # shown as text
     assert fresh("--json", "report", "some").json["name"] == "some"
 
 
-def test_list_of_strange_ids_may_be_given_back(fresh: Command, tmp_path: Path) -> None:
-    """A list that was written is a list that can be suppressed, whatever the ids are."""
-    hostile_log(tmp_path)
-    seed = tmp_path / "seed.parquet"
-    pl.DataFrame({"user_id": user_ids()[len(HOSTILE) : 60]}).write_parquet(seed)
+def test_a_list_of_hostile_ids_can_be_suppressed(fresh: Command, tmp_path: Path) -> None:
+    write_hostile_log(tmp_path)
+    seed = write_ordinary_seed(tmp_path)
     assert fresh("ingest", tmp_path / "hostile.parquet").code == 0
     assert fresh(*TRAIN).code == 0
     first = fresh("--json", *expanding(seed, "60%"), "--name", "first", "--force").json
     flags = ("--name", "second", "--force", "--format", "parquet", "--suppress", first["prospects"])
     second = fresh("--json", *expanding(seed, "100%"), *flags).json
-    figures = json.loads(Path(second["evaluation"]).read_text())
-    assert figures["suppression"] == {"given": first["size"], "matched": first["size"]}
+    suppression = Evaluation.read(Path(second["evaluation"])).suppression
+    assert (suppression.given, suppression.matched) == (first["size"], first["size"])
+    assert second["suppression"] == suppression.as_json()
     assert second["size"] == first["candidates"] - first["size"]
 
 
-def test_strange_seed_matches_itself(fresh: Command, tmp_path: Path) -> None:
-    strange = hostile_log(tmp_path)
+def test_a_seed_of_hostile_ids_matches_completely(fresh: Command, tmp_path: Path) -> None:
+    hostile = write_hostile_log(tmp_path)
     assert fresh("ingest", tmp_path / "hostile.parquet").code == 0
     assert fresh(*TRAIN).code == 0
-    known = pl.read_parquet(WorkspaceFolder(fresh.workspace).embeddings / "v000001" / "users.parquet")["user_id"]
-    seed = tmp_path / "seed.csv"
-    plain = [value for value in strange.values() if value in set(known) and not value.startswith("'")]
-    pl.DataFrame({"user_id": plain}).write_csv(seed)
-    made = fresh("--json", *expanding(seed, "10%"), "--force").json
-    assert made["matched"] == len(plain)
+    version = WorkspaceFolder(fresh.workspace).embeddings / "v000001"
+    known = set(pl.read_parquet(version / "users.parquet")["user_id"])
+    ids = [user_id for user_id in hostile.values() if user_id in known and not user_id.startswith("'")]
+    pl.DataFrame({"user_id": ids}).write_csv(tmp_path / "seed.csv")
+    assert fresh("--json", *expanding(tmp_path / "seed.csv", "10%"), "--force").json["matched"] == len(ids)

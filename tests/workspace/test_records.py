@@ -73,5 +73,6 @@ def test_a_damaged_file_is_a_state_error_that_names_it(tmp_path: Path, content: 
     path = tmp_path / "example.json"
     path.write_bytes(content)
     with pytest.raises(StateError) as raised:
-        Example.read(path)
+        Example.read(path, "lookalike expand")
     assert raised.value.message.startswith(f"{path}: ")
+    assert raised.value.hint == "lookalike expand"

@@ -44,14 +44,14 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """One JSON object. Raises StateError when the file is missing or damaged."""
+def read_json(path: Path, hint: str = "run the command that wrote it again") -> dict[str, Any]:
+    """One JSON object. Raises StateError with the hint when the file is missing or damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise StateError(f"{path}: cannot be read ({error})", "run the command that wrote it again") from error
+        raise StateError(f"{path}: cannot be read ({error})", hint) from error
     if not isinstance(value, dict):
-        raise StateError(f"{path}: is not a JSON object", "run the command that wrote it again")
+        raise StateError(f"{path}: is not a JSON object", hint)
     return value
 
 

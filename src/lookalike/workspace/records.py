@@ -30,7 +30,7 @@ class FileRecord(Record):
     @classmethod
     def read(cls, path: Path, hint: str = "run the command that wrote it again") -> Self:
         """The record in a file. Raises StateError when it is missing, damaged, or of another version."""
-        values = read_json(path)
+        values = read_json(path, hint)
         known = cls.model_fields["schema_version"].default
         version = values.get("schema_version")
         if isinstance(version, int) and version != known:
