@@ -1,4 +1,4 @@
-"""Ray: the same lists and vectors as one machine makes, also when a worker is lost; two nodes; a training."""
+"""Ray: the same lists, vectors and trainings as in one process, even when a worker is lost, and on two nodes."""
 
 import contextlib
 import functools
@@ -16,7 +16,10 @@ import numpy as np
 import pytest
 
 from lookalike.cli.app import main
+from lookalike.data import database, sequence_builder
+from lookalike.data.database import Cut
 from lookalike.embeddings import representation, writer
+from lookalike.encoder.run_files import RunConfig
 from lookalike.workspace.executor import Columns, Task
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.ray_executor import RayExecutor
@@ -29,10 +32,10 @@ PER_SHARD = 40  # 300 users make eight shards
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[object]:
-    """One cluster of two processes for all tests: to start it takes seconds."""
+    """One cluster of two processes for all tests, because starting one takes seconds."""
     import ray
 
-    # a worker cannot import what stands in a test
+    # a worker cannot import this module: its functions are sent along
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
     yield RayExecutor()
@@ -41,15 +44,17 @@ def cluster() -> Iterator[object]:
 
 @pytest.fixture
 def sharded(ready: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """The trained workspace with its users in many shards."""
+    """The trained workspace with its users in eight shards."""
     monkeypatch.setattr(writer, "USERS_PER_SHARD", PER_SHARD)
     assert ready("embed", "--full").code == 0
-    assert len(representation.live_version(WorkspaceFolder(ready.workspace)).manifest["shards"]) == 8
+    assert len(representation.live_version(WorkspaceFolder(ready.workspace)).manifest.shards) == 8
     return ready
 
 
-def listed(ready: Command, inputs: Inputs, scorer: str, *before: str) -> bytes:
-    ran = ready("--json", *before, "expand", "--seed", inputs.seed, "--size", "60", "--scorer", scorer, "--force")
+def list_bytes(command: Command, inputs: Inputs, scorer: str, *global_flags: str) -> bytes:
+    ran = command(
+        "--json", *global_flags, "expand", "--seed", inputs.seed, "--size", "60", "--scorer", scorer, "--force"
+    )
     assert ran.code == 0, ran.err
     return Path(ran.json["prospects"]).read_bytes()
 
@@ -58,28 +63,30 @@ def listed(ready: Command, inputs: Inputs, scorer: str, *before: str) -> bytes:
 def test_a_list_is_the_same_byte_for_byte(
     sharded: Command, inputs: Inputs, cluster: object, scorer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    each, shards = RayExecutor.each, list[int]()
 
-    each, asked = RayExecutor.each, list[int]()
-    monkeypatch.setattr(
-        RayExecutor, "each", lambda self, task, numbers: asked.extend(numbers) or each(self, task, numbers)
-    )
-    assert listed(sharded, inputs, scorer, "--engine", "ray") == listed(sharded, inputs, scorer)
-    assert asked == list(range(8))
+    def recorded(self: RayExecutor, task: Task, numbers: Sequence[int]) -> Iterator[Columns]:
+        shards.extend(numbers)
+        return each(self, task, numbers)
+
+    monkeypatch.setattr(RayExecutor, "each", recorded)
+    assert list_bytes(sharded, inputs, scorer, "--engine", "ray") == list_bytes(sharded, inputs, scorer)
+    assert shards == list(range(8))
 
 
 def test_vectors_are_the_same_byte_for_byte(sharded: Command, cluster: object) -> None:
-    here = {file.name: file.read_bytes() for file in vectors(sharded)}
+    local = {file.name: file.read_bytes() for file in vector_files(sharded)}
     ran = sharded("--engine", "ray", "embed", "--full")
     assert ran.code == 0, ran.err
-    assert {file.name: file.read_bytes() for file in vectors(sharded)} == here
+    assert {file.name: file.read_bytes() for file in vector_files(sharded)} == local
 
 
-def vectors(command: Command) -> list[Path]:
+def vector_files(command: Command) -> list[Path]:
     return sorted(representation.live_version(WorkspaceFolder(command.workspace)).folder.glob("*.npy"))
 
 
-def fragile(task: Task, killed: Path, number: int) -> Columns:
-    """A task whose worker dies in the middle of the pass, once."""
+def kill_worker_once(task: Task, killed: Path, number: int) -> Columns:
+    """The task, but the worker of one shard dies the first time."""
     if number == 3 and not killed.exists():
         killed.touch()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -89,19 +96,18 @@ def fragile(task: Task, killed: Path, number: int) -> Columns:
 def test_a_killed_worker_costs_nothing_but_time(
     sharded: Command, inputs: Inputs, cluster: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-
     each, killed = RayExecutor.each, tmp_path / "killed"
 
-    def broken(self: RayExecutor, task: Task, numbers: Sequence[int]) -> Iterator[Columns]:
-        return each(self, functools.partial(fragile, task, killed), numbers)
+    def with_kill(self: RayExecutor, task: Task, numbers: Sequence[int]) -> Iterator[Columns]:
+        return each(self, functools.partial(kill_worker_once, task, killed), numbers)
 
-    expected = listed(sharded, inputs, "logistic")
-    monkeypatch.setattr(RayExecutor, "each", broken)
-    assert listed(sharded, inputs, "logistic", "--engine", "ray") == expected
+    expected = list_bytes(sharded, inputs, "logistic")
+    monkeypatch.setattr(RayExecutor, "each", with_kill)
+    assert list_bytes(sharded, inputs, "logistic", "--engine", "ray") == expected
     assert killed.exists()
 
 
-def test_a_task_that_always_fails_is_an_error_that_says_so(sharded: Command, inputs: Inputs, cluster: object) -> None:
+def test_the_error_of_a_task_reaches_the_user(sharded: Command, inputs: Inputs, cluster: object) -> None:
     live = representation.live_version(WorkspaceFolder(sharded.workspace))
     damaged = live.folder / "sequence-00003.npy"
     damaged.write_bytes(damaged.read_bytes()[:200])
@@ -112,7 +118,7 @@ def test_a_task_that_always_fails_is_an_error_that_says_so(sharded: Command, inp
     assert sorted((sharded.workspace / "audiences").glob("*")) == before
 
 
-def test_a_training_that_cannot_be_says_why_as_one_process_does(ready: Command, cluster: object) -> None:
+def test_an_impossible_training_has_the_error_of_one_process(ready: Command, cluster: object) -> None:
     ran = ready("--engine", "ray", "train", "--as-of", "2001-01-01")
     assert ran.code == 4, ran.err
     assert ran.complaint == ready("train", "--as-of", "2001-01-01").complaint
@@ -123,8 +129,7 @@ def test_a_training_in_two_processes_makes_one_run(ready: Command, cluster: obje
     ran = ready("--json", "--engine", "ray", *TRAIN)
     assert ran.code == 0, ran.err
     assert ran.json["run"] == "r000002"
-    config = json.loads((ready.workspace / "runs" / "r000002" / "config.json").read_text())
-    assert config["processes"] == 2
+    assert RunConfig.read(ready.workspace / "runs" / "r000002" / "config.json").processes == 2
     assert not list(ready.workspace.glob("ray-*"))
 
 
@@ -146,7 +151,7 @@ os._exit(code if alive == 2 else 99)
 
 
 def test_two_nodes_on_one_machine_make_the_list_of_one(sharded: Command, inputs: Inputs) -> None:
-    expected = listed(sharded, inputs, "logistic")
+    expected = list_bytes(sharded, inputs, "logistic")
     shutil.rmtree(sharded.workspace / "audiences")
     words = ["--workspace", str(sharded.workspace), "--json", "expand", "--seed", str(inputs.seed), "--size", "60"]
     words += ["--scorer", "logistic", "--force"]
@@ -160,7 +165,7 @@ BRIDGE, NETWORK = "lookalike0", "10.213.77"
 
 @pytest.fixture
 def machines() -> Iterator[tuple[str, str]]:
-    """Two network namespaces on one bridge: to Ray they are two machines. Skipped where they are not to be had."""
+    """Two network namespaces on one bridge: to Ray they are two machines. Skips the test where there can be none."""
     names = ("lookalike-a", "lookalike-b")
 
     def ip(words: str) -> int:
@@ -172,15 +177,15 @@ def machines() -> Iterator[tuple[str, str]]:
         ip(f"link del {BRIDGE}")
 
     if shutil.which("ip"):
-        remove()  # what a killed test left
+        remove()  # left-overs of a killed test
     if not shutil.which("ip") or os.geteuid() or ip(f"link add {BRIDGE} type bridge"):
         pytest.skip(
             "network namespaces need root, `ip` and a kernel that has them; two nodes on loopback are tested above"
         )
     try:
-        made = [ip(f"addr add {NETWORK}.254/24 dev {BRIDGE}"), ip(f"link set {BRIDGE} up")]
+        codes = [ip(f"addr add {NETWORK}.254/24 dev {BRIDGE}"), ip(f"link set {BRIDGE} up")]
         for number, name in enumerate(names, 1):
-            made += [
+            codes += [
                 ip(f"netns add {name}"),
                 ip(f"link add veth-look{number} type veth peer name eth0 netns {name}"),
                 ip(f"link set veth-look{number} master {BRIDGE}"),
@@ -189,7 +194,7 @@ def machines() -> Iterator[tuple[str, str]]:
                 ip(f"-n {name} link set eth0 up"),
                 ip(f"-n {name} link set lo up"),
             ]
-        assert not any(made)
+        assert not any(codes)
         yield names
     finally:
         remove()
@@ -198,12 +203,12 @@ def machines() -> Iterator[tuple[str, str]]:
 def test_two_machines_with_a_token_make_the_list_of_one(
     sharded: Command, inputs: Inputs, machines: tuple[str, str], tmp_path: Path
 ) -> None:
-    """The recipe of docs/scaling.md, each command on the machine it is for; one without the token is sent away."""
-    expected = listed(sharded, inputs, "logistic")
+    """The recipe of docs/scaling.md, each command on its machine; a client without the token is refused."""
+    expected = list_bytes(sharded, inputs, "logistic")
     shutil.rmtree(sharded.workspace / "audiences")
     (token := tmp_path / "auth_token").write_text("a-token-that-every-machine-has-0123456789")
     tools = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "RAY_USAGE_STATS_ENABLED": "0"}
-    known = tools | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    with_token = tools | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
     started = []
 
     def on(machine: str, *words: object) -> list[str]:
@@ -213,8 +218,8 @@ def test_two_machines_with_a_token_make_the_list_of_one(
         """One node of one core, for as long as the test lasts."""
         ray = (Path(sys.executable).parent / "ray", "start", "--block", "--num-cpus", 1, "--node-ip-address")
         command = on(machines[number - 1], *ray, f"{NETWORK}.{number}", *words)
-        with open(tmp_path / f"node{number}.log", "wb") as said:
-            started.append(subprocess.Popen(command, env=known, stdout=said, stderr=said, start_new_session=True))
+        with open(tmp_path / f"node{number}.log", "wb") as log:
+            started.append(subprocess.Popen(command, env=with_token, stdout=log, stderr=log, start_new_session=True))
 
     address = f"{NETWORK}.1:6379"
     lookalike = (sys.executable, "-m", "lookalike", "--engine", "ray", "--ray-address", address)
@@ -223,9 +228,9 @@ def test_two_machines_with_a_token_make_the_list_of_one(
     try:
         node(1, "--head", "--port", 6379, "--include-dashboard", "false")
         node(2, "--address", address)
-        wait_for_nodes(on(machines[0], sys.executable, "-c", NODES, address), known)
+        wait_for_nodes(on(machines[0], sys.executable, "-c", NODES, address), with_token)
         run = functools.partial(subprocess.run, capture_output=True, text=True, timeout=300, check=False)
-        ran = run(on(machines[0], *lookalike, *words), env=known)
+        ran = run(on(machines[0], *lookalike, *words), env=with_token)
         assert ran.returncode == 0, ran.stderr
         assert Path(json.loads(ran.stdout)["prospects"]).read_bytes() == expected
         refused = run(on(machines[0], *lookalike, *words, "--name", "x"), env=tools | {"RAY_AUTH_MODE": "disabled"})
@@ -246,40 +251,37 @@ print(len({node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]})
 """
 
 
-def wait_for_nodes(count: list[str], known: dict[str, str]) -> None:
-    """Until two machines are in the cluster; a minute at most."""
+def wait_for_nodes(count: list[str], environment: dict[str, str]) -> None:
+    """Returns when two machines are in the cluster; waits for a minute at most."""
     for _ in range(20):
-        ran = subprocess.run(count, env=known, capture_output=True, text=True, timeout=120, check=False)
+        ran = subprocess.run(count, env=environment, capture_output=True, text=True, timeout=120, check=False)
         if ran.stdout.strip() == "2":
             return
         time.sleep(3)
     raise AssertionError(f"the nodes never met: {ran.stdout} {ran.stderr[-2000:]}")
 
 
-def test_without_ray_one_is_told_how_to_get_it(
+def test_without_ray_the_error_says_how_to_install_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delitem(sys.modules, "lookalike.workspace.ray_executor", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(["--engine", "ray", "embed"]) == 2
-    said = capsys.readouterr().err
-    assert "Ray is not installed" in said
-    assert "lookalike[ray]" in said
+    stderr = capsys.readouterr().err
+    assert "Ray is not installed" in stderr
+    assert "lookalike[ray]" in stderr
     assert main(["--engine", "spark", "embed"]) == 2
     assert "local|ray" in capsys.readouterr().err
 
 
-def test_sequences_are_opened_elsewhere_and_not_sent(sharded: Command, tmp_path: Path) -> None:
-    from lookalike.data import database, sequence_builder
-    from lookalike.data.database import Cut
-
+def test_mapped_arrays_are_opened_again_in_another_process_and_not_sent(sharded: Command, tmp_path: Path) -> None:
     with database.open_file(WorkspaceFolder(sharded.workspace).database, read_only=True) as opened:
-        arrays, _ = sequence_builder.build_sequences(opened, Cut(database.end_of_log(opened)), tmp_path)
-    make, parts = arrays.__reduce__()
-    assert all(column.array is None for column in parts[2].values())
-    again = make(*parts)
-    for name, column in arrays.columns.items():
-        assert np.array_equal(column, again.columns[name], equal_nan=column.dtype.kind == "f")
+        sequences, _ = sequence_builder.build_sequences(opened, Cut(database.end_of_log(opened)), tmp_path)
+    make, arguments = sequences.__reduce__()
+    assert all(column.array is None for column in arguments[2].values())
+    received = make(*arguments)
+    for name, column in sequences.columns.items():
+        assert np.array_equal(column, received.columns[name], equal_nan=column.dtype.kind == "f")
     live = representation.live_version(WorkspaceFolder(sharded.workspace))
     live.raw(np.arange(10))
-    assert live.__reduce__()[1] == (live.folder.resolve(), live.manifest, None)  # and none of the files it has open
+    assert live.__reduce__()[1] == (live.folder.resolve(), live.manifest, None)

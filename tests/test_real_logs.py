@@ -1,4 +1,4 @@
-"""The four commands on real public logs, with no flag that a new user would not know, and few epochs."""
+"""Ingest, train, expand and report on real public logs, with the flags a new user would give, and few epochs."""
 
 import json
 import os
@@ -23,69 +23,80 @@ def folder_of(name: str) -> Path:
     return folder
 
 
-def ids(path: Path) -> set[str]:
-    read = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema=False)
-    return set(read["user_id"].cast(pl.String))
+def ids_in(path: Path) -> set[str]:
+    frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema=False)
+    return set(frame["user_id"].cast(pl.String))
 
 
-def spoken(ran: Ran) -> Ran:
+def prospect_ids(expanded: Ran) -> list[str]:
+    """The ids of the list that `expand --json` wrote."""
+    ids: list[str] = pl.read_csv(expanded.json["prospects"], infer_schema=False)["user_id"].to_list()
+    return ids
+
+
+def succeeded(ran: Ran) -> Ran:
     assert ran.code == 0, ran.err
     assert "Traceback" not in ran.err
     return ran
 
 
-def lift(listed: list[str], truth: set[str], candidates: int) -> float:
-    """Hits over the hits of a random order."""
+def true_lift(listed: list[str], truth: set[str], candidates: int) -> float:
+    """Hits on the list over the hits of a random one."""
     return len(truth.intersection(listed)) / (len(listed) * len(truth) / candidates)
 
 
 @pytest.mark.parametrize("name", ["online_retail", "complete_journey", "toys"])
-def test_four_commands_on_a_real_log(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str) -> None:
+def test_the_commands_on_a_real_log(capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str) -> None:
     folder = folder_of(name)
     command = Command(capsys, tmp_path / "space")
-    tables = [word for kind in ("items", "users") if (folder / f"{kind}.parquet").exists()
-              for word in (f"--{kind}", folder / f"{kind}.parquet")]  # fmt: skip
-    held = spoken(command("--json", "ingest", folder / "events.parquet", *tables)).json["totals"]
-    known = pl.scan_parquet(folder / "events.parquet").select(pl.col("user_id").cast(pl.String).drop_nulls().unique())
-    users = set(known.collect()["user_id"])
-    assert held["users"] == len(users)
-    made = spoken(command("--json", "train", "--encoder", "mean", "--dim", "32", "--epochs", "2")).json
-    assert made["users"] == len(users)
-    encoder = made["figures"]["encoder"]
-    assert 0 < encoder["ndcg@20"] < encoder["recall@20"] < 1
+    tables = [
+        word
+        for kind in ("items", "users")
+        if (folder / f"{kind}.parquet").exists()
+        for word in (f"--{kind}", folder / f"{kind}.parquet")
+    ]
+    totals = succeeded(command("--json", "ingest", folder / "events.parquet", *tables)).json["totals"]
+    user_ids = pl.scan_parquet(folder / "events.parquet").select(
+        pl.col("user_id").cast(pl.String).drop_nulls().unique()
+    )
+    users = set(user_ids.collect()["user_id"])
+    assert totals["users"] == len(users)
+    trained = succeeded(command("--json", "train", "--encoder", "mean", "--dim", "32", "--epochs", "2")).json
+    assert trained["users"] == len(users)
+    metrics = trained["figures"]["encoder"]
+    assert 0 < metrics["ndcg@20"] < metrics["recall@20"] < 1
     tasks = [task for task in json.loads((folder / "tasks.json").read_text()) if task["kind"] == "new"]
-    task = max(tasks, key=lambda one: (one["seed"], one["max_lift_5"]))["task"]
-    seed, truth = ids(folder / "seeds" / f"{task}.csv"), ids(folder / "truth" / f"{task}.parquet")
-    excluded = folder / "exclude" / f"{task}.csv"
-    suppress = ("--suppress", excluded) if excluded.exists() else ()
-    left_out = (ids(excluded) if excluded.exists() else set()) | seed
-    seed_file = folder / "seeds" / f"{task}.csv"
-    done = spoken(command("--json", "expand", "--seed", seed_file, "--size", "5%", *suppress, "--force")).json
-    listed = pl.read_csv(done["prospects"], infer_schema=False)["user_id"].to_list()
-    assert done["candidates"] == len(users - left_out)
-    assert len(listed) == len(set(listed)) == done["size"] == round(0.05 * done["candidates"])
-    assert set(listed) <= users - left_out
-    found = lift(listed, truth - left_out, done["candidates"])
-    assert found > 1, f"lift {found:.2f} on what happened after the log, {done['lift']:.2f} promised"
-    again = spoken(command("--json", "expand", "--seed", seed_file, "--size", "5%", *suppress, "--force")).json
-    assert pl.read_csv(again["prospects"], infer_schema=False)["user_id"].to_list() == listed
-    page = Path(spoken(command("--json", "report")).json["page"]).read_text(encoding="utf-8")
+    task = max(tasks, key=lambda task: (task["seed"], task["max_lift_5"]))["task"]
+    seed_file, excluded_file = folder / "seeds" / f"{task}.csv", folder / "exclude" / f"{task}.csv"
+    seed, truth = ids_in(seed_file), ids_in(folder / "truth" / f"{task}.parquet")
+    suppress = ("--suppress", excluded_file) if excluded_file.exists() else ()
+    excluded = (ids_in(excluded_file) if suppress else set()) | seed
+    expand = ("--json", "expand", "--seed", seed_file, "--size", "5%", *suppress, "--force")
+    expanded = succeeded(command(*expand))
+    listed, result = prospect_ids(expanded), expanded.json
+    assert result["candidates"] == len(users - excluded)
+    assert len(listed) == len(set(listed)) == result["size"] == round(0.05 * result["candidates"])
+    assert set(listed) <= users - excluded
+    lift = true_lift(listed, truth - excluded, result["candidates"])
+    assert lift > 1, f"lift {lift:.2f} on what happened after the log, {result['lift']:.2f} when held out"
+    assert prospect_ids(succeeded(command(*expand))) == listed
+    page = Path(succeeded(command("--json", "report")).json["page"]).read_text(encoding="utf-8")
     assert page.startswith("<!DOCTYPE html>")
-    assert not {user for user in listed[:100] if len(user) > 8 and user in page}  # no prospect is named in a report
+    assert not {user for user in listed[:100] if len(user) > 8 and user in page}, "a report names no prospect"
 
 
-def test_random_seed_on_a_real_log_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_random_seeds_on_a_real_log_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     folder = folder_of("online_retail")
-    space = tmp_path / "space"
+    workspace = tmp_path / "space"
     for words in (
         ("ingest", folder / "events.parquet"),
         ("train", "--encoder", "mean", "--dim", "16", "--epochs", "1"),
     ):
-        assert main(["--workspace", str(space), "--quiet", *map(str, words)]) == 0
-    users = pl.read_parquet(next(space.glob("embeddings/v*/users.parquet")))["user_id"].sort()
+        assert main(["--workspace", str(workspace), "--quiet", *map(str, words)]) == 0
+    users = pl.read_parquet(next(workspace.glob("embeddings/v*/users.parquet")))["user_id"].sort()
     codes = []
     for number in range(5):
         seed = tmp_path / f"random-{number}.csv"
         users.sample(200, seed=number).to_frame().write_csv(seed)
-        codes.append(Command(capsys, space)("--json", "expand", "--seed", seed, "--size", "5%").code)
+        codes.append(Command(capsys, workspace)("--json", "expand", "--seed", seed, "--size", "5%").code)
     assert codes == [5] * 5

@@ -1,4 +1,4 @@
-"""The shipped sample is what its README says, can be built anew from its source, and can be judged."""
+"""The shipped sample data: as its README describes, built from its source, and with a script that evaluates a list."""
 
 import hashlib
 import importlib.util
@@ -18,6 +18,7 @@ SOURCE = ROOT.parent / "shared" / "bench" / "tasks" / "online_retail"
 
 
 def script(name: str) -> ModuleType:
+    """A script of the sample data, imported."""
     spec = importlib.util.spec_from_file_location(f"sample_{name}", SAMPLE / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -40,7 +41,7 @@ LISTS = [SAMPLE, SAMPLE / "newcomers"]
 
 
 @pytest.mark.parametrize("folder", LISTS, ids=lambda folder: folder.name)
-def test_seed_suppressed_and_truth_are_apart_and_all_are_known_customers(folder: Path) -> None:
+def test_seed_suppression_and_truth_are_disjoint_known_customers(folder: Path) -> None:
     users = set(pl.read_parquet(SAMPLE / "users.parquet")["user_id"])
     seed, suppressed, truth = (ids(name, folder) for name in ("seed", "suppress", "truth"))
     assert len(seed | suppressed | truth) == len(seed) + len(suppressed) + len(truth)
@@ -48,26 +49,24 @@ def test_seed_suppressed_and_truth_are_apart_and_all_are_known_customers(folder:
 
 
 @pytest.mark.parametrize("folder", LISTS, ids=lambda folder: folder.name)
-def test_log_ends_before_the_first_seed_became_one(events: pl.DataFrame, folder: Path) -> None:
+def test_the_log_ends_before_the_first_seed_became_one(events: pl.DataFrame, folder: Path) -> None:
     seed = pl.read_csv(folder / "seed.csv", try_parse_dates=True)
     assert events["ts"].max() < seed["ts"].dt.replace_time_zone("UTC").min()  # type: ignore[operator]
 
 
-def test_newcomers_never_bought_the_range_within_the_log(events: pl.DataFrame) -> None:
+def test_previous_buyers_of_the_range_are_suppressed_for_newcomers(events: pl.DataFrame) -> None:
     items = pl.read_parquet(SAMPLE / "items.parquet").filter(pl.col("description").str.contains("DOILY"))
-    had = (
-        events.join(items, on="item_id", how="semi").filter(pl.col("event_type") == "purchase")["user_id"].drop_nulls()
-    )
-    assert set(had) == ids("suppress", SAMPLE / "newcomers")
+    bought = events.join(items, on="item_id", how="semi").filter(pl.col("event_type") == "purchase")
+    assert set(bought["user_id"].drop_nulls()) == ids("suppress", SAMPLE / "newcomers")
 
 
-def test_guests_are_kept_and_tables_name_the_customers_of_the_log(events: pl.DataFrame) -> None:
+def test_guests_are_in_the_log_and_the_users_table_has_all_customers(events: pl.DataFrame) -> None:
     assert events["user_id"].null_count() > 50_000
-    known = events["user_id"].drop_nulls().unique().sort().to_list()
-    assert pl.read_parquet(SAMPLE / "users.parquet")["user_id"].sort().to_list() == known
+    customers = events["user_id"].drop_nulls().unique().sort().to_list()
+    assert pl.read_parquet(SAMPLE / "users.parquet")["user_id"].sort().to_list() == customers
 
 
-def test_row_counts_stand_in_the_readme() -> None:
+def test_the_readme_has_the_row_counts() -> None:
     text = (SAMPLE / "README.md").read_text(encoding="utf-8")
     files = [file.relative_to(SAMPLE).as_posix() for file in SAMPLE.rglob("*") if file.suffix in (".parquet", ".csv")]
     assert len(files) == 9
@@ -76,51 +75,52 @@ def test_row_counts_stand_in_the_readme() -> None:
         assert f"| `{file}` | {read(SAMPLE / file).height:,} |" in text
 
 
-def test_sample_stays_under_three_megabytes() -> None:
+def test_the_sample_is_smaller_than_three_megabytes() -> None:
     assert sum(file.stat().st_size for file in SAMPLE.rglob("*") if file.is_file()) < 3_000_000
 
 
-def test_attribution_is_there() -> None:
+def test_the_source_is_attributed() -> None:
     text = (SAMPLE / "README.md").read_text(encoding="utf-8")
     assert all(words in text for words in ("Chen, D. (2015)", "10.24432/C5BW33", "CC BY 4.0", "Changes made"))
 
 
 @pytest.mark.parametrize("definition", sorted((ROOT / "audiences").glob("*.toml")), ids=lambda path: path.stem)
-def test_definition_is_valid_and_its_files_are_there(definition: Path) -> None:
+def test_a_shipped_definition_is_valid_and_its_files_exist(definition: Path) -> None:
     loaded = audience.load_definition(definition)
     assert loaded.name == definition.stem
-    assert loaded.seed.is_file()
-    assert all(file.is_file() for file in loaded.suppress)
+    files = (loaded.seed, *loaded.suppress)
+    assert all(isinstance(file, Path) and file.is_file() for file in files)
 
 
 @pytest.mark.real
-def test_sample_is_what_its_script_builds_from_the_source(tmp_path: Path) -> None:
+def test_the_script_builds_the_sample_from_its_source(tmp_path: Path) -> None:
     if not SOURCE.is_dir():
         if os.environ.get("CI"):
             pytest.fail(f"{SOURCE}: the real logs must be there in CI")
         pytest.skip("the benchmark's logs are not here")
     script("build").build(SOURCE, tmp_path)
-    made = [file.relative_to(tmp_path) for file in tmp_path.rglob("*") if file.is_file()]
-    assert len(made) == 9
-    for file in made:
+    built = [file.relative_to(tmp_path) for file in tmp_path.rglob("*") if file.is_file()]
+    assert len(built) == 9
+    for file in built:
         read = pl.read_parquet if file.suffix == ".parquet" else pl.read_csv
         assert read(tmp_path / file).equals(read(SAMPLE / file)), file
 
 
-def test_judge_gives_a_perfect_list_the_best_lift_and_a_random_list_none(tmp_path: Path) -> None:
+def test_the_script_gives_a_perfect_list_the_highest_lift_and_a_random_list_none(tmp_path: Path) -> None:
     judge = script("judge").judge
     users = set(pl.read_parquet(SAMPLE / "users.parquet")["user_id"]) - ids("seed") - ids("suppress")
-    best, any_ = tmp_path / "best.csv", tmp_path / "any.csv"
+    best, random = tmp_path / "best.csv", tmp_path / "random.csv"
     pl.DataFrame({"user_id": sorted(ids("truth"))}).write_csv(best)
     by_hash = sorted(users, key=lambda user: hashlib.md5(user.encode()).digest())
-    pl.DataFrame({"user_id": by_hash[:500]}).write_csv(any_)
-    perfect, random = judge(best), judge(any_)
-    assert perfect.hits == perfect.buyers == 84
-    assert perfect.lift == pytest.approx(len(users) / 84)
-    assert random.band[0] < 1 < random.band[1]
+    pl.DataFrame({"user_id": by_hash[:500]}).write_csv(random)
+    figures = judge(best)
+    assert figures.hits == figures.buyers == 84
+    assert figures.lift == pytest.approx(len(users) / 84)
+    low, high = judge(random).band
+    assert low < 1 < high
 
 
-def test_judge_refuses_a_list_that_holds_a_suppressed_customer(tmp_path: Path) -> None:
+def test_the_script_refuses_a_list_with_a_suppressed_customer(tmp_path: Path) -> None:
     listed = tmp_path / "listed.csv"
     pl.DataFrame({"user_id": sorted(ids("suppress"))[:1]}).write_csv(listed)
     with pytest.raises(SystemExit, match="of 1 listed, 1 are seed, suppressed or unknown"):

@@ -36,9 +36,9 @@ def ingested_workspace(folder: Path) -> WorkspaceFolder:
 
 
 def train(workspace: WorkspaceFolder, *launcher: str) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", *launcher, "lookalike", "--workspace", str(workspace.root), "--json", *TRAIN]
+    command = [sys.executable, "-m", *launcher, "lookalike", "--workspace", str(workspace.root), "--json", *TRAIN]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run(words, capture_output=True, text=True, timeout=400, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=400, env=environment)
 
 
 def recall_first_loss_and_held_out_users(workspace: WorkspaceFolder) -> tuple[float, float, int]:

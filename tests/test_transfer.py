@@ -1,6 +1,5 @@
-"""The commands with a run's weights: `train --from` and `embed --run`, in the run's own workspace and in another one."""
+"""Weights of an earlier run, in its own workspace and in another one: `train --from` and `embed --run`."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from lookalike.api import train
 from lookalike.embeddings import representation
+from lookalike.encoder.run_files import RunConfig, RunMetrics
 from lookalike.errors import SettingsError
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.progress import QuietProgress
@@ -19,24 +19,22 @@ from small_log import SETTINGS, Command, events, items
 pytest_plugins = ("space_fixtures",)
 
 
-def config(workspace: Path, run: str) -> dict[str, object]:
-    values = json.loads((workspace / "runs" / run / "config.json").read_text())
-    assert isinstance(values, dict)
-    return values
+def config(workspace: Path, run: str) -> RunConfig:
+    return RunConfig.read(workspace / "runs" / run / "config.json")
 
 
 def losses(workspace: Path, run: str) -> list[float]:
-    return [epoch["loss"] for epoch in json.loads((workspace / "runs" / run / "metrics.json").read_text())["history"]]
+    return [epoch.loss for epoch in RunMetrics.read(workspace / "runs" / run / "metrics.json").history]
 
 
 def test_train_from_a_run_has_its_shape_and_a_lower_first_loss(ready: Command) -> None:
     ran = ready("train", "--from", "r000001", "--epochs", "1", "--random-seed", "4")
     assert ran.code == 0, ran.err
-    known = len(events()["item_id"].unique())
-    assert f"continuing from r000001: {known} of {known} items" in " ".join(ran.err.split())
+    items_of_log = len(events()["item_id"].unique())
+    assert f"continuing from r000001: {items_of_log} of {items_of_log} items" in " ".join(ran.err.split())
     first, second = (config(ready.workspace, run) for run in ("r000001", "r000002"))
-    assert second["sizes"] == first["sizes"]  # 16 columns; the default is 128
-    assert (first["start_from"], second["start_from"]) == (None, "r000001")
+    assert second.sizes == first.sizes  # 16 columns; the default is 128
+    assert (first.start_from, second.start_from) == (None, "r000001")
     fresh = ready("train", "--encoder", "mean", "--dim", "16", "--epochs", "1", "--random-seed", "4")
     assert fresh.code == 0
     assert losses(ready.workspace, "r000002")[0] < losses(ready.workspace, "r000003")[0]
@@ -121,7 +119,7 @@ def test_train_from_another_clients_run_reports_how_many_items_it_knows(
     ran = other_workspace("train", "--from", folder, "--epochs", "1")
     assert ran.code == 0, ran.err
     assert "30 of 60 items" in " ".join(ran.err.split())
-    assert config(other_workspace.workspace, "r000001")["start_from"] == "r000001"
+    assert config(other_workspace.workspace, "r000001").start_from == "r000001"
 
 
 def test_a_damaged_run_folder_is_refused(other_workspace: Command, trained_space: Path, tmp_path: Path) -> None:
