@@ -14,7 +14,9 @@ from conftest import Tiny
 from lookalike.data.database import open_file
 from lookalike.data.sequences import Sequences
 from lookalike.embeddings import representation, writer
-from lookalike.embeddings.representation import BLOCKS, Representation
+from lookalike.embeddings.layout import BLOCKS
+from lookalike.embeddings.manifest import VersionFacts
+from lookalike.embeddings.representation import Representation
 from lookalike.encoder import evaluation, pseudo_audiences, trainer
 from lookalike.encoder.next_item_metrics import HeldOutUsers
 from lookalike.encoder.pseudo_audiences import PseudoAudience
@@ -142,12 +144,13 @@ def test_the_run_writes_the_figures_down_as_plain_json(tiny_run: Tiny) -> None:
 def version(folder: Path, of: Representation, order: np.ndarray, change: float = 0.0) -> Representation:
     """A copy of a version with its users in another order, and their vectors moved by so much noise."""
     folder.mkdir()
-    people = pl.read_parquet(of.ids)[order.tolist()].with_columns(row=np.arange(len(order)), tie=np.arange(len(order)))
+    people = pl.read_parquet(of.folder / "users.parquet")[order.tolist()]
+    people = people.with_columns(row=np.arange(len(order)), tie=np.arange(len(order)))
     people.write_parquet(folder / "people.parquet")
     blocks = {block: values[order] for block, values in of.raw(np.arange(of.users)).items()}
     noise = np.random.default_rng(0).normal(size=blocks["sequence"].shape) * change
     blocks["sequence"] = blocks["sequence"] + noise.astype(np.float16)
-    facts = {key: of.manifest[key] for key in ("run", "created", "as_of", "blocks", "columns")}
+    facts = VersionFacts(**{name: getattr(of.manifest, name) for name in VersionFacts.model_fields})
     workspace = WorkspaceFolder(folder / "space")
     writer.write_version(
         workspace,

@@ -21,7 +21,8 @@ from lookalike.api.embed_sessions import SessionsRequest
 from lookalike.data import database
 from lookalike.data.ingest.options import IngestOptions
 from lookalike.embeddings import representation, writer
-from lookalike.embeddings.representation import BLOCKS, Representation
+from lookalike.embeddings.layout import BLOCKS
+from lookalike.embeddings.representation import Representation
 from lookalike.errors import StateError
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.progress import QuietProgress
@@ -101,7 +102,7 @@ def test_only_those_with_new_events_are_embedded_and_all_others_keep_their_bytes
     assert any("596 users without new events keep their vectors" in note for note in notes)
     made = live(space)
     assert made.folder.name == done["version"] == "v000002"
-    assert made.manifest["shards"] == [250, 250, 100]
+    assert made.manifest.shards == (250, 250, 100)
     after = stored(made)
     assert after.keys() == before.keys()
     assert {user for user in before if before[user]["aggregates"] != after[user]["aggregates"]} == set(FEW)
@@ -285,7 +286,7 @@ def test_a_session_finds_its_own_user_far_better_than_chance(
     frame = pl.read_parquet(done["path"])
     assert set(frame["session_id"]) == {f"session of {user}" for user in regulars}
     of = live(space)
-    users = of.gather(np.arange(of.users))[:, of.columns("sequence")]
+    users = of.gather(np.arange(of.users))[:, of.layout.columns("sequence")]
     ids = pl.read_parquet(of.ids).sort("row")["user_id"].to_list()
     percentiles = []
     for session, vector in frame.select("session_id", "sequence").iter_rows():
@@ -362,7 +363,7 @@ def test_what_a_run_of_sessions_cannot_do_is_refused(
 
 def test_vectors_that_lag_more_than_a_month_are_made_anew(space: WorkspaceFolder, tmp_path: Path) -> None:
     held = representation.live_version(space)
-    end = datetime.fromisoformat(held.manifest["as_of"])
+    end = held.manifest.as_of
     late = pl.DataFrame({"user_id": ["u00000"], "ts": [end + STALE + timedelta(days=1)], "item_id": ["i0001"]})
     late.write_csv(tmp_path / "late.csv", datetime_format="%Y-%m-%d %H:%M:%S")
     ingest_module.ingest(space, [tmp_path / "late.csv"], IngestOptions(), QuietProgress())
@@ -371,7 +372,7 @@ def test_vectors_that_lag_more_than_a_month_are_made_anew(space: WorkspaceFolder
 
 
 def test_many_small_refreshes_do_not_let_the_others_lag_for_ever(space: WorkspaceFolder, tmp_path: Path) -> None:
-    end = datetime.fromisoformat(representation.live_version(space).manifest["as_of"])
+    end = representation.live_version(space).manifest.as_of
     found = []
     for days in (20, 40):  # neither step is a month by itself
         news = pl.DataFrame({"user_id": ["u00000"], "ts": [end + timedelta(days=days)], "item_id": ["i0001"]})
@@ -383,9 +384,9 @@ def test_many_small_refreshes_do_not_let_the_others_lag_for_ever(space: Workspac
 
 
 def test_a_cut_past_the_log_is_its_end_and_one_before_it_leaves_the_version(space: WorkspaceFolder) -> None:
-    held = representation.live_version(space).manifest["as_of"]
+    held = representation.live_version(space).manifest.as_of
     embed_module.embed(space, EmbedRequest(as_of=datetime(2040, 1, 1), full=True, device="cpu"), QuietProgress())
-    assert representation.live_version(space).manifest["as_of"] == held
+    assert representation.live_version(space).manifest.as_of == held
     live = representation.live_version(space).folder
     with pytest.raises(StateError):
         embed_module.embed(space, EmbedRequest(as_of=datetime(2001, 1, 1), device="cpu"), QuietProgress())

@@ -211,9 +211,11 @@ def test_a_run_folder_from_another_workspace_embeds_and_says_how_much_it_knows(
     assert ran.code == 0, ran.err
     assert "30 items are new to r000001: they are their attributes alone" in " ".join(ran.err.split())
     live = representation.live_version(WorkspaceFolder(elsewhere.workspace))
-    assert live.manifest["run"] == "r000001"
-    assert set(pl.read_parquet(live.ids)["user_id"]) == {"x" + user for user in events()["user_id"].unique()}
-    stored = live.gather(np.arange(live.users))[:, live.columns("sequence")]
+    assert live.manifest.run == "r000001"
+    assert set(pl.read_parquet(live.folder / "users.parquet")["user_id"]) == {
+        "x" + user for user in events()["user_id"].unique()
+    }
+    stored = live.gather(np.arange(live.users))[:, live.layout.columns("sequence")]
     assert np.linalg.norm(stored, axis=1) == pytest.approx(1, abs=2e-3)
     shutil.rmtree(folder)  # what lists will be made with is the workspace's own
     again = elsewhere("embed")

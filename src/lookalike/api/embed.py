@@ -14,9 +14,12 @@ from lookalike.data.arrays import Rows
 from lookalike.data.database import Cut, Database
 from lookalike.data.id_encoding import Watermark, matched_user_rows
 from lookalike.data.ingest import context_columns
+from lookalike.data.schema import SourceFile
 from lookalike.data.sequences import Sequences
 from lookalike.embeddings import representation, writer
+from lookalike.embeddings.manifest import VersionFacts, VersionManifest
 from lookalike.embeddings.representation import Representation
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.embeddings.writer import BlockWork
 from lookalike.encoder import embedder, inference, runs
 from lookalike.encoder.embedder import USERS_PER_STEP, Embedder
@@ -58,7 +61,7 @@ def embed(workspace: WorkspaceFolder, request: EmbedRequest, progress: Progress)
         with database.open_in(workspace) as opened, progress.step("reading the log"):
             context_columns.decide_if_pending(opened)
             cut = Cut(database.resolve_cutoff(opened, request.as_of), run.config["settings"]["min_events"])
-            files = [file.as_json() for file in database.ingested_files(opened)]
+            files = database.ingested_files(opened)
             seen, why = _seen(live, run, cut, files, request.full)
             if seen:
                 arrays, vocabulary = sequence_builder.build_changed(opened, cut, scratch, run.vocabulary, seen)
@@ -74,22 +77,22 @@ def embed(workspace: WorkspaceFolder, request: EmbedRequest, progress: Progress)
         made = embedder.load_embedder(run, vocabulary, device)
         if not len(people.old):
             raise StateError("no user has enough events before the cut", "a later --as-of, or lookalike ingest")
-        if seen and live and not arrays.users and not people.gone and files == live.manifest["files"]:
+        if seen and live and not arrays.users and not people.gone and files == live.manifest.files:
             progress.note("no user has events that were not seen")
             return _counts(live.folder.name, run, arrays.users, people)
-        facts = {
-            "run": run.name,
-            "created": utc_now(),
-            "as_of": cut.as_of.isoformat(),
-            "everybody_as_of": (_oldest(live.manifest) if seen and live else cut.as_of).isoformat(),
-            "min_events": cut.min_events,
-            "files": files,
-            "last_file": last,
-            "blocks": made.widths,
-            "columns": {"aggregates": made.aggregates.names},
-            "refreshed": arrays.users,
-            "versions": library_versions(),
-        }
+        facts = VersionFacts(
+            run=run.name,
+            created=utc_now(),
+            as_of=cut.as_of,
+            everybody_as_of=_oldest(live.manifest) if seen and live else cut.as_of,
+            min_events=cut.min_events,
+            files=files,
+            last_file=last,
+            blocks=made.widths,
+            columns={"aggregates": tuple(made.aggregates.names)},
+            refreshed=arrays.users,
+            versions=library_versions(),
+        )
         with progress.step("embedding users", total=len(people.old)) as step:
             version = writer.write_version(
                 workspace, people.file, BlockWork(_blocks(made, arrays, people, live), request.engine), facts, step
@@ -114,37 +117,37 @@ def _run(workspace: WorkspaceFolder, asked: str | None, live: Representation | N
             if trained:
                 raise StateError("there are no stored vectors that can be read", f"lookalike embed --run {trained[-1]}")
             raise StateError("no encoder was trained in this workspace", "lookalike train, or embed --run FOLDER")
-        return runs.load_run(workspace, str(live.manifest["run"]))
+        return runs.load_run(workspace, live.manifest.run)
     run = runs.load_run(workspace, asked)
     return run if runs.is_local(workspace, run) else runs.adopt_run(workspace, run)
 
 
 def _seen(
-    live: Representation | None, run: Run, cut: Cut, files: list[dict[str, str]], full: bool
+    live: Representation | None, run: Run, cut: Cut, files: tuple[SourceFile, ...], full: bool
 ) -> tuple[Watermark | None, str]:
     """What the live version has read, None where everybody is to be embedded anew; and the reason to tell."""
     if live is None:
         return None, ""
     known = live.manifest
-    before = datetime.fromisoformat(known["as_of"])
+    before = known.as_of
     if full:
         return None, "everybody is embedded anew, as asked"
-    if known["run"] != run.name:
-        return None, f"the stored vectors are by {known['run']}: everybody is embedded anew by {run.name}"
+    if known.run != run.name:
+        return None, f"the stored vectors are by {known.run}: everybody is embedded anew by {run.name}"
     oldest = _oldest(known)
     if cut.as_of - oldest > STALE:
         return None, f"some stored vectors are of {oldest:%Y-%m-%d}: after {STALE.days} days everybody is embedded anew"
     if cut.as_of < before:
         return None, f"{cut.as_of} is before the stored vectors' {before}: everybody is embedded anew"
-    tables = [[file for file in read if file["kind"] != "events"] for read in (files, known["files"])]
-    if tables[0] != tables[1] or "last_file" not in known:
+    tables = [[file for file in read if file.kind != "events"] for read in (files, known.files)]
+    if tables[0] != tables[1]:
         return None, "items or users were described anew: everybody is embedded anew"
-    return Watermark(before, int(known["last_file"])), ""
+    return Watermark(before, known.last_file), ""
 
 
-def _oldest(manifest: Result) -> datetime:
+def _oldest(manifest: VersionManifest) -> datetime:
     """The last moment at which everybody was embedded: a version that keeps vectors keeps it too."""
-    return datetime.fromisoformat(str(manifest.get("everybody_as_of", manifest["as_of"])))
+    return manifest.everybody_as_of or manifest.as_of
 
 
 def _known(run: Run, items: int) -> str:
@@ -173,8 +176,8 @@ class _People:
         """After the histories of so many changed users were built in `folder`; with no live version they are everybody."""
         if live is None:
             return cls(folder / "users.parquet", np.full(changed, -1), np.arange(changed), 0)
-        live.check_file(live.ids)
-        parts = [(part["old"].to_numpy(), part["changed"].to_numpy()) for part in matched_user_rows(opened, live.ids)]
+        ids = UserIndex(live).checked_file()
+        parts = [(part["old"].to_numpy(), part["changed"].to_numpy()) for part in matched_user_rows(opened, ids)]
         old, new = (
             (np.concatenate([*of, np.zeros(0, np.int64)]) for of in zip(*parts, strict=True)) if parts else NOBODY
         )

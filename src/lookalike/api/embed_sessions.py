@@ -35,7 +35,7 @@ def embed_sessions(workspace: WorkspaceFolder, request: SessionsRequest, progres
     """
     device = inference.device_for(request.device)
     with threadpool_limits(1, "blas"), workspace.locked(), workspace.scratch() as scratch:
-        run = runs.load_run(workspace, request.run or str(representation.live_version(workspace).manifest["run"]))
+        run = runs.load_run(workspace, request.run or representation.live_version(workspace).manifest.run)
         declared = tuple(name for name in run.vocabulary.codes if name not in database.CODED_FIELDS)
         options = ingest.sessions_as_users(request.paths, request.options, declared)
         with database.open_file(scratch / "sessions.duckdb", temporary=scratch / "spill") as opened:

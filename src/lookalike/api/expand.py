@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,7 +61,7 @@ def expand(
     live_version(workspace)  # nothing trained: said before the lock makes a file
     with workspace.locked(), threadpool_limits(1, "blas"):
         representation = live_version(workspace)
-        learnt = run_arrays.load_run_arrays(workspace, representation.manifest["run"], PRIOR_PREFIX)
+        learnt = run_arrays.load_run_arrays(workspace, representation.manifest.run, PRIOR_PREFIX)
         space = _Space(
             ExpansionContext(workspace, representation, settings, progress, how.engine),
             Prior(**learnt) if learnt else None,
@@ -247,8 +246,8 @@ def _past(space: _Space, read: SeedLists) -> "Iterator[PointInTime | None]":
 
     workspace, representation = space.place.workspace, space.place.representation
     manifest = representation.manifest
-    cut = Cut(datetime.fromisoformat(manifest["as_of"]), int(manifest.get("min_events", 1)))
-    run = runs.load_run(workspace, manifest["run"])
+    cut = Cut(manifest.as_of, manifest.min_events)
+    run = runs.load_run(workspace, manifest.run)
     with database.open_in(workspace) as opened, workspace.scratch() as scratch:
         yield PointInTime(opened, run, representation, scratch, cut)
 
@@ -300,13 +299,13 @@ def _backtest(
 
 def _portrait(place: ExpansionContext, known: Examples) -> SeedProfile:
     names, first = _aggregates(place.representation)
-    vectors = place.representation.columns("sequence")
+    vectors = place.representation.layout.columns("sequence")
     return seed_profile.profile_seed(known, names, first, vectors, place.settings.random_seed)
 
 
 def _aggregates(representation: Representation) -> tuple[list[str], int]:
     """The names of the plain columns, and where they begin."""
-    return representation.manifest["columns"]["aggregates"], representation.spans["aggregates"][0]
+    return list(representation.layout.aggregates), representation.layout.aggregates_start
 
 
 def _diagnosed(place: ExpansionContext, known: Examples, seen: SeedProfile, choice: Selection) -> Result:
@@ -315,7 +314,7 @@ def _diagnosed(place: ExpansionContext, known: Examples, seen: SeedProfile, choi
     with place.progress.step("looking at the seed"):
         readable = known.space.columns(("aggregates",)) - first
         leaks = leakage.find_leaks(known, names, first, readable) if known.seeds >= settings.min_cell else []
-        dropped = np.array([place.representation.column(leak.column) for leak in leaks], np.int64)
+        dropped = np.array([place.representation.layout.column(leak.column) for leak in leaks], np.int64)
         blind = leakage.lift_without(known, dropped, choice.share, settings) if leaks else None
         doubling = seed_profile.gain_of_doubling(known, choice.scorer, choice.share, settings, lambda done: None)
         splitting, sure = None, False

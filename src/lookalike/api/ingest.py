@@ -23,7 +23,8 @@ def after_ingest(workspace: WorkspaceFolder) -> str:
     """The command that takes in what was ingested."""
     if not representation.has_live_version(workspace):
         return "train"
-    stale = freshness.newer_files(workspace, representation.live_version(workspace))
+    with database.open_file(workspace.database, read_only=True) as opened:
+        stale = freshness.newer_files(opened, representation.live_version(workspace))
     return "embed" if stale else "expand --seed seed.csv --size 5%"
 
 

@@ -34,10 +34,13 @@ def status(workspace: WorkspaceFolder) -> Result:
         with database.open_file(workspace.database, read_only=True) as opened:  # no lock: a training may be under way
             log = database.log_summary(opened).as_json()
     readable = representation.has_live_version(workspace)
-    live = representation.live_version(workspace).manifest if readable else None
-    represented = live and {key: live[key] for key in ("run", "created", "as_of", "users", "blocks")}
+    live = representation.live_version(workspace) if readable else None
+    represented = live and {key: live.manifest.as_json()[key] for key in ("run", "created", "as_of", "users", "blocks")}
     made = list_expansions(workspace)
-    stale = readable and bool(freshness.newer_files(workspace, representation.live_version(workspace)))
+    stale = False
+    if live and workspace.database.exists():
+        with database.open_file(workspace.database, read_only=True) as opened:
+            stale = freshness.newer_files(opened, live) > 0
     trained = runs.run_names(workspace)
     return {
         "workspace": str(workspace.root),

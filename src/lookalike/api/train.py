@@ -12,10 +12,12 @@ from threadpoolctl import threadpool_limits
 from lookalike.data import database, sequence_builder
 from lookalike.data.database import Cut
 from lookalike.data.ingest import context_columns
+from lookalike.data.schema import SourceFile
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.embeddings import interactions, representation, writer
 from lookalike.embeddings.aggregates import fit_aggregates
 from lookalike.embeddings.content import fit_content
+from lookalike.embeddings.manifest import VersionFacts
 from lookalike.embeddings.representation import Representation
 from lookalike.embeddings.writer import BlockWork
 from lookalike.encoder import (
@@ -176,7 +178,7 @@ class Log:
     vocabulary: Vocabulary
     users: Path
     known: Path  # a folder for a copy of the events that may be learnt from
-    files: list[dict[str, str]]  # name and sha256 of what was ingested
+    files: tuple[SourceFile, ...]
     last_file: int
 
 
@@ -188,8 +190,7 @@ def _read(
             context_columns.decide_if_pending(opened)
         cut = Cut(database.resolve_cutoff(opened, request.as_of), request.settings.min_events)
         arrays, vocabulary = sequence_builder.build_sequences(opened, cut, folder)
-        files = [file.as_json() for file in database.ingested_files(opened)]
-        last = database.last_file_id(opened)
+        files, last = database.ingested_files(opened), database.last_file_id(opened)
     if arrays.users == 0:
         raise StateError("no user has enough events before the cut", "a later --as-of, or lookalike ingest")
     (known := folder / "known").mkdir()
@@ -209,7 +210,7 @@ def _fit(workspace: WorkspaceFolder, plan: FitPlan, log: Log, request: TrainRequ
     """Trains to the end, keeping a checkpoint after every epoch."""
     fit = _fit_of(workspace, plan, log, request, progress)
     fingerprint = {"settings": asdict(request.settings), "as_of": plan.as_of, "events": plan.events}
-    fingerprint |= {"files": [file["sha256"] for file in log.files], "start_from": request.start_from}
+    fingerprint |= {"files": [file.sha256 for file in log.files], "start_from": request.start_from}
     if request.resume:
         checkpoints.resume_fit(workspace, fit, fingerprint)
         progress.note(f"resuming after epoch {fit.progress.epoch}")
@@ -295,7 +296,7 @@ def _results(name: str, log: Log, fit: Fit, made: Embedder, figures: Result) -> 
         "as_of": log.cut.as_of.isoformat(),
         "figures_saw_events_before": datetime.fromtimestamp(plan.known.as_of, UTC).replace(tzinfo=None).isoformat(),
         "counts": counts,
-        "files": log.files,
+        "files": [file.as_json() for file in log.files],
     }
     metrics = {"figures": figures, "history": [asdict(epoch) for epoch in progress.history]}
     return RunResults(embedder.item_parts(made, log.sequences).vectors(made.fusion), metrics, manifest)
@@ -305,17 +306,17 @@ def _represent(
     workspace: WorkspaceFolder, made: Embedder, log: Log, run: Run, results: RunResults, progress: Progress
 ) -> str:
     """Stores all blocks of all users; gives the version's name."""
-    facts = {
-        "run": run.name,
-        "created": utc_now(),
-        "as_of": results.manifest["as_of"],
-        "min_events": log.cut.min_events,
-        "files": log.files,
-        "last_file": log.last_file,
-        "blocks": made.widths,
-        "columns": {"aggregates": made.aggregates.names},
-        "versions": library_versions(),
-    }
+    facts = VersionFacts(
+        run=run.name,
+        created=utc_now(),
+        as_of=log.cut.as_of,
+        min_events=log.cut.min_events,
+        files=log.files,
+        last_file=log.last_file,
+        blocks=made.widths,
+        columns={"aggregates": tuple(made.aggregates.names)},
+        versions=library_versions(),
+    )
     arrays = log.sequences
     with progress.step("embedding users", total=arrays.users) as step:
         work = BlockWork(lambda first, last: made.blocks(arrays.block(first, last)))

@@ -1,65 +1,78 @@
-"""TODO"""
+"""Which user is which row of a version, and back: the only place that reads `users.parquet`."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
+from lookalike.data.arrays import Rows
+from lookalike.embeddings.manifest import USERS_FILE
 from lookalike.embeddings.representation import Representation
+from lookalike.embeddings.shards import check_file
 from lookalike.errors import StateError
 
 
-def match(representation: Representation, ids: pl.DataFrame) -> NDArray[np.int64]:
-    """The ascending rows of the ids (column `user_id`) that are known. Streams; memory follows the list, not the users."""
-    wanted = ids.lazy().select("user_id").unique()
-    found = _read_ids(representation, lambda known: known.join(wanted, on="user_id", how="semi").select("row"))
-    return np.sort(found["row"].to_numpy().astype(np.int64))
+@dataclass(frozen=True)
+class Match:
+    """A list of ids, divided into known and unknown users."""
+
+    matched: pl.DataFrame  # `row` (Int64, ascending) and the columns of the list; one line for each line of the list
+    rows: Rows  # ascending, each user once
+    unmatched: pl.DataFrame  # the distinct values of `user_id` that are no known user
 
 
-def unknown(representation: Representation, ids: pl.DataFrame) -> pl.DataFrame:
-    """Those of the ids (column `user_id`) that are not known."""
-    wanted = ids.select("user_id").unique()
-    known = _read_ids(
-        representation, lambda known: known.join(wanted.lazy(), on="user_id", how="semi").select("user_id")
+@dataclass(frozen=True)
+class UserIndex:
+    """The users of a version. Files are streamed: memory follows the lists, not the users."""
+
+    representation: Representation
+
+    def match(self, lists: dict[str, pl.DataFrame]) -> dict[str, Match]:
+        """Matches all lists, frames with a column `user_id` (text) and perhaps more, in one pass over the users."""
+        if not lists:
+            return {}
+        requested = pl.concat([ids.select("user_id") for ids in lists.values()]).unique()
+        known = self._read(
+            lambda users: users.select(pl.col("row").cast(pl.Int64), "user_id").join(
+                requested.lazy(), on="user_id", how="semi"
+            )
+        )
+        return {name: _match(ids, known) for name, ids in lists.items()}
+
+    def count_near_matches(self, ids: pl.DataFrame) -> int:
+        """How many of the ids (column `user_id`) would match ignoring case, whitespace and leading zeros."""
+        plain = pl.col("user_id").str.strip_chars().str.to_lowercase().str.strip_chars_start("0").alias("plain")
+        requested = ids.lazy().select(plain)
+        near = self._read(lambda users: requested.join(users.select(plain), on="plain", how="semi").select(pl.len()))
+        return int(near.item())
+
+    def ids(self, rows: Rows) -> pl.Series:
+        """The ids of some rows, in the order of `rows`."""
+        requested = pl.LazyFrame({"row": rows, "position": np.arange(len(rows))})
+        users = self._read(
+            lambda users: users.select(pl.col("row").cast(pl.Int64), "user_id").join(requested, on="row", how="inner")
+        )
+        return users.sort("position")["user_id"]
+
+    def checked_file(self) -> Path:
+        """The path of `users.parquet`. Raises StateError unless it is the file that was written with the version."""
+        return check_file(self.representation.folder, self.representation.manifest, USERS_FILE)
+
+    def _read(self, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
+        file = self.checked_file()
+        try:
+            return query(pl.scan_parquet(file)).collect(engine="streaming")
+        except (pl.exceptions.PolarsError, OSError) as error:
+            reason = str(error).splitlines()[0][:200]
+            raise StateError(f"{file}: damaged or missing ({reason})", "lookalike embed --full") from error
+
+
+def _match(ids: pl.DataFrame, known: pl.DataFrame) -> Match:
+    matched = ids.join(known, on="user_id", how="inner", maintain_order="left").sort("row", maintain_order=True)
+    return Match(
+        matched=matched.select("row", *ids.columns),
+        rows=matched["row"].unique(maintain_order=True).to_numpy(),
+        unmatched=ids.select("user_id").unique(maintain_order=True).join(known, on="user_id", how="anti"),
     )
-    return wanted.join(known, on="user_id", how="anti")
-
-
-def spelled_otherwise(representation: Representation, ids: pl.DataFrame) -> int:
-    """How many of the ids (column `user_id`) are a known one but for capitals, blanks or zeros in front."""
-    plain = pl.col("user_id").str.strip_chars().str.to_lowercase().str.strip_chars_start("0").alias("plain")
-    wanted = ids.lazy().select(plain)
-    found = _read_ids(
-        representation, lambda known: wanted.join(known.select(plain), on="plain", how="semi").select(pl.len())
-    )
-    return int(found.item())
-
-
-def matched(representation: Representation, values: pl.DataFrame) -> pl.DataFrame:
-    """`row` and `value` of the ids (columns `user_id`, `value`, no id twice) that are known, by ascending row."""
-    found = _read_ids(
-        representation,
-        lambda known: known.join(values.lazy(), on="user_id", how="inner").select(
-            pl.col("row").cast(pl.Int64), "value"
-        ),
-    )
-    return found.sort("row")
-
-
-def user_ids(representation: Representation, rows: NDArray[np.int64]) -> pl.Series:
-    """The ids of some rows, in the order of `rows`."""
-    wanted = pl.LazyFrame({"row": rows, "place": np.arange(len(rows))})
-    chosen = (pl.col("row").cast(pl.Int64), pl.col("user_id"))
-    found = _read_ids(representation, lambda known: known.select(chosen).join(wanted, on="row", how="inner"))
-    return found.sort("place")["user_id"]
-
-
-def _read_ids(representation: Representation, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
-    """What a query of the file of ids gives. Raises StateError when the file is damaged or missing."""
-    try:
-        representation.check_file(representation.ids)
-        return query(pl.scan_parquet(representation.ids)).collect(engine="streaming")
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).splitlines()[0][:200]
-        raise StateError(f"{representation.ids}: damaged or missing ({reason})", "lookalike embed --full") from error

@@ -17,6 +17,7 @@ from lookalike.data.arrays import Rows
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.embeddings import content, interactions
 from lookalike.embeddings.aggregates import ACTIVITY_COLUMNS, Aggregates, fit_aggregates
+from lookalike.embeddings.manifest import USERS_FILE
 from lookalike.embeddings.representation import Representation
 from lookalike.encoder import embedder, fusion, inference, next_item_metrics, pseudo_audiences
 from lookalike.encoder.embedder import Embedder
@@ -227,17 +228,19 @@ def churn(old: Representation, new: Representation, seed: int) -> float | None:
 
     Seeds are groups of neighbours in the old space.
     """
-    ids = pl.read_parquet(old.ids, columns=["row", "user_id"])
-    both = ids.join(pl.read_parquet(new.ids, columns=["row", "user_id"]), on="user_id", suffix="_new").sort("row")
+    ids = pl.read_parquet(old.folder / USERS_FILE, columns=["row", "user_id"])
+    both = ids.join(
+        pl.read_parquet(new.folder / USERS_FILE, columns=["row", "user_id"]), on="user_id", suffix="_new"
+    ).sort("row")
     if len(both) < 4 * CHURN_MEMBERS:
         return None
     rng = np.random.default_rng([seed, 18])
     both = both[np.sort(rng.permutation(len(both))[:MAX_USERS]).tolist()]
-    first = old.gather(both["row"].to_numpy().astype(np.int64))[:, old.columns("sequence")]
+    first = old.gather(both["row"].to_numpy().astype(np.int64))[:, old.layout.columns("sequence")]
     places = both["row_new"].to_numpy().astype(np.int64)
     order = np.argsort(places)
-    second = np.empty((len(both), len(new.columns("sequence"))), np.float32)
-    second[order] = new.gather(places[order])[:, new.columns("sequence")]
+    second = np.empty((len(both), len(new.layout.columns("sequence"))), np.float32)
+    second[order] = new.gather(places[order])[:, new.layout.columns("sequence")]
     count = max(1, round(CHURN_AT * len(both)))
     kept = []
     for middle in rng.integers(0, len(both), CHURN_SEEDS):

@@ -17,8 +17,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lookalike.data.arrays import Floats, Rows
-from lookalike.embeddings import user_index
 from lookalike.embeddings.aggregates import ACTIVITY_COLUMNS, CLOCK_COLUMNS, VALUE_COLUMNS
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.errors import ExpansionError
 from lookalike.expansion import clustering, curves, examples, holdout, point_in_time
 from lookalike.expansion.curves import EffectiveSample
@@ -122,7 +122,7 @@ def _universe(
     then: PointInTime, strangers: Rows, later: Rows
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], float]:
     """Strangers and the later seeds as they were at the cut, each [n, W], and the share of strangers who were there."""
-    ids = user_index.user_ids(then.representation, np.concatenate([strangers, later]))
+    ids = UserIndex(then.representation).ids(np.concatenate([strangers, later]))
     moment = np.full(len(ids), point_in_time.to_seconds(then.cut.as_of))
     vectors, had = then.vectors(pl.DataFrame({"user_id": ids, "moment": moment}))
     first, rest = slice(0, len(strangers)), slice(len(strangers), None)
@@ -146,7 +146,7 @@ def _profile(past: PointInTime) -> Rows:
     aggregates = past.run.config["aggregates"]
     codes = sum(aggregates["codes"].values())
     first = (
-        past.representation.spans["aggregates"][0] + len((*ACTIVITY_COLUMNS, *VALUE_COLUMNS, *CLOCK_COLUMNS)) + codes
+        past.representation.layout.aggregates_start + len((*ACTIVITY_COLUMNS, *VALUE_COLUMNS, *CLOCK_COLUMNS)) + codes
     )
     return np.arange(first, first + aggregates["profile"])
 

@@ -98,14 +98,14 @@ def build_examples(
         candidates=representation.users - len(listed),
         taken=len(np.setdiff1d(people.taken, listed)),
         space=_feature_space(representation, people.dropped, prior),
-        activity=representation.column("log_events"),
+        activity=representation.layout.column("log_events"),
         rows=taught,
     )
 
 
 def _feature_space(representation: Representation, dropped: tuple[str, ...], prior: Prior | None) -> FeatureSpace:
-    whole = FeatureSpace(lambda blocks: representation.columns(*blocks), prior)
-    return whole.without(np.array([representation.column(name) for name in dropped])) if dropped else whole
+    whole = FeatureSpace(lambda blocks: representation.layout.columns(*blocks), prior)
+    return whole.without(np.array([representation.layout.column(name) for name in dropped])) if dropped else whole
 
 
 def seed_weights(value: Floats) -> Floats:

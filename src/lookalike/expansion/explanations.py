@@ -57,7 +57,7 @@ def cluster_seed(vectors: NDArray[np.float32]) -> SeedClusters:
 
 def nearest_cluster(representation: Representation, rows: Rows, centres: NDArray[np.float64]) -> Rows:
     """The nearest centre of each of the rows, which need not ascend; so many users at a time are read."""
-    columns = representation.columns("sequence")
+    columns = representation.layout.columns("sequence")
     order = np.argsort(rows, kind="stable")
     found = np.empty(len(rows), np.int64)
     for first in range(0, len(rows), USERS_PER_STEP):

@@ -21,8 +21,9 @@ from lookalike.data import database, sequence_builder, sequence_queries
 from lookalike.data.arrays import Rows, Seconds
 from lookalike.data.database import Cut, Database
 from lookalike.data.sequences import SECONDS_PER_DAY, Sequences
-from lookalike.embeddings import user_index
-from lookalike.embeddings.representation import BLOCKS, Representation
+from lookalike.embeddings.layout import BLOCKS
+from lookalike.embeddings.representation import Representation
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.encoder import embedder
 from lookalike.encoder.runs import Run
 from lookalike.errors import ExpansionError, SettingsError
@@ -113,7 +114,7 @@ def examples_at_moments(
     rng = np.random.default_rng([settings.random_seed, 23])
     rows = np.concatenate([taught, others, against])
     moments = np.concatenate([moment, rng.choice(moment, len(others) + len(against))])
-    asked = pl.DataFrame({"user_id": user_index.user_ids(representation, rows), "moment": moments})
+    asked = pl.DataFrame({"user_id": UserIndex(representation).ids(rows), "moment": moments})
     if people.before is not None:  # seeds have theirs already
         first = asked.select("user_id").join(
             database.first_event_times(past.opened, people.before), on="user_id", how="left", maintain_order="left"

@@ -1,7 +1,6 @@
 """A ranked list: made, looked at, explained and put in place."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import polars as pl
 from lookalike.data import behaviour, database, id_lists
 from lookalike.data.arrays import Rows
 from lookalike.data.database import Cut
-from lookalike.embeddings import user_index
 from lookalike.embeddings.representation import Representation
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.expansion import audience as audience_module
 from lookalike.expansion import examples, explanations, over_index, result, seed_profile, selection
 from lookalike.expansion.audience import Audience
@@ -44,7 +43,7 @@ class ExpansionContext:
 
     @property
     def cut(self) -> Cut:
-        return Cut(datetime.fromisoformat(self.representation.manifest["as_of"]))
+        return Cut(self.representation.manifest.as_of)
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def _with_ids(place: ExpansionContext, found: Ranking) -> ProspectList:
     frame = pl.DataFrame(
         {
             "rank": np.arange(1, len(found.rows) + 1),
-            "user_id": user_index.user_ids(place.representation, found.rows),
+            "user_id": UserIndex(place.representation).ids(found.rows),
             "score": found.scores,
             "tier": selection.tiers(len(found.rows), place.settings.tiers),
         }
@@ -99,7 +98,7 @@ def _compared(place: ExpansionContext, audience: Rows, base: Rows) -> Result:
     rows = np.union1d(audience, base)
     looked_at = pl.DataFrame(
         {
-            "user_id": user_index.user_ids(place.representation, rows),
+            "user_id": UserIndex(place.representation).ids(rows),
             "audience": np.isin(rows, audience).astype(np.int8),
             "base": np.isin(rows, base).astype(np.int8),
         }
@@ -115,7 +114,7 @@ def sub_audience_shares(
     """Of each sub-audience of the seed, its share of the seed and of the list; nothing where the seed is one audience."""
     if not seen.groups:
         return []
-    centres = seen.centres(known.seed[:, place.representation.columns("sequence")])
+    centres = seen.centres(known.seed[:, place.representation.layout.columns("sequence")])
     some = examples.draw_sample(made.rows, place.settings.background, place.settings.random_seed)
     near = explanations.nearest_cluster(place.representation, some, centres)
     listed = np.bincount(near, minlength=len(centres)) / len(some)
@@ -133,7 +132,7 @@ def with_explanations(
     Of a seed with moments only what was before them is looked at.
     """
     representation, settings = place.representation, place.settings
-    parts = explanations.cluster_seed(known.seed[:, representation.columns("sequence")].astype(np.float32))
+    parts = explanations.cluster_seed(known.seed[:, representation.layout.columns("sequence")].astype(np.float32))
     near = explanations.nearest_cluster(representation, made.rows, parts.centres)
     base = examples.draw_background(representation.users, people.suppressed, settings.background, settings.random_seed)
     until = np.full(len(known.rows), np.datetime64(place.cut.as_of, "us"))
@@ -141,16 +140,16 @@ def with_explanations(
         moment = people.moment[np.searchsorted(people.seed, known.rows)]
         until = np.minimum(until, moment.astype("datetime64[s]").astype("datetime64[us]"))
     groups = (
-        pl.DataFrame({"user_id": user_index.user_ids(representation, known.rows), "cluster": parts.of, "until": until}),
+        pl.DataFrame({"user_id": UserIndex(representation).ids(known.rows), "cluster": parts.of, "until": until}),
         made.frame.select("user_id", cluster=pl.Series(near)),
-        pl.DataFrame({"user_id": user_index.user_ids(representation, base)}),
+        pl.DataFrame({"user_id": UserIndex(representation).ids(base)}),
     )
     with place.progress.step("looking for reasons"), database.open_in(place.workspace, read_only=True) as opened:
         shared = explanations.shared_traits(opened, groups, place.cut, settings.min_cell, people.dropped)
     lines = made.frame.select("rank", "user_id", cluster=pl.Series(near + 1)).join(
         shared, on="user_id", how="left", maintain_order="left"
     )
-    names, first = representation.manifest["columns"]["aggregates"], representation.spans["aggregates"][0]
+    names, first = list(representation.layout.aggregates), representation.layout.aggregates_start
     had = known.seed[:, first : first + len(names)]
     described = [
         {

@@ -29,7 +29,7 @@ def evaluation_record(
     manifest = representation.manifest
     return {
         "name": audience.name,
-        "as_of": manifest["as_of"],
+        "as_of": manifest.as_of.isoformat(),
         "scorer": choice.scorer,
         "requested_scorer": audience.scorer,
         "verdict": _verdict(choice),
@@ -51,9 +51,9 @@ def evaluation_record(
         "reasons": None,
         "representation": {
             "version": representation.folder.name,
-            "run": manifest["run"],
-            "blocks": manifest["blocks"],
-            "trained": manifest["created"],
+            "run": manifest.run,
+            "blocks": manifest.blocks,
+            "trained": manifest.created,
         },
         "settings": {f"expand.{key}": value for key, value in asdict(settings).items()},
     }

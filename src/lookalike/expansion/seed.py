@@ -1,7 +1,7 @@
 """Who an audience is made of: the files of its definition, read and matched with the known users."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import polars as pl
 
 from lookalike.data import database, id_lists
 from lookalike.data.arrays import Floats, Rows
-from lookalike.embeddings import freshness, user_index
+from lookalike.embeddings import freshness
 from lookalike.embeddings.representation import Representation
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.expansion import seed_checks
 from lookalike.expansion.audience import Audience
 from lookalike.workspace.files import sha256
@@ -67,7 +68,7 @@ def read_seed(
     """Everybody an audience is made of. Raises ExpansionError when the seed is too small; with `force` a few are enough."""
     given = id_lists.read_ids(audience.seed, with_values=True)
     suppress = _ids_of(audience.suppress)
-    suppressed = user_index.match(representation, id_lists.with_escaped_forms(suppress))
+    suppressed = UserIndex(representation).match({"ids": id_lists.with_escaped_forms(suppress)})["ids"].rows
     seed_checks.check_suppression(len(suppress), len(suppressed))
     seed, facts = seed_checks.match_seed(representation, given.ids.select("user_id"), suppressed)
     facts = seed_checks.with_mismatch_reasons(facts, workspace, representation, given.ids.select("user_id"))
@@ -75,14 +76,15 @@ def read_seed(
     value = None
     if "value" in given.ids.columns:
         worth = given.ids.group_by("user_id").agg(pl.col("value").sum())
-        value = user_index.matched(representation, worth)["value"].to_numpy()
+        value = UserIndex(representation).match({"seed": worth})["seed"].matched["value"].to_numpy()
     moment = _moments(workspace, representation, audience, given.ids, seed)
-    against = np.setdiff1d(user_index.match(representation, _ids_of(audience.negative)), seed)
+    negative = UserIndex(representation).match({"ids": _ids_of(audience.negative)})["ids"].rows
+    against = np.setdiff1d(negative, seed)
     files = (audience.seed, *audience.suppress, *audience.negative)
     inputs = [{"name": file.name, "sha256": sha256(file)} for file in files]
     warnings = seed_checks.warnings_of(facts, len(suppress), len(suppressed))
     warnings += seed_checks.negative_warnings(audience.negative, len(against))
-    warnings += freshness.newer_files(workspace, representation)
+    warnings += _freshness_warnings(workspace, representation)
     suppression = {"given": len(suppress), "matched": len(suppressed)}
     said = facts.as_dict() | {"valued": value is not None, "negative": len(against), "as_they_were": moment is not None}
     dropped = seed_checks.check_droppable(representation, audience.drop_features)
@@ -93,13 +95,21 @@ def read_seed(
     return read
 
 
+def _freshness_warnings(workspace: WorkspaceFolder, representation: Representation) -> list[str]:
+    if not workspace.database.exists():
+        return []
+    with database.open_file(workspace.database, read_only=True) as opened:
+        newer = freshness.newer_files(opened, representation)
+    return [f"{newer:,} files were ingested after the training; lookalike embed takes them in"] if newer else []
+
+
 def _moments(
     workspace: WorkspaceFolder, representation: Representation, audience: Audience, ids: pl.DataFrame, seed: Rows
 ) -> Rows | None:
     """Up to when each seed is read; None where neither the file nor `--before` says. Who has no such event: up to now."""
     if audience.before is None and "ts" not in ids.columns:
         return None
-    end = int(datetime.fromisoformat(representation.manifest["as_of"]).replace(tzinfo=UTC).timestamp()) + 1
+    end = int(representation.manifest.as_of.replace(tzinfo=UTC).timestamp()) + 1
     if audience.before is None:
         given = ids.group_by("user_id").agg(value=pl.col("ts").min())
     else:
@@ -109,7 +119,7 @@ def _moments(
             given = point_in_time.first_events_of_type(opened, ids.select("user_id").unique(), audience.before).rename(
                 {"moment": "value"}
             )
-    found = user_index.matched(representation, given)
+    found = UserIndex(representation).match({"seed": given})["seed"].matched
     moment = np.full(len(seed), end, np.int64)
     moment[np.searchsorted(seed, found["row"].to_numpy())] = np.minimum(found["value"].to_numpy(), end)
     return moment
@@ -117,7 +127,8 @@ def _moments(
 
 def _listed(workspace: WorkspaceFolder, representation: Representation, names: tuple[str, ...]) -> Rows:
     """The rows of everybody in the lists of other audiences."""
-    rows = [user_index.match(representation, id_lists.read_prospects(workspace.audience(name))) for name in names]
+    lists = {name: id_lists.read_prospects(workspace.audience(name)) for name in names}
+    rows = [match.rows for match in UserIndex(representation).match(lists).values()]
     return np.unique(np.concatenate(rows)) if rows else np.zeros(0, np.int64)
 
 

@@ -10,8 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lookalike.data import database
-from lookalike.embeddings import user_index
 from lookalike.embeddings.representation import Representation
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.errors import DataError, ExpansionError, SettingsError
 from lookalike.workspace.paths import WorkspaceFolder
 
@@ -51,7 +51,7 @@ def match_seed(
 ) -> tuple[NDArray[np.int64], SeedMatch]:
     """The seed's rows, ascending, and its figures."""
     distinct = ids.unique()
-    rows = user_index.match(representation, distinct)
+    rows = UserIndex(representation).match({"seed": distinct})["seed"].rows
     return rows, SeedMatch(
         given=len(ids),
         distinct=len(distinct),
@@ -87,10 +87,10 @@ def with_mismatch_reasons(
     """The figures with why ids match nobody."""
     if not facts.unmatched:
         return facts
-    unmatched = user_index.unknown(representation, ids.unique())
+    unmatched = UserIndex(representation).match({"seed": ids})["seed"].unmatched
     with database.open_file(workspace.database, read_only=True) as opened:
         seen = database.users_with_events(opened, unmatched)
-    otherwise = user_index.spelled_otherwise(representation, unmatched.join(seen, on="user_id", how="anti"))
+    otherwise = UserIndex(representation).count_near_matches(unmatched.join(seen, on="user_id", how="anti"))
     return replace(facts, spelled_otherwise=otherwise, without_vector=len(seen))
 
 
@@ -144,7 +144,7 @@ def negative_warnings(files: tuple[Path, ...], matched: int) -> list[str]:
 
 def check_droppable(representation: Representation, names: tuple[str, ...]) -> tuple[str, ...]:
     """The names, all columns of the aggregates. Raises SettingsError for one that is none."""
-    known = representation.manifest["columns"]["aggregates"]
+    known = representation.layout.aggregates
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, 3, 0.5)

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.data.arrays import Floats, Rows, is_member
-from lookalike.embeddings.representation import BLOCKS, Representation, check_finite, not_finite_error
+from lookalike.embeddings.layout import BLOCKS
+from lookalike.embeddings.representation import Representation, check_finite, not_finite_error
 from lookalike.expansion.ranking import prefilter
 from lookalike.expansion.ranking.prefilter import ComputeSums, Halves, Prefilter, Survivors
 from lookalike.expansion.ranking.top_k import Ranking, TopN
@@ -146,7 +147,7 @@ class _Pass:
 
 def _merged(engine: Executor, work: _Pass, on_users: Callable[[int], None]) -> list[Ranking]:
     tops = [TopN(one.size) for one in work.wanted]
-    sizes, seen = work.representation.manifest["shards"], 0
+    sizes, seen = work.representation.manifest.shards, 0
     for part in engine.each(work.shard, range(len(sizes))):
         for at, top in enumerate(tops):
             mine = np.flatnonzero(part["list"] == at)
@@ -160,10 +161,10 @@ def _merged(engine: Executor, work: _Pass, on_users: Callable[[int], None]) -> l
 
 def _reader(representation: Representation, wanted: RankingRequest) -> _Reader:
     score = wanted.score
-    read = columns_read(score, representation.width)
+    read = columns_read(score, representation.layout.width)
     spans = {
         block: (first, last)
-        for block, (first, last) in representation.spans.items()
+        for block, (first, last) in representation.layout.spans.items()
         if ((first <= read) & (read < last)).any()
     }
     inner = score.score if isinstance(score, Selected) else score
@@ -214,7 +215,7 @@ def _found(
     blocks = tuple(block for block in BLOCKS if any(block in one.spans for one in readers))
     sieves = [one.sieve for one in readers if one.sieve]
     together = len(sieves) > 2 and len(sieves) * representation.users > MIN_SHARED_SUMS
-    spare = _ThreadBuffers(representation.width, sieves, together)
+    spare = _ThreadBuffers(representation.layout.width, sieves, together)
 
     def one(first: int, read: dict[str, Halves], ties: NDArray[np.uint64]) -> tuple[int, list[_Candidates]]:
         largest = representation.largest(first, blocks)
