@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from lookalike.embeddings.representation import max_abs
 from lookalike.expansion.ranking.prefilter import Prefilter, Products, Survivors, apply_prefilters, sums_for
 from lookalike.expansion.scorers.logistic import Linear
 
@@ -98,15 +97,6 @@ def test_a_figure_that_is_no_number_is_found_also_where_its_weight_is_nought(
     weights[:13] = 0
     with pytest.raises(FloatingPointError):
         sifted(Linear(weights), blocks, 1e9, together)
-
-
-def test_the_largest_figure_is_that_of_either_sign() -> None:
-    rng = np.random.default_rng(0)
-    for values in (rng.standard_normal(99), -rng.random(99), rng.random(99), np.zeros(9), np.array([-65504.0, 1])):
-        halves = values.astype(np.float16)
-        assert max_abs(halves) == float(np.abs(halves).max())
-    for bad in (np.nan, -np.nan, np.inf, -np.inf):
-        assert not np.isfinite(max_abs(np.array([1, bad, -1], np.float16)))
 
 
 @pytest.mark.parametrize(
