@@ -42,7 +42,7 @@ class Listener:
         self.notes.append(text)
 
     @contextmanager
-    def progress(self, what: str, total: float | None = None) -> Iterator[Callable[..., None]]:
+    def step(self, what: str, total: float | None = None) -> Iterator[Callable[..., None]]:
         yield lambda done=0, note="": None
 
 
@@ -81,7 +81,7 @@ def embed(space: WorkspaceFolder, **asked: Any) -> tuple[dict[str, Any], list[st
 def stored(of: Representation) -> dict[str, dict[str, bytes]]:
     """Each user's bytes in each block."""
     blocks = of.raw(np.arange(of.users))
-    ids = pl.read_parquet(of.ids).sort("row")["user_id"]
+    ids = pl.read_parquet(of.folder / "users.parquet").sort("row")["user_id"]
     return {user: {block: blocks[block][row].tobytes() for block in BLOCKS} for row, user in enumerate(ids)}
 
 
@@ -115,7 +115,9 @@ def test_only_those_with_new_events_are_embedded_and_all_others_keep_their_bytes
 def test_ties_and_ids_go_with_their_users(space: WorkspaceFolder, tmp_path: Path) -> None:
     def ties(of: Representation) -> dict[str, int]:
         values = np.concatenate([tie for _, _, tie in of.stream(90)])
-        return dict(zip(pl.read_parquet(of.ids).sort("row")["user_id"], values.tolist(), strict=True))
+        return dict(
+            zip(pl.read_parquet(of.folder / "users.parquet").sort("row")["user_id"], values.tolist(), strict=True)
+        )
 
     before = ties(live(space))
     ingest(space, write_events(tmp_path / "new.csv", ["a new one", *FEW]))
@@ -134,8 +136,8 @@ def test_a_refreshed_user_has_the_vector_that_everybody_anew_would_give(space: W
     again, _ = embed(space, full=True)
     assert again["refreshed"] == 603
     whole = live(space)
-    ids = pl.read_parquet(whole.ids).sort("row")["user_id"]
-    assert ids.to_list() == pl.read_parquet(some.ids).sort("row")["user_id"].to_list()
+    ids = pl.read_parquet(whole.folder / "users.parquet").sort("row")["user_id"]
+    assert ids.to_list() == pl.read_parquet(some.folder / "users.parquet").sort("row")["user_id"].to_list()
     rows = np.flatnonzero(ids.is_in(FEW + new).to_numpy())
     assert len(rows) == 7
     assert np.allclose(some.gather(rows), whole.gather(rows), atol=4e-3)
@@ -287,7 +289,7 @@ def test_a_session_finds_its_own_user_far_better_than_chance(
     assert set(frame["session_id"]) == {f"session of {user}" for user in regulars}
     of = live(space)
     users = of.gather(np.arange(of.users))[:, of.layout.columns("sequence")]
-    ids = pl.read_parquet(of.ids).sort("row")["user_id"].to_list()
+    ids = pl.read_parquet(of.folder / "users.parquet").sort("row")["user_id"].to_list()
     percentiles = []
     for session, vector in frame.select("session_id", "sequence").iter_rows():
         assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-3)
