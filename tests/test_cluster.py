@@ -44,7 +44,7 @@ def sharded(ready: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
     """The trained workspace with its users in many shards."""
     monkeypatch.setattr(writer, "USERS_PER_SHARD", PER_SHARD)
     assert ready("embed", "--full").code == 0
-    assert len(representation.live_version(WorkspaceFolder(ready.workspace)).manifest["shards"]) == 8
+    assert len(representation.live_version(WorkspaceFolder(ready.workspace)).manifest.shards) == 8
     return ready
 
 

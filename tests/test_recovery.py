@@ -11,8 +11,9 @@ import pytest
 from conftest import Tiny
 from lookalike.api import expand
 from lookalike.api.expand import How
-from lookalike.embeddings import representation, user_index
+from lookalike.embeddings import representation
 from lookalike.embeddings.representation import Representation
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.expansion import examples, metrics, selection
 from lookalike.expansion.audience import Audience, Size
 from lookalike.expansion.holdout import ACTIVITY
@@ -28,7 +29,7 @@ NOBODY = np.zeros(0, np.int64)
 
 
 def rows_of(live: Representation, users: list[str]) -> np.ndarray:
-    return user_index.match(live, pl.DataFrame({"user_id": users}))
+    return UserIndex(live).match({"users": pl.DataFrame({"user_id": users})})["users"].rows
 
 
 def fans(log: Population, count: int, seed: int = 0) -> tuple[list[str], set[str]]:
@@ -49,7 +50,7 @@ def test_a_planted_interest_is_found_and_expanded(tiny_run: Tiny) -> None:
     listed = selection.rank(
         live, selection.fit_scorer(known, choice.scorer, CHEAP), len(others), rows_of(live, given), _quiet
     )
-    found = len(others & set(user_index.user_ids(live, listed.rows).to_list())) / len(others)
+    found = len(others & set(UserIndex(live).ids(listed.rows).to_list())) / len(others)
     true_lift = found / choice.share
     assert true_lift > 3
     assert held_out == pytest.approx(true_lift, rel=0.25), "held-out lift foretells the true one"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lookalike.embeddings.representation import max_abs
-from stored_vectors import USERS, WIDTHS, normal_vectors, store, use_small_steps
+from small_representation import USERS, WIDTHS, normal_vectors, store, use_small_steps
 
 
 def test_the_largest_absolute_value_may_have_either_sign() -> None:
