@@ -34,12 +34,12 @@ class UserIndex:
         if not lists:
             return {}
         requested = pl.concat([ids.select("user_id") for ids in lists.values()]).unique()
-        known = self._read(
+        users = self._read(
             lambda users: users.select(pl.col("row").cast(pl.Int64), "user_id").join(
                 requested.lazy(), on="user_id", how="semi"
             )
         )
-        return {name: _match(ids, known) for name, ids in lists.items()}
+        return {name: _match(ids, users) for name, ids in lists.items()}
 
     def count_near_matches(self, ids: pl.DataFrame) -> int:
         """How many of the ids (column `user_id`) would match ignoring case, whitespace and leading zeros."""
@@ -69,10 +69,10 @@ class UserIndex:
             raise StateError(f"{file}: damaged or missing ({reason})", "lookalike embed --full") from error
 
 
-def _match(ids: pl.DataFrame, known: pl.DataFrame) -> Match:
-    matched = ids.join(known, on="user_id", how="inner", maintain_order="left").sort("row", maintain_order=True)
+def _match(ids: pl.DataFrame, users: pl.DataFrame) -> Match:
+    matched = ids.join(users, on="user_id", how="inner", maintain_order="left").sort("row", maintain_order=True)
     return Match(
         matched=matched.select("row", *ids.columns),
         rows=matched["row"].unique(maintain_order=True).to_numpy(),
-        unmatched=ids.select("user_id").unique(maintain_order=True).join(known, on="user_id", how="anti"),
+        unmatched=ids.select("user_id").unique(maintain_order=True).join(users, on="user_id", how="anti"),
     )

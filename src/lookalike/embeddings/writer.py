@@ -75,10 +75,10 @@ def _write_shards(shards: "ShardWriter", executor: Executor | None, on_users: Ca
     if executor is None:
         parts = [shards.write(number, on_users) for number in shards.numbers]
     else:
-        parts, done = [], 0
+        parts, users = [], 0
         for written in executor.each(shards.write, shards.numbers):
             users_of_shards = dict(zip(written["shard"].tolist(), written["users"].tolist(), strict=True))
-            on_users(done := done + sum(users_of_shards.values()))
+            on_users(users := users + sum(users_of_shards.values()))
             parts.append(written)
     columns = {name: [value for part in parts for value in part[name].tolist()] for name in FILE_COLUMNS}
     return pl.DataFrame(columns, FILE_COLUMNS).sort("shard", maintain_order=True)
@@ -124,7 +124,7 @@ class ShardWriter:
         first, last = self.span(number)
         return last - first
 
-    def write(self, number: int, on_users: Callable[[int], None] = lambda done: None) -> Columns:
+    def write(self, number: int, on_users: Callable[[int], None] = lambda users: None) -> Columns:
         """Writes the files of one shard, over what a lost worker may have left; gives FILE_COLUMNS with a line per file.
 
         Raises StateError if a value is NaN, infinite, or too large for half precision.
