@@ -3,12 +3,14 @@
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from lookalike.data import database
 from lookalike.data.database import LogSummary
 from lookalike.embeddings import freshness
 from lookalike.embeddings.representation import Representation, has_live_version, live_version
 from lookalike.encoder.run_files import RunManifest
-from lookalike.expansion.result import ExpansionManifest
+from lookalike.expansion.manifest import ExpansionManifest
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.records import Record
 
@@ -18,39 +20,41 @@ NextStep = Literal["ingest", "train", "embed", "embed_run", "expand", "report"]
 class RunSummary(Record):
     """One training."""
 
-    run: str
-    created: str
-    as_of: datetime
+    run: str = Field(description="its name")
+    created: str = Field(description="when it was trained")
+    as_of: datetime = Field(description="events before this moment were read")
 
 
 class VectorSummary(Record):
     """The stored vectors."""
 
-    version: str
-    run: str
-    created: str
-    as_of: datetime
-    users: int
-    blocks: dict[str, int]
+    version: str = Field(description="its name")
+    run: str = Field(description="whose encoder made it")
+    created: str = Field(description="when it was written")
+    as_of: datetime = Field(description="events before this moment were read")
+    users: int = Field(description="with a vector")
+    blocks: dict[str, int] = Field(description="number of columns by block")
 
 
 class ExpansionSummary(Record):
     """One expansion."""
 
-    name: str
-    created: str
-    prospects: int
+    name: str = Field(description="the audience")
+    created: str = Field(description="when it was made")
+    prospects: int = Field(description="users on the list; 0 if none was written")
 
 
 class StatusResult(Record):
     """What a workspace holds."""
 
-    workspace: str
-    log: LogSummary | None
-    runs: tuple[RunSummary, ...]
-    vectors: VectorSummary | None
-    expansions: tuple[ExpansionSummary, ...]
-    next_step: NextStep
+    workspace: str = Field(description="the folder")
+    log: LogSummary | None = Field(description="null before the first ingest")
+    runs: tuple[RunSummary, ...] = Field(description="trainings, oldest first")
+    vectors: VectorSummary | None = Field(description="null before the first training")
+    expansions: tuple[ExpansionSummary, ...] = Field(description="by name")
+    next_step: NextStep = Field(
+        description="the command that comes next: ingest, train, embed, embed_run, expand or report"
+    )
 
 
 def status(folder: WorkspaceFolder) -> StatusResult:

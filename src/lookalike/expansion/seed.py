@@ -15,8 +15,9 @@ from lookalike.errors import SettingsError
 from lookalike.expansion import seed_checks
 from lookalike.expansion.audience import Audience
 from lookalike.expansion.context import ExpansionContext
+from lookalike.expansion.manifest import InputFile
 from lookalike.expansion.messages import ExpansionWarning, NewerFiles
-from lookalike.expansion.result import InputFile, SeedMatch, Suppression
+from lookalike.expansion.result import SeedMatch, Suppression
 
 
 def _no_rows() -> Rows:
