@@ -8,7 +8,7 @@ from lookalike.expansion.result import RepresentationSource, SeedSummary, Suppre
 from lookalike.workspace.records import FileRecord, Record
 
 
-class InputFile(Record):
+class ListFile(Record):
     """A list of ids that was read."""
 
     name: str = Field(description="the file, without its folder")
@@ -56,7 +56,7 @@ class ExpansionManifest(FileRecord):
     created: str = Field(description="when it was made")
     audience: AudienceRecord = Field(description="its definition")
     settings: dict[str, int | float] = Field(description="of the section expand")
-    inputs: tuple[InputFile, ...] = Field(description="the lists of ids that were read, the seed first")
+    inputs: tuple[ListFile, ...] = Field(description="the lists of ids that were read, the seed first")
     representation: ManifestSource = Field(description="the stored vectors that were read")
     counts: Counts = Field(description="users and ids at every step")
     versions: dict[str, str] = Field(description="of libraries")

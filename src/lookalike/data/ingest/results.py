@@ -33,7 +33,7 @@ class FileReport(Record):
     """What became of one file: rows = added + duplicates + rejected rows, unless it was skipped."""
 
     name: str = Field(description="the file")
-    kind: FileKind = Field(description="events, items or users")
+    kind: FileKind
     rows: int = Field(default=0, description="rows read")
     added: int = Field(default=0, description="rows stored")
     duplicates: int = Field(default=0, description="rows that repeat an event")
@@ -58,7 +58,7 @@ class QualityCheck(Record):
     """One finding about the data. Each kind is a subclass with a `check` of its own."""
 
     check: str = Field(description="which kind of finding")
-    severity: Severity = Field(description="error, warning or note")
+    severity: Severity
     rows: int = Field(description="how many rows (events, days) it is about")
     share: float = Field(description="0 to 1")
 
@@ -216,6 +216,8 @@ AnyCheck = Annotated[
 
 
 class IngestResult(Record):
+    """What an ingest did, and what looks wrong with the data."""
+
     files: tuple[FileReport, ...] = Field(description="what became of each file")
     totals: Totals = Field(description="what the workspace holds now")
     checks: tuple[AnyCheck, ...] = Field(description="worst first")
@@ -252,11 +254,11 @@ class FilePreview(Record):
     """How one file would be read, with its first rows as they are and as they would be stored."""
 
     name: str = Field(description="the file")
-    kind: FileKind = Field(description="events, items or users")
+    kind: FileKind
     format: str = Field(description="csv, parquet or jsonl")
     mapping: dict[str, str] = Field(description="field -> column, or the product of two")
     time: str = Field(
-        default="", description="how times are written, for people; of event files, as `unused` and `stored`"
+        default="", description="how times are written; event files only, as `unused` and `stored`"
     )
     unused: tuple[str, ...] = Field(default=(), description="columns that would not be stored")
     notes: tuple[MappingNote, ...] = Field(description="choices that were made while columns were mapped")
@@ -266,6 +268,8 @@ class FilePreview(Record):
 
 
 class IngestPreview(Record):
+    """How files would be read."""
+
     files: tuple[FilePreview, ...] = Field(description="how each file would be read")
 
 
