@@ -16,8 +16,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lookalike.data import id_lists
-from lookalike.embeddings import user_index
 from lookalike.embeddings.representation import Representation, live_version
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.expansion import examples
 from lookalike.expansion.scorers import classifiers, training_sample
 from lookalike.workspace.paths import WorkspaceFolder
@@ -32,7 +32,7 @@ def rows_of(representation: Representation, file: Path) -> NDArray[np.int64]:
     """The user rows of a list of ids; none where the file is not there."""
     if not file.exists():
         return np.zeros(0, np.int64)
-    return user_index.match(representation, id_lists.read_ids(file).ids)
+    return UserIndex(representation).match({"ids": id_lists.read_ids(file).ids})["ids"].rows
 
 
 def log_lift(vectors: NDArray[np.float32], task: dict[str, NDArray[np.int64]]) -> float:
@@ -52,7 +52,7 @@ def differences(folder: Path, workspace: Path) -> tuple[NDArray[np.float64], NDA
     """Log lifts of every `new` task, with and without the encoder's block."""
     representation = live_version(WorkspaceFolder(workspace))
     everything = representation.gather(np.arange(representation.users))
-    columns = [everything[:, representation.columns(*blocks)] for blocks in (WITH, WITHOUT)]
+    columns = [everything[:, representation.layout.columns(*blocks)] for blocks in (WITH, WITHOUT)]
     found = []
     for task in json.loads((folder / "tasks.json").read_text()):
         if task["kind"] != "new":
@@ -61,7 +61,7 @@ def differences(folder: Path, workspace: Path) -> tuple[NDArray[np.float64], NDA
         truth = pl.read_parquet(folder / "truth" / f"{name}.parquet").select(pl.col("user_id").cast(pl.String))
         people = {side: rows_of(representation, folder / f"{side}s" / f"{name}.csv") for side in ("seed",)}
         people["exclude"] = rows_of(representation, folder / "exclude" / f"{name}.csv")
-        people["truth"] = user_index.match(representation, truth)
+        people["truth"] = UserIndex(representation).match({"truth": truth})["truth"].rows
         found.append([log_lift(one, people) for one in columns])
     pairs = np.array(found)
     return pairs[:, 0], pairs[:, 1]

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def make(folder: Path, users: int) -> None:
     import polars as pl
 
     from lookalike.embeddings import writer
+    from lookalike.embeddings.manifest import VersionFacts
     from lookalike.workspace.paths import WorkspaceFolder
 
     pass
@@ -42,8 +44,17 @@ def make(folder: Path, users: int) -> None:
     frame = pl.DataFrame({"row": np.arange(users, dtype=np.int32), "tie": ties})
     frame = frame.with_columns(pl.format("u{}", "row").alias("user_id"), pl.lit(1, pl.Int64).alias("events"))
     frame.write_parquet(folder / "users.parquet")
-    columns = [f"c{at}" for at in range(WIDTHS["aggregates"])]
-    facts = {"run": "none", "created": "now", "as_of": "now", "blocks": WIDTHS, "columns": {"aggregates": columns}}
+    facts = VersionFacts(
+        run="none",
+        created="now",
+        as_of=datetime(2024, 1, 1),
+        min_events=1,
+        files=(),
+        last_file=0,
+        blocks=WIDTHS,
+        columns={"aggregates": tuple(f"c{at}" for at in range(WIDTHS["aggregates"]))},
+        versions={},
+    )
 
     def compute(first: int, last: int) -> dict[str, Any]:
         rng = np.random.default_rng([2, first])
@@ -80,7 +91,7 @@ def ours(folder: Path, keep: int) -> Numbers:
     pass
 
     live, weights = opened(folder)
-    score, none = Selected(live.columns("sequence"), Linear(weights)), np.zeros(0, np.int64)
+    score, none = Selected(live.layout.columns("sequence"), Linear(weights)), np.zeros(0, np.int64)
     with threadpool_limits(1, "blas"):
         return best(lambda: selection.rank(live, score, keep, none, lambda done: None))
 
@@ -97,7 +108,7 @@ def ten(folder: Path, keep: int) -> Numbers:
     live, weights = opened(folder)
     rng, spread = np.random.default_rng(3), float(np.abs(weights).mean())
     near = [weights, *(weights + spread * rng.standard_normal(len(weights)) for _ in range(9))]
-    columns, none = live.columns("sequence"), np.zeros(0, np.int64)
+    columns, none = live.layout.columns("sequence"), np.zeros(0, np.int64)
     wanted = [scan.RankingRequest(Selected(columns, Linear(one)), keep, none) for one in near]
     with threadpool_limits(1, "blas"):
         return best(lambda: scan.rank(live, wanted, lambda done: None))

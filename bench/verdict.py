@@ -23,7 +23,9 @@ import polars as pl
 
 from lookalike.api import expand
 from lookalike.data import id_lists
-from lookalike.embeddings import representation, user_index, writer
+from lookalike.embeddings import representation, writer
+from lookalike.embeddings.manifest import VersionFacts
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.expansion import audience
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.progress import QuietProgress
@@ -67,7 +69,8 @@ def enlarged(small: WorkspaceFolder, folder: Path, users: int) -> tuple[Workspac
 
     listed = folder / "users.parquet"
     write_ids(listed, users)
-    writer.write_version(big, listed, writer.BlockWork(compute), dict(live.manifest), lambda done: None)
+    facts = VersionFacts(**{name: getattr(live.manifest, name) for name in VersionFacts.model_fields})
+    writer.write_version(big, listed, writer.BlockWork(compute), facts, lambda done: None)
     listed.unlink()
     return big, origin
 
@@ -93,7 +96,9 @@ def main() -> None:
     )
     options = parser.parse_args()
     small = WorkspaceFolder(options.workspace)
-    fans = user_index.match(representation.live_version(small), id_lists.read_ids(options.seed).ids)
+    fans = (
+        UserIndex(representation.live_version(small)).match({"seed": id_lists.read_ids(options.seed).ids})["seed"].rows
+    )
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         began = time.perf_counter()
         big, origin = enlarged(small, Path(folder) / "big", options.users)

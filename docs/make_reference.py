@@ -1,13 +1,14 @@
-"""Writes docs/commands.md and docs/settings.md from the program itself: its help, its settings, its exit codes.
+"""Writes docs/commands.md, docs/json.md and docs/settings.md from the program itself: its help, results and settings.
 
-python docs/make_reference.py          writes both
-python docs/make_reference.py --check  ends with 1 when one of them is out of date
+python docs/make_reference.py          writes them
+python docs/make_reference.py --check  exits with 1 if one of them is out of date
 """
 
 import inspect
 import sys
 import typing
 from dataclasses import fields, is_dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,17 @@ from pydantic.fields import FieldInfo
 from typer.main import get_command
 
 from lookalike import errors
+from lookalike.api.status import StatusResult
+from lookalike.campaigns.overlap import OverlapResult
 from lookalike.cli.app import app
-from lookalike.expansion.audience import _Definition
+from lookalike.data.ingest.results import IngestPreview, IngestResult
+from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
+from lookalike.expansion.audience import Definition
+from lookalike.expansion.manifest import ExpansionManifest
+from lookalike.expansion.result import Evaluation
+from lookalike.expansion.summary import ExpandSummary
 from lookalike.workspace import settings
+from lookalike.workspace.records import Record
 
 HERE = Path(__file__).resolve().parent
 MADE = "<!-- Made by docs/make_reference.py; a test keeps it up to date. Change the program's help instead. -->\n"
@@ -33,84 +42,19 @@ SETTING = {
     ("train", "random_seed"): "train.random_seed",
 }
 
-# What stands in the one object that `--json` prints.
-JSON: dict[str, dict[str, str]] = {
-    "ingest": {
-        "files": "of each file: name, kind, rows, added, duplicates, rejected by reason, whether it was skipped, its mapping",
-        "totals": "what the workspace holds now: events, users, items, first and last time",
-        "checks": "what looks wrong: check, severity, rows, share, message",
-    },
-    "ingest --dry-run": {
-        "files": "of each file: name, kind, format, mapping, how times are read, columns not used, notes, first rows",
-    },
-    "train": {
-        "run": "name of the trained run",
-        "version": "name of the stored vectors",
-        "users": "users with vectors",
-        "events": "events before the cut",
-        "items": "items in the vocabulary",
-        "epochs": "passes made",
-        "best_epoch": "the pass whose weights were kept",
-        "figures": "held-out figures. `held_out_users` and `items_judged`: how many users and items; recall@20 and ndcg@20 "
-        "over the full catalogue of `encoder`, `taste_alone` (its two towers), `popularity`, `popularity_of_late` (of the last "
-        "1, 7 or 30 days, whichever is best) and `item_neighbours` (an item-to-item collaborative filter); "
-        "`recall_by_events` by a user's events before the cut; `new_items`: among items that nobody had met; `coverage`: "
-        "share of users with a vector of their own, and with five events; `audiences`: centroid lift@5 % on held-out "
-        "audiences drawn from the log, by space and by number of events; `weights_had_seen`: with --from, up to when those "
-        "weights had seen the held-out days, else null",
-        "churn": "share of a list of 5 % that differs from one by the previous vectors; null without previous vectors",
-    },
-    "embed": {
-        "run": "the run whose encoder was used",
-        "version": "name of the stored vectors",
-        "users": "users with vectors",
-        "refreshed": "users embedded anew",
-    },
-    "embed --sessions": {
-        "run": "the run whose encoder was used",
-        "sessions": "sessions with a vector",
-        "path": "Parquet file: session_id, events, sequence",
-    },
-    "expand": {
-        "name": "the audience",
-        "scorer": "the method that ranked it",
-        "verdict": "`expand` or `do not expand`",
-        "advice": "the verdict in full: `expand`, `expand up to N`, `split` or `do not expand`",
-        "up_to": "the largest list worth taking, where more was asked for; else null",
-        "reasons": "the figures behind the verdict, as sentences",
-        "against": "those of the reasons that speak against a list",
-        "careful": "what may make the figures promise too much: single features that nearly define the seed",
-        "size": "prospects asked for, as a count",
-        "candidates": "people who could have been listed",
-        "matched": "seed ids found in the log",
-        "match_rate": "their share of the distinct ids given",
-        "used": "those that the scorers learn from",
-        "suppression": "ids given to suppress, and how many of them are known",
-        "lift": "held-out lift at this size",
-        "lift_low": "lower end of its band",
-        "lift_high": "upper end of its band",
-        "activity_lift": "the same when people are ranked by activity alone",
-        "backtest": "where the seed has moments: `cut`, and `lift`, `low`, `high` on the seeds who came later; "
-        "`plain_lift` is of figures that nothing of later has touched; else null",
-        "prospects": "path of the list; null when none was written",
-        "reasons_of_each": "path of why each is listed; null without `--reasons`",
-        "evaluation": "path of all the figures",
-    },
-    "overlap": {
-        "sizes": "people in each list",
-        "pairs": "`first`, `second`, and how many people are in both",
-        "in": "how many people are in one list, in two, …",
-    },
-    "report": {"*": "all of `evaluation.json`", "page": "path of the HTML page"},
-    "status": {
-        "workspace": "the folder",
-        "log": "events, users, items, first and last time, files, rejected, duplicates",
-        "runs": "trained runs: run, created, as_of",
-        "representation": "the stored vectors: run, created, as_of, users, blocks; null when there are none",
-        "expansions": "name, created and prospects of each",
-        "next": "the command that comes next",
-    },
+# The record that `--json` prints, by command.
+JSON: dict[str, type[Record]] = {
+    "ingest": IngestResult,
+    "ingest --dry-run": IngestPreview,
+    "train": TrainResult,
+    "embed": EmbedResult,
+    "embed --sessions": SessionsResult,
+    "expand": ExpandSummary,
+    "overlap": OverlapResult,
+    "report": Evaluation,
+    "status": StatusResult,
 }
+FILES: dict[str, type[Record]] = {"evaluation.json": Evaluation, "manifest.json": ExpansionManifest}
 
 CODES = [
     (0, "done"),
@@ -149,11 +93,11 @@ def commands() -> str:
         f"{root.help}\n",
         "    lookalike [flags of the program] COMMAND [flags of the command]\n",
         "stdout carries data only: tables for people, or with `--json` exactly one JSON object on one line. "
-        "Progress, notes and errors go to stderr. An error is two lines, `error:` what is wrong and where, and `hint:` "
-        "the flag or the command that helps. stdout is then empty, but for a seed that should not be expanded: "
+        "Progress, messages and errors go to stderr. An error is two lines: `error:` says what is wrong and where, `hint:` "
+        "which flag or command helps. stdout is then empty, except for a seed that should not be expanded: "
         "its figures are printed, and the exit code is 5.\n",
         "## Flags of the program\n",
-        "They stand before the command. Without any word the help is shown.\n",
+        "They may stand before or after the command. `lookalike` alone shows the help.\n",
         _flags("", root, context),
         "## Exit codes\n",
         "| Code | Means |\n| ---: | --- |",
@@ -164,12 +108,11 @@ def commands() -> str:
         inner = command.context_class(command, info_name=name, parent=context)
         usage = " ".join(command.get_usage(inner).split()).removeprefix("Usage: ")
         parts += [f"## {name}\n", f"    {usage}\n", f"{inspect.cleandoc(command.help)}\n", _flags(name, command, inner)]
-        for call, keys in JSON.items():
-            if call.split()[0] == name:
-                rows = "\n".join(f"| `{key}` | {meaning} |" for key, meaning in keys.items())
-                parts.append(
-                    f"`lookalike --json {call}` prints:\n\n| Key | Holds |\n| --- | --- |\n{rows}\n".replace("`*`", "")
-                )
+        parts += [
+            f"`lookalike --json {call}` prints {_link(record, 'json.md')}.\n"
+            for call, record in JSON.items()
+            if call.split()[0] == name
+        ]
     return "\n".join(parts) + COMPLETION
 
 
@@ -204,16 +147,16 @@ def settings_page() -> str:
     parts = [
         MADE,
         "# Settings\n",
-        "`lookalike.toml` in the workspace may change them; no key has to be there. A flag beats the file, the file "
-        "beats the default. A key that is not known is an error, and all faults of the file are told at once.\n",
+        "`lookalike.toml` in the workspace may change these; every key is optional. A flag overrides the file, and the file "
+        "overrides the default. An unknown key is an error, and all errors of the file are reported at once.\n",
         "```toml\n[train]\nepochs = 5\n\n[expand]\nconfidence = 0.9\n```\n",
     ]
     for section in fields(settings.Settings):
         parts += [f"## [{section.name}]\n", _keys(section.type), ""]
     parts += [
         "## An audience definition\n",
-        "`lookalike expand audiences/NAME.toml` takes these keys; the flags of `expand` make the same definition and "
-        "beat the file. Paths are taken from the file's folder.\n",
+        "`lookalike expand audiences/NAME.toml` takes these keys. The flags of `expand` are the same and override the "
+        "file. Paths are relative to the file's folder.\n",
         '```toml\nseed = "seed.csv"\nsize = "5%"\nsuppress = ["customers.csv"]\n```\n',
         "| Key | Default | Means |\n| --- | --- | --- |",
         *(f"| `{key}` | {_definition_default(key)} | {meaning} |" for key, meaning in DEFINITION.items()),
@@ -223,23 +166,23 @@ def settings_page() -> str:
 
 
 DEFINITION = {
-    "seed": "CSV or Parquet file with a column `user_id`, or with only one column: the people to find more of",
+    "seed": "file with a column `user_id`, or with only one column: the people to find more of",
     "size": 'how many prospects: a count (`500_000`), a share of the candidates (`"5%"`), or `"auto"`',
     "name": "name of the audience and of its folder; the file's name if not given",
     "scorer": "`auto`, or one of the scorers of docs/concepts.md",
     "suppress": "files of ids that must never be listed",
-    "negative": "files of ids of people of whom fewer are wanted: churned, returned, fraud",
-    "before": "an event type: every seed is read up to its first event of it, and not beyond",
-    "drop_features": "columns that no scorer may read, and with them no user embedding",
-    "disjoint_from": "names of audiences whose people are not to be listed again",
+    "negative": "files of ids of negative examples: churned, returned, fraud; similar users rank lower",
+    "before": "an event type: only what each seed did before its first event of this type is read",
+    "drop_features": "aggregate columns that no scorer may read; the user embedding is not read either",
+    "disjoint_from": "names of audiences whose prospects are not listed again",
     "balance": "`true`: the list keeps the shares that the seed's sub-audiences have",
-    "reasons": "`true`: why each is listed is written beside the list",
+    "reasons": "`true`: also write why each person is listed",
     "format": "`csv` or `parquet`",
 }
 
 
 def _definition_default(key: str) -> str:
-    field = next(f for f in fields(_Definition) if f.name == key)
+    field = next(f for f in fields(Definition) if f.name == key)
     if key in ("seed", "size"):
         return "must be given"
     return "" if field.default in (None, (), False) else f"`{field.default}`"
@@ -282,8 +225,126 @@ def _range(info: FieldInfo | None) -> str:
     return ", ".join(found)
 
 
+def json_page() -> str:
+    """docs/json.md."""
+    parts = [
+        MADE,
+        "# JSON\n",
+        "`lookalike --json COMMAND` prints one object on stdout, and the methods of `lookalike.open(...)` return the same "
+        "records as typed Python objects. Times are UTC; shares are from 0 to 1.\n",
+        "| Command or file | Record |\n| --- | --- |",
+        *(f"| `lookalike --json {call}` | {_link(record)} |" for call, record in JSON.items()),
+        *(f"| `audiences/NAME/{file}` | {_link(record)} |" for file, record in FILES.items()),
+        "\n`report` adds `page`, the path of the HTML page. `expand` with several lists prints them as `audiences`.\n",
+    ]
+    for record in _reachable([*JSON.values(), *FILES.values()]):
+        parts += [f"## {record.__name__}\n", f"{_first_paragraph(record)}\n", _fields_table(record)]
+        parts += [
+            _variants_table(f"{record.__name__}.{name}", variants)
+            for name, info in record.model_fields.items()
+            if (variants := _variants_in(info.annotation))
+        ]
+    return "\n".join(parts)
+
+
+def _reachable(records: list[type[Record]]) -> list[type[Record]]:
+    """The records, and those inside them, each once."""
+    found: dict[type[Record], None] = {}
+    waiting = list(records)
+    while waiting:
+        record = waiting.pop(0)
+        if record not in found:
+            found[record] = None
+            inside = [part for info in record.model_fields.values() for part in _records_in(info.annotation)]
+            waiting = inside + waiting
+    return list(found)
+
+
+def _records_in(kind: Any) -> list[type[Record]]:
+    """The records of a field; none for a union, whose records have a table of their own."""
+    if _variants_in(kind):
+        return []
+    if isinstance(kind, type) and issubclass(kind, Record):
+        return [kind]
+    return [record for part in typing.get_args(kind) for record in _records_in(part)]
+
+
+def _variants_in(kind: Any) -> list[type[Record]]:
+    """The records of a union that is told apart by a code; none for other types."""
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    parts = [part for part in typing.get_args(kind) if part is not Ellipsis]
+    if len(parts) == 1:
+        return _variants_in(parts[0])
+    return parts if parts and all(isinstance(part, type) and issubclass(part, Record) for part in parts) else []
+
+
+def _variants_table(title: str, variants: list[type[Record]]) -> str:
+    """What each variant means, by its code, and the keys that only some of them have."""
+    shared = set.intersection(*(set(variant.model_fields) for variant in variants))
+    code = next(name for name in ("code", "check") if name in shared)
+    rows = []
+    for variant in variants:
+        codes = " or ".join(f"`{value}`" for value in typing.get_args(variant.model_fields[code].annotation))
+        own = ", ".join(f"`{name}`" for name in variant.model_fields if name not in shared)
+        rows.append(f"| {codes} | {_first_paragraph(variant)} | {own} |")
+    common = ", ".join(f"`{name}`" for name in variants[0].model_fields if name in shared)
+    head = [f"## {title}\n", f"Each has {common}.\n", f"| `{code}` | Means | Also has |\n| --- | --- | --- |"]
+    return "\n".join([*head, *rows, ""])
+
+
+def _first_paragraph(record: type[Record]) -> str:
+    return " ".join(inspect.getdoc(record).split("\n\n")[0].split())  # type: ignore[union-attr]
+
+
+def _link(record: type[Record], page: str = "") -> str:
+    return f"[{record.__name__}]({page}#{record.__name__.lower()})"
+
+
+def _fields_table(record: type[Record]) -> str:
+    rows = []
+    for name, info in record.model_fields.items():
+        title = f"{record.__name__}.{name}"
+        several = _variants_in(info.annotation)
+        kind = f"list of [{title}](#{title.lower().replace('.', '')})" if several else _json_kind(info.annotation)
+        rows.append(f"| `{name}` | {kind} | {info.description or ''} |")
+    return "\n".join(["| Key | Type | Holds |\n| --- | --- | --- |", *rows, ""]) if rows else ""
+
+
+JSON_KINDS = {
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    str: "text",
+    datetime: "time",
+    date: "day",
+    Path: "path",
+}
+
+
+def _json_kind(kind: Any) -> str:
+    """A type as JSON has it, in words."""
+    if kind in JSON_KINDS:
+        return JSON_KINDS[kind]
+    if isinstance(kind, type) and issubclass(kind, Record):
+        return _link(kind)
+    origin, parts = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Annotated:
+        return _json_kind(parts[0])
+    if origin is typing.Literal:
+        return " or ".join(f"`{value}`" for value in parts)
+    if origin is tuple and parts[-1] is Ellipsis:
+        return f"list of {_json_kind(parts[0])}"
+    if origin is tuple:
+        return f"list of {len(parts)}: {_json_kind(parts[0])}"
+    if origin is dict:
+        return f"{_json_kind(parts[1])}, by name"
+    kinds = [_json_kind(part) for part in parts if part is not type(None)]
+    return (", ".join(kinds) if len(kinds) > 2 else " or ".join(kinds)) + (" or null" if type(None) in parts else "")
+
+
 def pages() -> dict[Path, str]:
-    return {HERE / "commands.md": commands(), HERE / "settings.md": settings_page()}
+    return {HERE / "commands.md": commands(), HERE / "json.md": json_page(), HERE / "settings.md": settings_page()}
 
 
 def main() -> int:

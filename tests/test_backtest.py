@@ -14,7 +14,8 @@ import small_log
 from lookalike.cli.app import main
 from lookalike.data import database
 from lookalike.data.database import Cut
-from lookalike.embeddings import representation, user_index
+from lookalike.embeddings import representation
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.encoder import runs
 from lookalike.expansion import backtest, point_in_time
 from lookalike.expansion.examples import build_examples
@@ -39,15 +40,15 @@ def fans_with_moments() -> pl.DataFrame:
 def run_on(space: Path, scratch: Path) -> backtest.Backtest:
     workspace = WorkspaceFolder(space)
     live = representation.live_version(workspace)
-    seed = user_index.match(live, fans_with_moments().select("user_id"))
+    seed = UserIndex(live).match({"fans": fans_with_moments()})["fans"].rows
     by_id = dict(fans_with_moments().rows())
-    moment = np.array([point_in_time.to_seconds(by_id[user]) for user in user_index.user_ids(live, seed)])
+    moment = np.array([point_in_time.to_seconds(by_id[user]) for user in UserIndex(live).ids(seed)])
     people = SeedPeople(seed, np.zeros(0, np.int64), moment=moment)
-    cut = Cut(datetime.fromisoformat(live.manifest["as_of"]))
+    cut = Cut(live.manifest.as_of)
     known = build_examples(live, people, SETTINGS)
     scratch.mkdir()
     with database.open_file(workspace.database, read_only=True) as opened:
-        past = PointInTime(opened, runs.load_run(workspace, live.manifest["run"]), live, scratch, cut)
+        past = PointInTime(opened, runs.load_run(workspace, live.manifest.run), live, scratch, cut)
         return backtest.run_backtest(past, people, known, "logistic", SETTINGS)
 
 
@@ -149,7 +150,7 @@ def test_who_is_looked_for_is_not_fitted_on_as_a_stranger(
     )
     run_on(trained_space, tmp_path / "scratch")
     live = representation.live_version(WorkspaceFolder(trained_space))
-    seed = user_index.match(live, fans_with_moments().select("user_id"))
+    seed = UserIndex(live).match({"fans": fans_with_moments()})["fans"].rows
     [(earlier, crowd)] = crowds
     assert len(crowd) > 50
     assert not set(crowd) & (set(seed) - set(earlier))

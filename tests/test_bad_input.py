@@ -332,7 +332,7 @@ def test_vectors_with_nan(ready: Command, inputs: Inputs) -> None:
     values[17] = np.nan
     np.save(path, values)
     message, hint = ready.refused(4, *expanding(inputs.seed))
-    assert "content-00000.npy: is not what was written with this version" in message
+    assert "content-00000.npy: is not the file that was written with this version" in message
     assert "embed --full" in hint
 
 

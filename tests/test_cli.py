@@ -14,7 +14,9 @@ from lookalike.campaigns.overlap import OverlapResult
 from lookalike.cli import app
 from lookalike.data.ingest.results import IngestPreview, IngestResult
 from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
-from lookalike.expansion.result import Evaluation, ExpandSummary, ExpansionManifest
+from lookalike.expansion.manifest import ExpansionManifest
+from lookalike.expansion.result import Evaluation
+from lookalike.expansion.summary import ExpandSummary
 from lookalike.workspace.records import Record
 from small_log import TRAIN, Command, Inputs, Ran, id_file, user_ids
 

@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_limits
 
 from lookalike.data.arrays import Floats
 from lookalike.embeddings import writer
-from lookalike.embeddings.representation import BLOCKS, Representation, live_version
+from lookalike.embeddings.layout import BLOCKS
+from lookalike.embeddings.representation import Representation, live_version
 from lookalike.errors import ExpansionError, SettingsError, StateError
 from lookalike.expansion import examples, result, selection
 from lookalike.expansion.audience import Audience, Size, parse_size
@@ -24,7 +25,7 @@ from lookalike.expansion.scorers.logistic import Linear
 from lookalike.expansion.seed import SeedPeople
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.settings import ExpandSettings
-from test_embeddings import spoil, values_of, write
+from stored_vectors import spoil, values_of, write
 
 NOBODY = np.zeros(0, np.int64)
 USERS = 1_000
@@ -92,7 +93,7 @@ def test_users_who_are_the_same_stand_in_the_order_of_their_hashes_wherever_they
     space = WorkspaceFolder(tmp_path)
     write(space, {block: values[kind] for block, values in kinds.items()}, tied)
     live = live_version(space)
-    weights = rng.normal(0, 1, live.width)
+    weights = rng.normal(0, 1, live.layout.width)
     with threadpool_limits(1, "blas"):
         lists = []
         for tile in (64, 512, 4_096):
@@ -119,8 +120,8 @@ def test_a_figure_that_is_no_number_anywhere_is_a_state_error(
     space = WorkspaceFolder(tmp_path)
     write(space, values_of(0, users=USERS))
     live = live_version(space)
-    spoil(live, row, live.spans["content"][0], bad)
-    with pytest.raises(StateError, match="no numbers"):
+    spoil(live, row, live.layout.spans["content"][0], bad)
+    with pytest.raises(StateError, match="NaN or infinite"):
         selection.rank(live, Linear(WEIGHTS), 5, NOBODY, lambda done: None)
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from lookalike.data import database
 from lookalike.data.database import Cut
-from lookalike.embeddings import representation, user_index
+from lookalike.embeddings import representation
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.encoder import runs
 from lookalike.expansion.point_in_time import PointInTime
 from lookalike.workspace.paths import WorkspaceFolder
@@ -27,18 +28,18 @@ def seconds(moment: datetime) -> int:
 def vectors(space: Path, scratch: Path, rows: np.ndarray, when: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     workspace = WorkspaceFolder(space)
     live = representation.live_version(workspace)
-    cut = Cut(datetime.fromisoformat(live.manifest["as_of"]), int(live.manifest["min_events"]))
+    cut = Cut(live.manifest.as_of, live.manifest.min_events)
     scratch.mkdir()
     with database.open_file(workspace.database, read_only=True) as opened:
-        run = runs.load_run(workspace, live.manifest["run"])
-        users = pl.DataFrame({"user_id": user_index.user_ids(live, rows), "moment": when})
+        run = runs.load_run(workspace, live.manifest.run)
+        users = pl.DataFrame({"user_id": UserIndex(live).ids(rows), "moment": when})
         return PointInTime(opened, run, live, scratch, cut).vectors(users, len(rows))
 
 
 def test_past_all_events_somebody_is_as_stored(trained_space: Path, tmp_path: Path) -> None:
     live = representation.live_version(WorkspaceFolder(trained_space))
     rows = np.array([7, 3, 200, 150])
-    end = seconds(datetime.fromisoformat(live.manifest["as_of"]))
+    end = seconds(live.manifest.as_of)
     found, had = vectors(trained_space, tmp_path / "a", rows, np.full(4, end + 86_400))
     assert had.all()
     expected = np.stack([live.gather(np.array([row]))[0] for row in rows])
@@ -48,13 +49,12 @@ def test_past_all_events_somebody_is_as_stored(trained_space: Path, tmp_path: Pa
 def test_what_came_at_the_moment_or_after_it_is_not_read(trained_space: Path, tmp_path: Path) -> None:
     live = representation.live_version(WorkspaceFolder(trained_space))
     log = events().sort("user_id", "ts")
-    who = user_index.user_ids(live, np.array([5]))[0]
+    who = UserIndex(live).ids(np.array([5]))[0]
     times = [seconds(moment) for moment in log.filter(pl.col("user_id") == who)["ts"]]
     rows = np.full(3, 5)
     # strictly before the third event: the same just after the second and just before the third
     parts = [vectors(trained_space, tmp_path / str(at), rows[:1], np.array([at])) for at in (times[2], times[2] + 1)]
-    names = live.manifest["columns"]["aggregates"]
-    column = live.spans["aggregates"][0] + names.index("log_events")
+    column = live.layout.column("log_events")
     assert np.expm1(parts[0][0][0, column]) == pytest.approx(2, abs=0.01)
     assert np.expm1(parts[1][0][0, column]) == pytest.approx(3, abs=0.01)
 

@@ -14,8 +14,9 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from lookalike.cli.app import main
-from lookalike.embeddings.representation import VersionManifest
-from lookalike.expansion.result import Evaluation, ExpansionManifest, InputFile, SeedSummary, Suppression
+from lookalike.embeddings.manifest import VersionManifest
+from lookalike.expansion.manifest import ExpansionManifest, ListFile
+from lookalike.expansion.result import Evaluation, SeedSummary, Suppression
 from lookalike.workspace.files import sha256
 from lookalike.workspace.parallel import thread_count
 from small_log import DAYS, FANS, SETTINGS, TRAIN, USERS, Command, Inputs, events, id_file, user_ids
@@ -106,7 +107,7 @@ def test_the_manifest_records_inputs_outputs_and_versions(expanded_space: Path, 
     manifest = ExpansionManifest.read(folder / "manifest.json")
     assert manifest.outputs == {name: sha256(folder / name) for name in ("evaluation.json", "prospects.csv")}
     assert manifest.inputs == tuple(
-        InputFile(name=path.name, sha256=sha256(path)) for path in (inputs.seed, inputs.suppressed)
+        ListFile(name=path.name, sha256=sha256(path)) for path in (inputs.seed, inputs.suppressed)
     )
     version = expanded_space / "embeddings" / manifest.representation.version
     assert manifest.representation.sha256 == sha256(version / "manifest.json")

@@ -15,6 +15,7 @@ from lookalike.api.embed import EmbedRequest
 from lookalike.api.embed import embed as embed_verb
 from lookalike.embeddings import representation, writer
 from lookalike.embeddings.representation import BLOCKS, Representation
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.encoder.refresh import MAX_AGE
 from lookalike.encoder.results import EmbedResult, RunChanged, VectorsKept, VectorsTooOld
 from lookalike.errors import StateError
@@ -47,7 +48,7 @@ def embed(workspace: WorkspaceFolder, **options: Any) -> EmbedResult:
 def bytes_of_users(version: Representation) -> dict[str, dict[str, bytes]]:
     """Each user's bytes in each block."""
     blocks = version.raw(np.arange(version.users))
-    ids = pl.read_parquet(version.ids).sort("row")["user_id"]
+    ids = pl.read_parquet(UserIndex(version).checked_file()).sort("row")["user_id"]
     return {user: {block: blocks[block][row].tobytes() for block in BLOCKS} for row, user in enumerate(ids)}
 
 
@@ -69,7 +70,7 @@ def test_only_users_with_new_events_are_embedded_and_the_others_keep_their_bytes
     assert kept.users == 596
     version = live(workspace)
     assert version.folder.name == result.version == "v000002"
-    assert version.manifest["shards"] == [250, 250, 100]
+    assert version.manifest.shards == (250, 250, 100)
     after = bytes_of_users(version)
     assert after.keys() == before.keys()
     assert {user for user in before if before[user]["aggregates"] != after[user]["aggregates"]} == set(SOME_USERS)
@@ -129,13 +130,13 @@ def test_a_file_without_new_events_changes_nobody_and_needs_no_embedding(
     file = write_events(tmp_path / "new.csv", SOME_USERS)
     ingest(workspace, file)
     embed(workspace)
-    before, next_command = bytes_of_users(live(workspace)), status.status(workspace)["next"]
+    before, next_step = bytes_of_users(live(workspace)), status.next_step(workspace)
     repeated = tmp_path / "the same rows.csv"
     repeated.write_bytes(file.read_bytes() + file.read_bytes().split(b"\n")[1] + b"\n")
     ingest(workspace, repeated)
     assert embed(workspace).refreshed == 0
     assert bytes_of_users(live(workspace)) == before
-    assert status.status(workspace)["next"] == next_command
+    assert status.next_step(workspace) == next_step
 
 
 # --- every user ------------------------------------------------------------------------------------------------------
@@ -171,7 +172,7 @@ def write_one_event(path: Path, when: datetime) -> Path:
 
 
 def test_every_user_is_embedded_when_vectors_are_too_old(workspace: WorkspaceFolder, tmp_path: Path) -> None:
-    end = datetime.fromisoformat(live(workspace).manifest["as_of"])
+    end = live(workspace).manifest.as_of
     ingest(workspace, write_one_event(tmp_path / "late.csv", end + MAX_AGE + timedelta(days=1)))
     result, messages = embed_with_messages(workspace)
     assert result.refreshed == result.users
@@ -179,7 +180,7 @@ def test_every_user_is_embedded_when_vectors_are_too_old(workspace: WorkspaceFol
 
 
 def test_many_small_refreshes_cannot_keep_old_vectors_for_ever(workspace: WorkspaceFolder, tmp_path: Path) -> None:
-    end = datetime.fromisoformat(live(workspace).manifest["as_of"])
+    end = live(workspace).manifest.as_of
     results = []
     for days in (20, 40):  # neither step is a month by itself
         ingest(workspace, write_one_event(tmp_path / f"{days}.csv", end + timedelta(days=days)))
@@ -194,7 +195,7 @@ def test_many_small_refreshes_cannot_keep_old_vectors_for_ever(workspace: Worksp
 def test_users_keep_the_hashes_that_break_ties(workspace: WorkspaceFolder, tmp_path: Path) -> None:
     def ties(version: Representation) -> dict[str, int]:
         values = np.concatenate([tie for _, _, tie in version.stream(90)])
-        return dict(zip(pl.read_parquet(version.ids).sort("row")["user_id"], values.tolist(), strict=True))
+        return dict(zip(pl.read_parquet(UserIndex(version).checked_file()).sort("row")["user_id"], values.tolist(), strict=True))
 
     before = ties(live(workspace))
     ingest(workspace, write_events(tmp_path / "new.csv", ["a new user", *SOME_USERS]))
@@ -213,8 +214,8 @@ def test_a_refreshed_user_has_the_vector_of_a_full_embedding(workspace: Workspac
     partial = live(workspace)
     assert embed(workspace, full=True).refreshed == 603
     whole = live(workspace)
-    ids = pl.read_parquet(whole.ids).sort("row")["user_id"]
-    assert ids.to_list() == pl.read_parquet(partial.ids).sort("row")["user_id"].to_list()
+    ids = pl.read_parquet(UserIndex(whole).checked_file()).sort("row")["user_id"]
+    assert ids.to_list() == pl.read_parquet(UserIndex(partial).checked_file()).sort("row")["user_id"].to_list()
     rows = np.flatnonzero(ids.is_in(SOME_USERS + new).to_numpy())
     assert len(rows) == 7
     assert np.allclose(partial.gather(rows), whole.gather(rows), atol=4e-3)
@@ -236,9 +237,9 @@ def test_two_refreshes_are_one_refresh_with_both_files(workspace: WorkspaceFolde
 
 
 def test_a_cut_after_the_log_is_its_end_and_one_before_it_is_an_error(workspace: WorkspaceFolder) -> None:
-    as_of = live(workspace).manifest["as_of"]
+    as_of = live(workspace).manifest.as_of
     embed(workspace, as_of=datetime(2040, 1, 1), full=True)
-    assert live(workspace).manifest["as_of"] == as_of
+    assert live(workspace).manifest.as_of == as_of
     folder = live(workspace).folder
     with pytest.raises(StateError):
         embed(workspace, as_of=datetime(2001, 1, 1))

@@ -14,6 +14,7 @@ from lookalike.api.embed_sessions import SessionsRequest, embed_sessions
 from lookalike.data import database
 from lookalike.data.ingest.options import IngestOptions
 from lookalike.embeddings import representation
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.progress import QuietProgress
 from new_events import LATER, SOME_USERS, write_events
@@ -65,8 +66,8 @@ def test_a_session_finds_its_own_user_far_better_than_chance(
     frame = pl.read_parquet(result.path)
     assert set(frame["session_id"]) == {f"session of {user}" for user in regulars}
     live = representation.live_version(workspace)
-    users = live.gather(np.arange(live.users))[:, live.columns("sequence")]
-    ids = pl.read_parquet(live.ids).sort("row")["user_id"].to_list()
+    users = live.gather(np.arange(live.users))[:, live.layout.columns("sequence")]
+    ids = pl.read_parquet(UserIndex(live).checked_file()).sort("row")["user_id"].to_list()
     percentiles = []
     for session, vector in frame.select("session_id", "sequence").iter_rows():
         assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-3)

@@ -9,6 +9,7 @@ from conftest import Tiny
 from log_files import TWO_EVENTS, write
 from lookalike.api import embed, ingest, train
 from lookalike.api.embed import EmbedRequest
+from lookalike.api.status import next_step
 from lookalike.api.train import TrainRequest
 from lookalike.data.ingest.options import IngestOptions
 from lookalike.errors import DataError, StateError
@@ -48,15 +49,15 @@ def test_a_preview_creates_no_workspace(empty: WorkspaceFolder, tmp_path: Path) 
 
 def test_without_vectors_the_next_command_is_train(empty: WorkspaceFolder, tmp_path: Path) -> None:
     ingest.ingest(empty, [write(tmp_path / "a.csv", TWO_EVENTS)], IngestOptions(), QUIET)
-    assert ingest.after_ingest(empty) == "train"
+    assert next_step(empty) == "train"
 
 
 def test_with_vectors_the_next_command_is_embed_when_there_are_new_files(
     trained: WorkspaceFolder, tmp_path: Path
 ) -> None:
-    assert ingest.after_ingest(trained) == "expand"
+    assert next_step(trained) == "expand"
     ingest.ingest(trained, [write(tmp_path / "a.csv", TWO_EVENTS)], IngestOptions(), QUIET)
-    assert ingest.after_ingest(trained) == "embed"
+    assert next_step(trained) == "embed"
 
 
 def test_train_and_embed_refuse_until_an_interrupted_ingest_is_finished(
@@ -73,4 +74,4 @@ def test_train_and_embed_refuse_until_an_interrupted_ingest_is_finished(
         train.train(trained, TrainRequest(tiny_run.settings, device="cpu"), QUIET)
     assert ingest.ingest(trained, [log], IngestOptions(), QUIET).files[0].skipped
     embed.embed(trained, EmbedRequest(device="cpu"), QUIET)
-    assert ingest.after_ingest(trained) == "expand"
+    assert next_step(trained) == "expand"

@@ -47,7 +47,7 @@ def test_the_result_is_what_is_stored(workspace: WorkspaceFolder) -> None:
     assert (config.settings, config.start_from, config.as_of) == (ONE_EPOCH, None, manifest.as_of)
     live = representation.live_version(workspace)
     assert live.folder.name == result.version == "v000002"
-    assert live.manifest["run"] == result.run
+    assert live.manifest.run == result.run
     assert result.churn is not None
     assert 0 < result.churn < 1
 

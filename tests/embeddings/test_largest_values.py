@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lookalike.embeddings.representation import max_abs
-from stored_vectors import USERS, WIDTHS, normal_vectors, store, use_small_steps
+from lookalike.embeddings.writer import max_abs
+from small_representation import USERS, WIDTHS, normal_vectors, store, use_small_steps
 
 
 def test_the_largest_absolute_value_may_have_either_sign() -> None:
@@ -21,7 +21,7 @@ def test_the_largest_absolute_value_may_have_either_sign() -> None:
 def test_each_shard_has_the_largest_values_of_its_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     use_small_steps(monkeypatch)
     live = store(tmp_path, normal_vectors())
-    assert sorted(live.manifest["largest"]) == sorted(WIDTHS)
+    assert sorted(live.manifest.largest) == sorted(WIDTHS)
     largest = [live.largest(row, tuple(WIDTHS)) for row in (0, 699, 700, USERS - 1)]
     assert largest[0] == largest[1] != largest[2]
     stored = live.raw(np.arange(700))

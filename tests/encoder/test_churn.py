@@ -7,7 +7,10 @@ import polars as pl
 
 from conftest import Tiny
 from lookalike.embeddings import representation, writer
-from lookalike.embeddings.representation import BLOCKS, Representation
+from lookalike.embeddings.layout import BLOCKS
+from lookalike.embeddings.manifest import VersionFacts
+from lookalike.embeddings.representation import Representation
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.encoder.churn import list_churn
 from lookalike.workspace.paths import WorkspaceFolder
 
@@ -16,7 +19,7 @@ def copied_version(folder: Path, live: Representation, rows: np.ndarray, noise: 
     """A copy of a version with these of its users, and noise of this size added to their vectors."""
     folder.mkdir()
     number = np.arange(len(rows))
-    users = pl.read_parquet(live.ids)[rows.tolist()].with_columns(row=number, tie=number)
+    users = pl.read_parquet(UserIndex(live).checked_file())[rows.tolist()].with_columns(row=number, tie=number)
     users.write_parquet(folder / "users.parquet")
     order = np.argsort(rows)
     blocks = {}
@@ -25,7 +28,7 @@ def copied_version(folder: Path, live: Representation, rows: np.ndarray, noise: 
         blocks[block][order] = values
     drawn = np.random.default_rng(0).normal(size=blocks["sequence"].shape) * noise
     blocks["sequence"] = blocks["sequence"] + drawn.astype(np.float16)
-    facts = {key: live.manifest[key] for key in ("run", "created", "as_of", "blocks", "columns")}
+    facts = VersionFacts(**{name: getattr(live.manifest, name) for name in VersionFacts.model_fields})
     workspace = WorkspaceFolder(folder / "space")
     work = writer.BlockWork(lambda first, last: {block: blocks[block][first:last] for block in BLOCKS})
     writer.write_version(workspace, folder / "users.parquet", work, facts, lambda done: None)

@@ -13,7 +13,7 @@ from conftest import Tiny
 from lookalike.data import database, sequence_builder
 from lookalike.data.database import Database
 from lookalike.embeddings import representation
-from lookalike.encoder import batches, embedder, inference, runs, trainer
+from lookalike.encoder import batches, embedder, fit_plan, inference, runs, trainer
 from lookalike.encoder.fusion_tuning import prior_weights
 from planted_log import SMALL, built, insert_events, planted
 
@@ -27,7 +27,7 @@ def test_the_same_history_a_year_older_gives_another_vector(store: Database, tmp
     insert_events(store, pl.concat([log, copied, older]))
     sequences, vocabulary = built(store, tmp_path)
     settings = replace(SMALL, epochs=1, window_days=2_000)
-    fit = trainer.Fit(trainer.plan_fit(sequences, vocabulary, settings), vocabulary, torch.device("cpu"))
+    fit = trainer.Fit(fit_plan.plan_fit(sequences, vocabulary, settings), vocabulary, torch.device("cpu"))
     fit.run(lambda state, fit: None, lambda done, detail: None)
     fitted = embedder.fit_embedder(fit, sequences, prior_weights())
     latest = batches.latest_segments(sequences, batches.window_starts(sequences, 2_000), settings.length)

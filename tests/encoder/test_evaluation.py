@@ -9,7 +9,7 @@ import torch
 from conftest import Tiny
 from lookalike.data.database import open_file
 from lookalike.data.sequences import Sequences
-from lookalike.encoder import evaluation, pseudo_audiences, trainer
+from lookalike.encoder import evaluation, fit_plan, pseudo_audiences, trainer
 from lookalike.encoder.next_item_metrics import HeldOutUsers
 from lookalike.encoder.pseudo_audiences import PseudoAudience
 from lookalike.encoder.run_files import RunMetrics
@@ -26,7 +26,7 @@ def fit_and_log(tmp_path_factory: pytest.TempPathFactory) -> FitAndLog:
         insert_events(store, planted(1_500, seed=6, items=30).events)
         everything, vocabulary = built(store, folder)
     settings = replace(SMALL, epochs=1, holdout_share=0.2)
-    fit = trainer.Fit(trainer.plan_fit(everything, vocabulary, settings), vocabulary, torch.device("cpu"))
+    fit = trainer.Fit(fit_plan.plan_fit(everything, vocabulary, settings), vocabulary, torch.device("cpu"))
     fit.run(lambda state, fit: None, lambda done, detail: None)
     return fit, everything
 

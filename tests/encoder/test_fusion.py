@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from drawn_sequences import sequences_of
 from fusion_parts import CONTENT, TASTE, centred, draw_parts, fusion_of, unit_rows
 from lookalike.data.sequences import SECONDS_PER_DAY
 from lookalike.embeddings.aggregates import ACTIVITY_COLUMNS
 from lookalike.encoder import fusion
 from lookalike.encoder.fusion import Fusion, RawParts
+from synthetic_sequences import sequences_of
 
 
 def draw_items(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

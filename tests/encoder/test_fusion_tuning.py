@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from drawn_sequences import sequences_of
 from fusion_parts import CONTENT, TASTE, centred, draw_parts, fusion_of, unit_rows
 from lookalike.data.sequences import SECONDS_PER_DAY, Sequences
 from lookalike.embeddings.aggregates import ACTIVITY_COLUMNS
@@ -13,6 +12,7 @@ from lookalike.encoder.fusion import Centring, ItemParts, RawParts
 from lookalike.encoder.next_item_metrics import HeldOutUsers
 from lookalike.encoder.pseudo_audiences import PseudoAudience
 from lookalike.encoder.run_files import FusionWeights
+from synthetic_sequences import sequences_of
 
 # --- the user side ---------------------------------------------------------------------------------------------------
 

@@ -9,14 +9,14 @@ import torch
 
 from lookalike.data import database, sequence_builder, sequences
 from lookalike.embeddings import representation
-from lookalike.encoder import embedder, inference, model, runs, trainer, warm_start
+from lookalike.encoder import embedder, inference, model, runs, warm_start
 from lookalike.encoder.model import FIRST_ITEM
-from lookalike.encoder.objectives import NegativeSampling
+from lookalike.encoder.negatives import NegativeSampling
 from lookalike.workspace.paths import WorkspaceFolder
 from small_log import ITEMS, Command, trained, write
 
 COMMON, SHARED = 20, 8
-MODULES: tuple[ModuleType, ...] = (sequences, model, trainer, warm_start, inference)  # that have COMMON_ITEMS
+MODULES: tuple[ModuleType, ...] = (sequences, model, warm_start, inference)  # that have COMMON_ITEMS
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_what_a_run_stores_of_a_catalogue_is_bounded_and_all_commands_work(
 
 @pytest.mark.usefixtures("few_common_items")
 def test_rare_items_share_id_rows_and_common_ones_do_not() -> None:
-    rows = model._id_table_index(ITEMS, ITEMS).numpy()
+    rows = model.id_table_index(ITEMS, ITEMS).numpy()
     assert rows[:COMMON].tolist() == list(range(FIRST_ITEM, COMMON + FIRST_ITEM))
     shared = rows[COMMON:]
     assert shared.min() >= COMMON + FIRST_ITEM

@@ -5,12 +5,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy import sparse
 
-from drawn_sequences import sequences_of
 from lookalike.data import sequence_queries
 from lookalike.data.sequences import Sequences
 from lookalike.embeddings import interactions
 from lookalike.encoder import next_item_metrics
 from lookalike.encoder.next_item_metrics import ITEM_METRICS, HeldOutUsers, ndcg_at, recall_at
+from synthetic_sequences import sequences_of
 
 ITEMS = 9
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from drawn_sequences import CODES, sequences_of
 from lookalike.data import sequence_queries
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.encoder import pseudo_audiences
@@ -18,6 +17,7 @@ from lookalike.encoder.pseudo_audiences import (
     SEED_SIZES,
     PseudoAudience,
 )
+from synthetic_sequences import CODES, sequences_of
 
 USERS, ITEMS, BRANDS = 600, 40, 30
 

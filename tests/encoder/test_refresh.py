@@ -7,26 +7,35 @@ from typing import cast
 import numpy as np
 import pytest
 
-from drawn_sequences import sequences_of
 from lookalike.data.arrays import Matrix
 from lookalike.data.database import Cut
 from lookalike.data.id_encoding import Watermark
 from lookalike.data.schema import SourceFile
 from lookalike.data.sequences import Sequences
+from lookalike.embeddings.manifest import VersionManifest
 from lookalike.embeddings.representation import Representation
 from lookalike.encoder import refresh
 from lookalike.encoder.embedder import Embedder
 from lookalike.encoder.refresh import MAX_AGE, RefreshedBlocks, VersionRows
 from lookalike.encoder.results import CutBeforeStored, FullRefreshRequested, RunChanged, TablesChanged, VectorsTooOld
-from lookalike.encoder.versions import LogSnapshot, StoredVersion
+from lookalike.encoder.versions import LogSnapshot
 from lookalike.workspace.progress import Message
+from stored_vectors import WIDTHS, facts_of
+from synthetic_sequences import sequences_of
 
 AS_OF = datetime(2024, 5, 1)
 DAY = timedelta(days=1)
 EVENTS = SourceFile(name="events.csv", sha256="1", kind="events")
 MORE_EVENTS = SourceFile(name="more.csv", sha256="2", kind="events")
 ITEMS = SourceFile(name="items.csv", sha256="3", kind="items")
-STORED = StoredVersion("r000001", AS_OF, AS_OF - 5 * DAY, (EVENTS, ITEMS), 2)
+STORED = VersionManifest(
+    **dict(facts_of(WIDTHS, as_of=AS_OF, everybody_as_of=AS_OF - 5 * DAY, files=(EVENTS, ITEMS), last_file=2)),
+    users=0,
+    shards=(),
+    sha256={},
+    fingerprints={},
+    largest={},
+)
 
 
 def snapshot(as_of: datetime, *files: SourceFile) -> LogSnapshot:

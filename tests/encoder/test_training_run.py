@@ -6,14 +6,14 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from drawn_sequences import CODES, sequences_of
 from lookalike.data.sequences import Vocabulary
-from lookalike.encoder import trainer, training_run
+from lookalike.encoder import fit_plan, training_run
 from lookalike.encoder.run_files import ModelShape
 from lookalike.errors import SettingsError
 from lookalike.workspace.settings import TrainSettings
 from planted_log import SMALL
 from run_configs import run_config
+from synthetic_sequences import CODES, sequences_of
 
 SHAPE = ModelShape(encoder="gru", dim=32, length=20, items=0, attributes=0, fields={}, profile=0)
 
@@ -36,15 +36,15 @@ def test_a_warm_start_refuses_another_shape() -> None:
 
 
 @pytest.fixture
-def plan() -> trainer.FitPlan:
+def plan() -> fit_plan.FitPlan:
     """Of 40 events, the last 4 of which are held out."""
     sequences = sequences_of([list(range(20)), list(range(20))], as_of=20)
     no_attributes = (np.zeros(10, np.int64), np.zeros(0, np.int32))
     vocabulary = Vocabulary([f"i{row}" for row in range(9)], CODES, [], no_attributes, [])
-    return trainer.plan_fit(sequences, vocabulary, replace(SMALL, epoch_events=1_000))
+    return fit_plan.plan_fit(sequences, vocabulary, replace(SMALL, epoch_events=1_000))
 
 
-def test_figures_are_not_held_out_when_the_warm_start_had_seen_later_events(plan: trainer.FitPlan) -> None:
+def test_figures_are_not_held_out_when_the_warm_start_had_seen_later_events(plan: fit_plan.FitPlan) -> None:
     begin = training_run.holdout_begin(plan)
     assert begin == datetime(1970, 1, 1, 0, 0, 18)
     assert training_run.leaked_until(plan, None) is None
@@ -52,7 +52,7 @@ def test_figures_are_not_held_out_when_the_warm_start_had_seen_later_events(plan
     assert training_run.leaked_until(plan, run_config(as_of=datetime(2024, 1, 1))) == datetime(2024, 1, 1)
 
 
-def test_an_epoch_reads_the_log_or_the_limit(plan: trainer.FitPlan) -> None:
+def test_an_epoch_reads_the_log_or_the_limit(plan: fit_plan.FitPlan) -> None:
     assert training_run.events_per_epoch(plan, plan.known) == 36
     large = sequences_of([list(range(3_000))])
     assert training_run.events_per_epoch(plan, large) == 1_000

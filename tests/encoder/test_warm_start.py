@@ -11,8 +11,10 @@ from lookalike.data.sequences import Vocabulary
 from lookalike.encoder import inference, warm_start
 from lookalike.encoder.model import ENCODERS, EVENT_FEATURES, FIRST_ITEM, NO_ITEM, ModelSizes, TwoTower, build_model
 from lookalike.encoder.results import VocabularyOverlap
+from lookalike.encoder.run_files import ModelShape
 from lookalike.encoder.runs import Run
 from lookalike.errors import StateError
+from run_configs import run_config
 
 DIM, LENGTH = 16, 12
 
@@ -52,7 +54,7 @@ def model_of(vocabulary: Vocabulary, encoder: str = "transformer", dim: int = DI
 
 def run_of(model: TwoTower, vocabulary: Vocabulary) -> Run:
     weights = {name: value.clone() for name, value in model.state_dict().items()}
-    return Run("r000001", Path("r000001"), weights, {}, vocabulary, {"sizes": asdict(model.sizes)})
+    return Run("r000001", Path("r000001"), weights, {}, vocabulary, run_config(sizes=ModelShape(**asdict(model.sizes))))
 
 
 def shuffled_vocabulary(seed: int = 3) -> Vocabulary:

@@ -10,7 +10,8 @@ from lookalike.data import database, sequence_builder
 from lookalike.data.ingest import context_columns
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.embeddings import representation, writer
-from lookalike.embeddings.representation import Representation, VersionManifest
+from lookalike.embeddings.manifest import VersionManifest
+from lookalike.embeddings.representation import Representation
 from lookalike.embeddings.writer import BlockWork
 from lookalike.encoder import inference, refresh, runs, versions
 from lookalike.encoder.embedder import Embedder, load_embedder

@@ -14,19 +14,14 @@ from lookalike.errors import SettingsError, StateError
 from lookalike.expansion.audience import Audience
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.evaluation import write_expansion
+from lookalike.expansion.manifest import ExpansionManifest
 from lookalike.expansion.measurement import measure, split_by_sub_audience
 from lookalike.expansion.messages import ExpansionWarning
 from lookalike.expansion.prospects import rank_prospects
-from lookalike.expansion.result import (
-    BacktestSummary,
-    Band,
-    Evaluation,
-    ExpandSummary,
-    ExpansionManifest,
-    Verdict,
-)
+from lookalike.expansion.result import Band, Evaluation, Verdict
 from lookalike.expansion.scorers.logistic import PRIOR_PREFIX, Prior
 from lookalike.expansion.seed import SeedInput, read_seed
+from lookalike.expansion.summary import BacktestSummary, ExpandSummary
 from lookalike.workspace.executor import Executor
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.progress import Progress

@@ -3,12 +3,14 @@
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from lookalike.data import database
-from lookalike.data.database import LogSummary
+from lookalike.data.database import Database, LogSummary
 from lookalike.embeddings import freshness
 from lookalike.embeddings.representation import Representation, has_live_version, live_version
 from lookalike.encoder.run_files import RunManifest
-from lookalike.expansion.result import ExpansionManifest
+from lookalike.expansion.manifest import ExpansionManifest
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.records import Record
 
@@ -18,56 +20,79 @@ NextStep = Literal["ingest", "train", "embed", "embed_run", "expand", "report"]
 class RunSummary(Record):
     """One training."""
 
-    run: str
-    created: str
-    as_of: datetime
+    run: str = Field(description="its name")
+    created: str = Field(description="when it was trained")
+    as_of: datetime = Field(description="events before this moment were read")
 
 
 class VectorSummary(Record):
     """The stored vectors."""
 
-    version: str
-    run: str
-    created: str
-    as_of: datetime
-    users: int
-    blocks: dict[str, int]
+    version: str = Field(description="its name")
+    run: str = Field(description="whose encoder made it")
+    created: str = Field(description="when it was written")
+    as_of: datetime = Field(description="events before this moment were read")
+    users: int = Field(description="with a vector")
+    blocks: dict[str, int] = Field(description="number of columns by block")
 
 
 class ExpansionSummary(Record):
     """One expansion."""
 
-    name: str
-    created: str
-    prospects: int
+    name: str = Field(description="the audience")
+    created: str = Field(description="when it was made")
+    prospects: int = Field(description="users on the list; 0 if none was written")
 
 
 class StatusResult(Record):
     """What a workspace holds."""
 
-    workspace: str
-    log: LogSummary | None
-    runs: tuple[RunSummary, ...]
-    vectors: VectorSummary | None
-    expansions: tuple[ExpansionSummary, ...]
-    next_step: NextStep
+    workspace: str = Field(description="the folder")
+    log: LogSummary | None = Field(description="null before the first ingest")
+    runs: tuple[RunSummary, ...] = Field(description="trainings, oldest first")
+    vectors: VectorSummary | None = Field(description="null before the first training")
+    expansions: tuple[ExpansionSummary, ...] = Field(description="by name")
+    next_step: NextStep = Field(
+        description="the command that comes next: ingest, train, embed, embed_run, expand or report"
+    )
 
 
 def status(folder: WorkspaceFolder) -> StatusResult:
     """What the workspace holds, and the next command. Takes no lock: a training may be under way."""
     folder.clean_up()
-    log = None
+    live = live_version(folder) if has_live_version(folder) else None
+    log: LogSummary | None = None
+    step: NextStep = "ingest"
     if folder.database.exists():
         with database.open_in(folder, read_only=True) as db:
             log = database.log_summary(db)
+            step = _next_step(folder, db, live)
     return StatusResult(
         workspace=str(folder.root),
         log=log if log and log.events else None,
         runs=run_summaries(folder),
-        vectors=_vectors(live_version(folder)) if has_live_version(folder) else None,
+        vectors=_vectors(live) if live else None,
         expansions=expansions(folder),
-        next_step=next_step(folder),
+        next_step=step,
     )
+
+
+def next_step(folder: WorkspaceFolder) -> NextStep:
+    """The command that comes next; quicker than `status`, which counts the log."""
+    if not folder.database.exists():
+        return "ingest"
+    with database.open_in(folder, read_only=True) as db:
+        return _next_step(folder, db, live_version(folder) if has_live_version(folder) else None)
+
+
+def _next_step(folder: WorkspaceFolder, db: Database, live: Representation | None) -> NextStep:
+    if not database.last_file_id(db):
+        return "ingest"
+    if live is None:
+        return "embed_run" if run_summaries(folder) else "train"
+    if freshness.newer_files(db, live):
+        return "embed"
+    return "report" if any(folder.audiences.glob("*/manifest.json")) else "expand"
 
 
 def run_summaries(folder: WorkspaceFolder) -> tuple[RunSummary, ...]:
@@ -96,19 +121,3 @@ def expansions(folder: WorkspaceFolder) -> tuple[ExpansionSummary, ...]:
         ExpansionSummary(name=manifest.name, created=manifest.created, prospects=manifest.counts.prospects)
         for manifest in manifests
     )
-
-
-def next_step(folder: WorkspaceFolder) -> NextStep:
-    """The command that comes next."""
-    if not folder.database.exists():
-        return "ingest"
-    live = live_version(folder) if has_live_version(folder) else None
-    with database.open_in(folder, read_only=True) as db:
-        if not database.last_file_id(db):
-            return "ingest"
-        newer = freshness.newer_files(db, live) if live else 0
-    if live is None:
-        return "embed_run" if run_summaries(folder) else "train"
-    if newer:
-        return "embed"
-    return "report" if any(folder.audiences.glob("*/manifest.json")) else "expand"

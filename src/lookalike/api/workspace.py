@@ -38,8 +38,8 @@ class ExpandOptions(TypedDict, total=False):
     before: str | None  # read each seed only up to its first event of this type
     drop_features: Sequence[str]  # aggregates that no scorer may read; the user embedding goes with them
     disjoint_from: Sequence[str]  # audiences whose prospects are not listed again
-    balance: bool  # keep the shares of the seed's sub-audiences
-    reasons: bool  # write why each is listed
+    balance: bool | None  # keep the shares of the seed's sub-audiences
+    reasons: bool | None  # write why each is listed
     format: Literal["csv", "parquet"] | None
     backtest: bool  # insist on a backtest on the latest seeds
     min_lift: float | None  # that the last half of an auto size must reliably exceed

@@ -1,6 +1,7 @@
 """How many people the lists of several audiences share."""
 
 import polars as pl
+from pydantic import Field
 
 from lookalike.workspace.records import Record
 
@@ -8,24 +9,24 @@ from lookalike.workspace.records import Record
 class PairOverlap(Record):
     """Two audiences and the people on both lists."""
 
-    first: str
-    second: str
-    both: int
+    first: str = Field(description="one audience")
+    second: str = Field(description="the other")
+    both: int = Field(description="people on both lists")
 
 
 class ListCount(Record):
     """How many people are on exactly so many lists."""
 
-    lists: int
-    people: int
+    lists: int = Field(description="number of lists")
+    people: int = Field(description="on exactly so many lists")
 
 
 class OverlapResult(Record):
     """The sizes of the lists, the overlap of each pair, and the people by the number of lists they are on."""
 
-    sizes: dict[str, int]
-    pairs: tuple[PairOverlap, ...]
-    by_lists: tuple[ListCount, ...]
+    sizes: dict[str, int] = Field(description="people on each list")
+    pairs: tuple[PairOverlap, ...] = Field(description="of every two lists")
+    by_lists: tuple[ListCount, ...] = Field(description="how many people are on one list, on two, and so on")
 
 
 def list_overlap(lists: dict[str, pl.DataFrame]) -> OverlapResult:

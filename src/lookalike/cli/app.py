@@ -235,10 +235,12 @@ def expand(
         bool,
         typer.Option("--split", help="A list for each sub-audience of the seed, NAME-1, NAME-2, …; --size is of all."),
     ] = False,
-    balance: Annotated[bool, typer.Option("--balance", help="Keep the shares of the seed's sub-audiences.")] = False,
+    balance: Annotated[  # None leaves it to the definition, and so for reasons
+        bool | None, typer.Option("--balance", help="Keep the shares of the seed's sub-audiences.")
+    ] = None,
     reasons: Annotated[
-        bool, typer.Option("--reasons", help="Write why each is listed: the closest cluster, and shared traits.")
-    ] = False,
+        bool | None, typer.Option("--reasons", help="Write why each is listed: the closest cluster, and shared traits.")
+    ] = None,
     backtest: Annotated[
         bool, typer.Option("--backtest", help="Insist on a backtest on the latest seeds; needs ts or --before.")
     ] = False,

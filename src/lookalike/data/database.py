@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 import polars as pl
 from pyarrow import RecordBatchReader
+from pydantic import Field
 
 from lookalike.data.schema import CONTEXT_FIELDS, CONTEXT_SLOTS, EVENT_FIELDS, SourceFile
 from lookalike.errors import LookalikeError, StateError
@@ -180,14 +181,14 @@ class Cut:
 class LogSummary(Record):
     """How much was ingested. `first` and `last` are the times of the first and last event, None in an empty log."""
 
-    events: int
-    users: int
-    items: int
-    first: datetime | None
-    last: datetime | None
-    files: int
-    rejected: int  # rows
-    duplicates: int  # rows
+    events: int = Field(description="stored")
+    users: int = Field(description="with events")
+    items: int = Field(description="that events name")
+    first: datetime | None = Field(description="time of the first event")
+    last: datetime | None = Field(description="time of the last event")
+    files: int = Field(description="ingested")
+    rejected: int = Field(description="rows")
+    duplicates: int = Field(description="rows")
 
 
 def log_summary(database: Database) -> LogSummary:

@@ -50,8 +50,8 @@ def encode_ids(database: Database, cut: Cut, vocabulary: Vocabulary | None = Non
 
 
 def _number_items(database: Database, cut: Cut, known_items: list[str]) -> None:
-    known = pl.DataFrame({"item_id": known_items}, {"item_id": pl.String})
-    _write_numbered(database, "known_items", known.with_row_index("row", 0))
+    items = pl.DataFrame({"item_id": known_items}, {"item_id": pl.String})
+    _write_numbered(database, "known_items", items.with_row_index("row", 0))
     database.connection.execute(
         """CREATE OR REPLACE TEMP TABLE item_rows AS
            SELECT (coalesce(k.row, row_number() OVER (PARTITION BY k.row IS NULL ORDER BY n DESC, item_id) - 1

@@ -2,6 +2,8 @@
 
 from typing import Final, Literal
 
+from pydantic import Field
+
 from lookalike.workspace.records import Record
 
 # Canonical event fields and their DuckDB types, described in docs/data-formats.md.
@@ -40,6 +42,6 @@ WORD: Final = "word"
 class SourceFile(Record):
     """A file that was ingested."""
 
-    name: str  # without its folder
+    name: str = Field(description="without its folder")
     sha256: str
     kind: Literal["events", "items", "users"]

@@ -123,14 +123,14 @@ def _encode_attributes(database: Database, users: int, vocabulary: Vocabulary | 
     return Vocabulary(items, codes, attributes, item_attributes, profile), _csr(user_pairs, users)
 
 
-def _extended(known: Csr, current: Csr) -> Csr:
-    """The known items keep the attributes they were trained with; the items after them have their current ones."""
+def _extended(trained: Csr, current: Csr) -> Csr:
+    """Items keep the attributes they were trained with; the new items after them have their current ones."""
+    trained_offsets, trained_codes = trained
     offsets, codes = current
-    new = len(known[0]) - 1  # the first new item
-    begin = offsets[new]
-    return np.concatenate([known[0], offsets[new + 1 :] - begin + known[0][-1]]), np.concatenate(
-        [known[1], codes[begin:]]
-    )
+    first_new = len(trained_offsets) - 1
+    begin = offsets[first_new]
+    new_offsets = offsets[first_new + 1 :] - begin + trained_offsets[-1]
+    return np.concatenate([trained_offsets, new_offsets]), np.concatenate([trained_codes, codes[begin:]])
 
 
 def _csr(pairs: pl.DataFrame, rows: int) -> Csr:

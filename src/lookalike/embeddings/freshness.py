@@ -1,10 +1,9 @@
-"""Whether files were ingested after the vectors were made."""
+"""Whether the stored vectors know everything that was ingested."""
 
-from lookalike.data import database
-from lookalike.data.database import Database
+from lookalike.data.database import Database, ingested_files
 from lookalike.embeddings.representation import Representation
 
 
-def newer_files(db: Database, representation: Representation) -> int:
-    """How many files were ingested that the stored vectors have not read."""
-    return max(0, len(database.ingested_files(db)) - len(representation.manifest.files))
+def newer_files(database: Database, representation: Representation) -> int:
+    """How many files were ingested after the version was made."""
+    return max(0, len(ingested_files(database)) - len(representation.manifest.files))

@@ -1,66 +1,78 @@
-"""Finds users of a version by id, and ids by row. Streams the file of ids; memory follows the lists, not the users."""
+"""Which user is which row of a version, and back: the only place that reads `users.parquet`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from lookalike.data.arrays import Rows
+from lookalike.embeddings.manifest import USERS_FILE
 from lookalike.embeddings.representation import Representation
+from lookalike.embeddings.shards import check_file
 from lookalike.errors import StateError
 
 
 @dataclass(frozen=True)
 class Match:
-    """One list's known users by ascending row (`row` and the list's columns), and its unknown ids (`user_id`)."""
+    """A list of ids, divided into known and unknown users."""
 
-    matched: pl.DataFrame
-    unmatched: pl.DataFrame
-
-    @property
-    def rows(self) -> Rows:
-        return self.matched["row"].to_numpy()
+    matched: pl.DataFrame  # `row` (Int64, ascending) and the columns of the list; one line for each line of the list
+    rows: Rows  # ascending, each user once
+    unmatched: pl.DataFrame  # the distinct values of `user_id` that are no known user
 
 
+@dataclass(frozen=True)
 class UserIndex:
-    def __init__(self, representation: Representation) -> None:
-        self.representation = representation
+    """The users of a version. Files are streamed: memory follows the lists, not the users."""
+
+    representation: Representation
 
     def match(self, lists: dict[str, pl.DataFrame]) -> dict[str, Match]:
-        """Each list of distinct ids matched, in one pass."""
-        wanted = pl.concat([frame.select("user_id") for frame in lists.values()]).unique()
-        known = self._read(
-            lambda ids: ids.join(wanted.lazy(), on="user_id", how="semi").select(
-                pl.col("row").cast(pl.Int64), "user_id"
+        """Matches all lists, frames with a column `user_id` (text) and perhaps more, in one pass over the users."""
+        if not lists:
+            return {}
+        requested = pl.concat([ids.select("user_id") for ids in lists.values()]).unique()
+        users = self._read(
+            lambda users: users.select(pl.col("row").cast(pl.Int64), "user_id").join(
+                requested.lazy(), on="user_id", how="semi"
             )
         )
-        return {
-            name: Match(
-                known.join(frame, on="user_id").sort("row"),
-                frame.select("user_id").unique().join(known, on="user_id", how="anti"),
-            )
-            for name, frame in lists.items()
-        }
+        return {name: _match(ids, users) for name, ids in lists.items()}
 
     def count_near_matches(self, ids: pl.DataFrame) -> int:
+        """How many of the ids (column `user_id`) would match ignoring case, whitespace and leading zeros."""
         plain = pl.col("user_id").str.strip_chars().str.to_lowercase().str.strip_chars_start("0").alias("plain")
-        wanted = ids.lazy().select(plain)
-        count = self._read(lambda known: wanted.join(known.select(plain), on="plain", how="semi").select(pl.len()))
-        return int(count.item())
+        requested = ids.lazy().select(plain)
+        near = self._read(lambda users: requested.join(users.select(plain), on="plain", how="semi").select(pl.len()))
+        return int(near.item())
 
     def ids(self, rows: Rows) -> pl.Series:
         """The ids of some rows, in the order of `rows`."""
-        wanted = pl.LazyFrame({"row": rows, "place": np.arange(len(rows))})
-        columns = (pl.col("row").cast(pl.Int64), pl.col("user_id"))
-        known = self._read(lambda known: known.select(columns).join(wanted, on="row", how="inner"))
-        return known.sort("place")["user_id"]
+        requested = pl.LazyFrame({"row": rows, "position": np.arange(len(rows))})
+        users = self._read(
+            lambda users: users.select(pl.col("row").cast(pl.Int64), "user_id").join(requested, on="row", how="inner")
+        )
+        return users.sort("position")["user_id"]
+
+    def checked_file(self) -> Path:
+        """The path of `users.parquet`. Raises StateError unless it is the file that was written with the version."""
+        return check_file(self.representation.folder, self.representation.manifest, USERS_FILE)
 
     def _read(self, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
-        file = self.representation.ids
+        file = self.checked_file()
         try:
-            self.representation.check_file(file)
             return query(pl.scan_parquet(file)).collect(engine="streaming")
         except (pl.exceptions.PolarsError, OSError) as error:
             reason = str(error).splitlines()[0][:200]
             raise StateError(f"{file}: damaged or missing ({reason})", "lookalike embed --full") from error
+
+
+def _match(ids: pl.DataFrame, users: pl.DataFrame) -> Match:
+    matched = ids.join(users, on="user_id", how="inner", maintain_order="left").sort("row", maintain_order=True)
+    return Match(
+        matched=matched.select("row", *ids.columns),
+        rows=matched["row"].unique(maintain_order=True).to_numpy(),
+        unmatched=ids.select("user_id").unique(maintain_order=True).join(users, on="user_id", how="anti"),
+    )

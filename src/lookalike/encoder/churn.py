@@ -5,6 +5,7 @@ import polars as pl
 
 from lookalike.data.arrays import Matrix, Rows
 from lookalike.embeddings.representation import Representation
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.workspace.random_streams import Stream, generator
 
 SEEDS, MEMBERS = 50, 100  # seeds that are compared, and their size
@@ -24,7 +25,7 @@ def list_churn(old: Representation, new: Representation, random_seed: int) -> fl
     rng = generator(random_seed, Stream.CHURN)
     shared = shared[np.sort(rng.permutation(len(shared))[:MAX_USERS]).tolist()]
     old_rows, new_rows = (shared[name].to_numpy().astype(np.int64) for name in ("row", "row_new"))
-    vectors = (old.gather(old_rows)[:, old.columns("sequence")], _sequence_block(new, new_rows))
+    vectors = (old.gather(old_rows)[:, old.layout.columns("sequence")], _sequence_block(new, new_rows))
     k = max(1, round(LIST_SHARE * len(shared)))
     kept = []
     for centre in rng.integers(0, len(shared), SEEDS):
@@ -36,14 +37,15 @@ def list_churn(old: Representation, new: Representation, random_seed: int) -> fl
 
 def _shared_users(old: Representation, new: Representation) -> pl.DataFrame:
     """`row` and `row_new` of the users in both versions, by ascending `row`."""
-    old_ids, new_ids = (pl.read_parquet(version.ids, columns=["row", "user_id"]) for version in (old, new))
+    files = [UserIndex(version).checked_file() for version in (old, new)]
+    old_ids, new_ids = (pl.read_parquet(file, columns=["row", "user_id"]) for file in files)
     return old_ids.join(new_ids, on="user_id", suffix="_new").sort("row")
 
 
 def _sequence_block(version: Representation, rows: Rows) -> Matrix:
     """The sequence block of rows in any order, [n, W]."""
     order = np.argsort(rows)
-    columns = version.columns("sequence")
+    columns = version.layout.columns("sequence")
     vectors = np.empty((len(rows), len(columns)), np.float32)
     vectors[order] = version.gather(rows[order])[:, columns]
     return vectors

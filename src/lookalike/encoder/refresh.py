@@ -14,7 +14,9 @@ from lookalike.data.database import Database
 from lookalike.data.id_encoding import Watermark, matched_user_rows
 from lookalike.data.schema import SourceFile
 from lookalike.data.sequences import Sequences
-from lookalike.embeddings.representation import Representation, VersionManifest
+from lookalike.embeddings.manifest import VersionManifest
+from lookalike.embeddings.representation import Representation
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.encoder.embedder import USERS_PER_STEP, Embedder
 from lookalike.encoder.results import CutBeforeStored, FullRefreshRequested, RunChanged, TablesChanged, VectorsTooOld
 from lookalike.encoder.versions import LogSnapshot
@@ -79,8 +81,7 @@ class VersionRows:
     @classmethod
     def matched(cls, opened: Database, folder: Path, live: Representation) -> "VersionRows":
         """After the sequences of the changed users were built in `folder`."""
-        live.check_file(live.ids)
-        batches = list(matched_user_rows(opened, live.ids))
+        batches = list(matched_user_rows(opened, UserIndex(live).checked_file()))
         old, changed = (
             np.concatenate([np.zeros(0, np.int64), *(batch[name].to_numpy() for batch in batches)])
             for name in ("old", "changed")

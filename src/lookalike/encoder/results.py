@@ -7,6 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from lookalike.workspace.progress import Message
 from lookalike.workspace.records import Record
 
@@ -16,77 +18,83 @@ Metrics = dict[str, float]  # by the names of `next_item_metrics.ITEM_METRICS`, 
 class RecentPopularity(Record):
     """Figures of the items that were most popular in the last `days` before the cut."""
 
-    days: int
-    metrics: Metrics
+    days: int = Field(description="1, 7 or 30, whichever is best")
+    metrics: Metrics = Field(description="recall@20 and ndcg@20")
 
 
 class UserGroupFigures(Record):
     """Figures of the held-out users with a certain number of events before the cut."""
 
-    users: int
-    metrics: Metrics
+    users: int = Field(description="held-out users of the group")
+    metrics: Metrics = Field(description="recall@20 and ndcg@20")
 
 
 class NewItemFigures(Record):
     """Figures among the items that nobody had met before the cut."""
 
-    items: int
-    users: int
-    metrics: Metrics | None  # None without such users
-    random_recall: float | None  # recall@20 of a random order
+    items: int = Field(description="that no user had met before the cut")
+    users: int = Field(description="held-out users who met one of them")
+    metrics: Metrics | None = Field(description="null without such users")
+    random_recall: float | None = Field(description="recall@20 of a random order")
 
 
 class Coverage(Record):
     """Of the users with events after the cut: the share that had enough events before it. None without such users."""
 
-    users: int
-    encoder: float | None  # at least one event, which is enough for a vector of their own
-    with_5_events: float | None  # enough for many other methods
+    users: int = Field(description="with events after the cut")
+    encoder: float | None = Field(description="at least one event, which is enough for a vector of their own")
+    with_5_events: float | None = Field(description="enough for many other methods")
 
 
 class AudienceFigures(Record):
     """Mean lift@5 % on held-out audiences drawn from the log. None where no audience could be evaluated."""
 
-    audiences: int
-    users: int
-    lift: dict[str, float | None]  # by space: sequence, taste, content, activity
-    sequence_by_events: dict[str, float | None]  # by number of events before the cut: "1", "2-4", "5-19", "20+"
+    audiences: int = Field(description="held-out audiences")
+    users: int = Field(description="among whom they were looked for")
+    lift: dict[str, float | None] = Field(description="by space: sequence, taste, content, activity")
+    sequence_by_events: dict[str, float | None] = Field(
+        description="by number of events before the cut: '1', '2-4', '5-19', '20+'"
+    )
 
 
 class BaselineFigures(Record):
     """Held-out figures of methods without an encoder."""
 
-    held_out_users: int
-    items_judged: int  # all items, or the most common 524,288
-    popularity: Metrics
-    popularity_of_late: RecentPopularity
-    item_neighbours: Metrics
+    held_out_users: int = Field(description="users with new items in the held-out days")
+    items_judged: int = Field(description="all items, or the most common 524,288")
+    popularity: Metrics = Field(description="the most common items")
+    popularity_of_late: RecentPopularity = Field(description="the most common items of the last days")
+    item_neighbours: Metrics = Field(description="item-to-item collaborative filtering")
 
 
 class EncoderFigures(Record):
     """Held-out figures of the encoder."""
 
-    encoder: Metrics
-    taste_alone: Metrics  # of the two towers, without the other parts of the vector
-    recall_by_events: dict[str, UserGroupFigures]  # by number of events before the cut: "0", "1", "2-4", "5-19", "20+"
-    new_items: NewItemFigures
-    coverage: Coverage
-    audiences: AudienceFigures
+    encoder: Metrics = Field(description="recall@20 and ndcg@20 over the full catalogue")
+    taste_alone: Metrics = Field(description="of the two towers, without the other parts of the vector")
+    recall_by_events: dict[str, UserGroupFigures] = Field(
+        description="by number of events before the cut: '0', '1', '2-4', '5-19', '20+'"
+    )
+    new_items: NewItemFigures = Field(description="among items that nobody had met")
+    coverage: Coverage = Field(description="users with a vector of their own")
+    audiences: AudienceFigures = Field(description="lift on audiences drawn from the log")
 
 
 class TrainFigures(EncoderFigures, BaselineFigures):
     """Held-out figures of a training."""
 
-    weights_had_seen: datetime | None  # end of the log of a warm start's run, if that is after this training's cut
+    weights_had_seen: datetime | None = Field(
+        description="end of the log of a warm start's run, if that is after this training's cut"
+    )
 
 
 class EpochFigures(Record):
     """One epoch: mean training loss, figures of the held-out users that choose the best epoch, and speed."""
 
-    epoch: int  # from 1
-    loss: float
-    figures: Metrics
-    events_per_second: float
+    epoch: int = Field(description="from 1")
+    loss: float = Field(description="mean of the training")
+    figures: Metrics = Field(description="held-out")
+    events_per_second: float = Field(description="of all processes")
 
 
 class VocabularyOverlap(Record):
@@ -101,32 +109,34 @@ class VocabularyOverlap(Record):
 class TrainResult(Record):
     """What `train` returns."""
 
-    run: str
-    version: str
-    users: int
-    events: int
-    items: int
-    epochs: int
-    best_epoch: int
-    figures: TrainFigures
-    churn: float | None  # share of a list of 5 % that differs from the version before; None without one to compare
+    run: str = Field(description="name of the trained run")
+    version: str = Field(description="name of the stored vectors")
+    users: int = Field(description="with vectors")
+    events: int = Field(description="before the cut")
+    items: int = Field(description="in the vocabulary")
+    epochs: int = Field(description="trained")
+    best_epoch: int = Field(description="whose weights were kept")
+    figures: TrainFigures = Field(description="on held-out days")
+    churn: float | None = Field(
+        description="share of a list of 5 % that differs from the version before; null without one to compare"
+    )
 
 
 class EmbedResult(Record):
     """What `embed` returns."""
 
-    run: str
-    version: str
-    users: int
-    refreshed: int  # users embedded again
+    run: str = Field(description="whose encoder was used")
+    version: str = Field(description="name of the stored vectors")
+    users: int = Field(description="with vectors")
+    refreshed: int = Field(description="users embedded again")
 
 
 class SessionsResult(Record):
     """What `embed_sessions` returns."""
 
-    run: str
-    sessions: int
-    path: Path  # Parquet: session_id, events, sequence
+    run: str = Field(description="whose encoder was used")
+    sessions: int = Field(description="with a vector")
+    path: Path = Field(description="Parquet: session_id, events, sequence")
 
 
 class WarmStart(Message):

@@ -6,7 +6,7 @@ from datetime import datetime
 from lookalike.data import database
 from lookalike.data.database import Cut, Database
 from lookalike.data.schema import SourceFile
-from lookalike.embeddings.representation import VersionManifest
+from lookalike.embeddings.manifest import VersionFacts
 from lookalike.encoder.embedder import Embedder
 from lookalike.workspace.provenance import library_versions, utc_now
 
@@ -29,9 +29,9 @@ class LogSnapshot:
 
 def manifest_facts(
     run: str, embedder: Embedder, snapshot: LogSnapshot, refreshed: int, everybody_as_of: datetime
-) -> VersionManifest:
+) -> VersionFacts:
     """The part of a new version's manifest that its writer cannot know."""
-    return VersionManifest(
+    return VersionFacts(
         run=run,
         created=utc_now(),
         as_of=snapshot.cut.as_of,

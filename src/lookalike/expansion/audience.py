@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass as validated_dataclass
 
 from lookalike.data.id_lists import IdSource, source_name
 from lookalike.errors import SettingsError
-from lookalike.expansion.result import AudienceRecord
+from lookalike.expansion.manifest import AudienceRecord
 from lookalike.workspace.paths import checked_name
 from lookalike.workspace.settings import read_toml, validated
 

@@ -8,17 +8,15 @@ from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.curves import RANDOM, curve_shares, lift_curve, marginal_band, random_curve, scorer_figures
 from lookalike.expansion.examples import Examples, effective_sample_size
 from lookalike.expansion.holdout import ACTIVITY
+from lookalike.expansion.manifest import Counts, ExpansionManifest, ManifestSource
 from lookalike.expansion.measurement import Measurement
 from lookalike.expansion.messages import EscapedIds, ExpansionWarning
 from lookalike.expansion.prospects import ProspectList, describe, write_list
 from lookalike.expansion.result import (
-    Counts,
     CurvePoint,
     Evaluation,
-    ExpansionManifest,
     HeldOut,
     ListDescription,
-    ManifestSource,
     RepresentationSource,
     SeedSummary,
 )

@@ -44,7 +44,7 @@ class Check(Record):
     name: CheckName = Field(
         description="enough_seeds, above_chance, beyond_activity, not_beaten_by_activity, worth_taking"
     )
-    passed: bool
+    passed: bool = Field(description="the answer")
     required: bool = Field(default=True, description="whether failing it means: do not expand")
     value: float | None = Field(description="seeds, lift, lift of the probe, lift by activity, or the largest size")
     interval: tuple[float, float] | None = Field(default=None, description="confidence band of the value")
@@ -72,9 +72,9 @@ class Verdict(Record):
     []
     """
 
-    decision: Literal["expand", "do not expand"]
-    checks: tuple[Check, ...]
-    permutation_test: PermutationTest
+    decision: Literal["expand", "do not expand"] = Field(description="expand, or do not expand")
+    checks: tuple[Check, ...] = Field(description="what was asked, in order")
+    permutation_test: PermutationTest = Field(description="whether the seed shares more than activity")
     activity: ActivityComparison = Field(description="ranking by activity alone, compared with the list")
     up_to: int | None = Field(default=None, description="largest list worth taking, if less than was asked for")
     parts: int | None = Field(default=None, description="sub-audiences whose own lists reliably find more")
@@ -99,16 +99,16 @@ class HeldOut(Record):
 
     size: int = Field(description="users in the list")
     share: float = Field(description="the same as a share of the candidates")
-    lift: float
-    low: float
-    high: float
+    lift: float = Field(description="how many times more seeds than a random pick")
+    low: float = Field(description="lower end of its confidence band")
+    high: float = Field(description="upper end")
     activity_lift: float = Field(description="lift of ranking by the number of events alone")
-    activity_low: float
-    activity_high: float
+    activity_low: float = Field(description="lower end of its band")
+    activity_high: float = Field(description="upper end")
     max_lift: float = Field(description="highest lift that is possible at this size")
-    recall: float
-    recall_low: float
-    recall_high: float
+    recall: float = Field(description="share of the held-out seeds in the list")
+    recall_low: float = Field(description="lower end of its band")
+    recall_high: float = Field(description="upper end")
     precision_floor: float = Field(description="least share of the list who are known to belong to the audience")
     partial_auc: float = Field(description="area under the curve up to 5 % false positives, scaled to 1")
     gain: float = Field(description="2 AUC - 1")
@@ -123,67 +123,67 @@ class HeldOut(Record):
 class CurvePoint(Record):
     """Recall and lift of the first users up to one size, and the lift of those since the size before alone."""
 
-    share: float
-    size: int
-    recall: float
-    recall_low: float
-    recall_high: float
-    lift: float
-    lift_low: float
-    lift_high: float
-    marginal: float
-    marginal_low: float
-    marginal_high: float
+    share: float = Field(description="of the candidates")
+    size: int = Field(description="the same as a number of users")
+    recall: float = Field(description="share of the held-out seeds up to here")
+    recall_low: float = Field(description="lower end of its band")
+    recall_high: float = Field(description="upper end")
+    lift: float = Field(description="recall over share")
+    lift_low: float = Field(description="lower end of its band")
+    lift_high: float = Field(description="upper end")
+    marginal: float = Field(description="lift since the size before")
+    marginal_low: float = Field(description="lower end of its band")
+    marginal_high: float = Field(description="upper end")
 
 
 class ScorerFigures(Record):
     """One scorer of the comparison, at the size asked for."""
 
-    name: str
-    chosen: bool
-    auc: float
-    partial_auc: float
-    gain: float
-    lift: float
-    low: float
-    high: float
+    name: str = Field(description="the scorer")
+    chosen: bool = Field(description="whether the list is by it")
+    auc: float = Field(description="area under the ROC curve")
+    partial_auc: float = Field(description="up to 5 % false positives, scaled to 1")
+    gain: float = Field(description="2 AUC - 1")
+    lift: float = Field(description="at the size asked for")
+    low: float = Field(description="lower end of its band")
+    high: float = Field(description="upper end")
 
 
 class Tier(Record):
     """A part of the list, and the held-out lift of its ranks alone."""
 
-    tier: int
-    from_rank: int
-    to_rank: int
-    users: int
-    highest_score: float
-    lowest_score: float
-    lift: float
-    lift_low: float
-    lift_high: float
+    tier: int = Field(description="1 is most similar")
+    from_rank: int = Field(description="first rank")
+    to_rank: int = Field(description="last rank")
+    users: int = Field(description="in the tier")
+    highest_score: float = Field(description="of its first user")
+    lowest_score: float = Field(description="of its last user")
+    lift: float = Field(description="held-out lift of these ranks alone")
+    lift_low: float = Field(description="lower end of its band")
+    lift_high: float = Field(description="upper end")
 
 
 class MethodLift(Record):
     """Lift of one method with its band."""
 
-    lift: float
-    low: float
-    high: float
+    lift: float = Field(description="on the later seeds")
+    low: float = Field(description="lower end of its band")
+    high: float = Field(description="upper end")
 
 
 class Backtest(Record):
     """The list of an earlier day, and how many of the later seeds it holds."""
 
-    cut: datetime
+    cut: datetime = Field(description="the earlier day")
     seeds: int = Field(description="seeds by then, which the list was made from")
     later: int = Field(description="later seeds who were known by then")
     newcomers: int = Field(description="later seeds without any event by then: no list could hold them")
-    candidates: int
-    share: float
+    candidates: int = Field(description="on that day")
+    share: float = Field(description="of the candidates on the list")
     lifts: dict[str, MethodLift] = Field(
         description="of the scorer, the centroid, activity, and `plain`, which is leakage-free"
     )
-    curves: dict[str, tuple[CurvePoint, ...]]
+    curves: dict[str, tuple[CurvePoint, ...]] = Field(description="by method")
 
 
 # --- who the seed is -------------------------------------------------------------------------------------------------
@@ -192,13 +192,13 @@ class Backtest(Record):
 class SeedMatch(Record):
     """How the ids of a seed match the known users."""
 
-    given: int
-    distinct: int
-    duplicates: int
-    matched: int
-    unmatched: int
+    given: int = Field(description="ids in the list")
+    distinct: int = Field(description="different ids")
+    duplicates: int = Field(description="ids given again")
+    matched: int = Field(description="ids of users with a vector")
+    unmatched: int = Field(description="other ids")
     suppressed: int = Field(description="matched seeds who are suppressed: in the training sample, never listed")
-    match_rate: float
+    match_rate: float = Field(description="matched / distinct")
     near_matches: int = Field(description="unmatched ids that would match ignoring case, whitespace and leading zeros")
     without_vector: int = Field(description="unmatched ids in the log, but after the cut or with too few events")
 
@@ -218,21 +218,21 @@ class SeedSummary(SeedMatch):
 class Suppression(Record):
     """How the ids to suppress match the known users."""
 
-    given: int
-    matched: int
+    given: int = Field(description="ids to suppress")
+    matched: int = Field(description="of them users with a vector")
 
 
 class SubAudience(Record):
     """A part of the seed that stands apart from the others."""
 
-    share: float
+    share: float = Field(description="of the seed")
     more_of: tuple[str, ...] = Field(description="features that it has more often than the rest of the seed")
 
 
 class Leak(Record):
     """A feature that nearly defines the seed."""
 
-    column: str
+    column: str = Field(description="the feature")
     seed: float = Field(description="share of the seed on its side of the threshold")
     others: float = Field(description="share of the other users")
 
@@ -240,39 +240,39 @@ class Leak(Record):
 class SeedProfile(Record):
     """What kind of people the seed is."""
 
-    median_events: float
-    others_median_events: float
+    median_events: float = Field(description="of a seed")
+    others_median_events: float = Field(description="of another user")
     median_days_since: float = Field(description="days since the last event")
-    others_median_days_since: float
+    others_median_days_since: float = Field(description="of another user")
     mean_cosine: float = Field(description="mean cosine of two seeds' user embeddings")
-    others_mean_cosine: float
+    others_mean_cosine: float = Field(description="of two other users")
     sub_audiences: tuple[SubAudience, ...] = Field(description="empty if the seed is one audience")
     busy: int = Field(description="seeds with more events a day than 99.9 % of all users")
     outliers: int = Field(description="seeds ranked behind 95 % of the candidates when held out")
-    leaks: tuple[Leak, ...]
-    lift_without_leaks: float | None
+    leaks: tuple[Leak, ...] = Field(description="features that nearly define the seed")
+    lift_without_leaks: float | None = Field(description="lift without the leaks; null without leaks")
     gain_of_doubling: float | None = Field(
         description="relative gain in lift from half of the seed to all of it, if reliable"
     )
     gain_of_splitting: float | None = Field(description="relative gain of one list for each sub-audience")
-    splitting_reliable: bool
+    splitting_reliable: bool = Field(description="whether that gain is reliably above 0")
 
 
 class SubAudienceShare(Record):
     """A sub-audience's share of the seed and of the list."""
 
-    seed_share: float
-    list_share: float
-    more_of: tuple[str, ...]
+    seed_share: float = Field(description="of the seed")
+    list_share: float = Field(description="of the list")
+    more_of: tuple[str, ...] = Field(description="features that it has more often than the rest of the seed")
 
 
 class Cluster(Record):
     """A cluster of the seed that explanations refer to."""
 
-    cluster: int
-    seed_share: float
-    list_share: float
-    more_of: tuple[str, ...]
+    cluster: int = Field(description="number, from 1")
+    seed_share: float = Field(description="of the seed")
+    list_share: float = Field(description="of the list")
+    more_of: tuple[str, ...] = Field(description="features that it has more often than the rest of the seed")
 
 
 # --- over-index ------------------------------------------------------------------------------------------------------
@@ -281,21 +281,21 @@ class Cluster(Record):
 class OverIndexRow(Record):
     """One trait: how many users of both groups have it, and the ratio of the rates with its 95 % interval."""
 
-    label: str
-    audience_count: int
-    base_count: int
+    label: str = Field(description="the trait")
+    audience_count: int = Field(description="users of the group with it")
+    base_count: int = Field(description="users of the base with it")
     q: float = Field(description="false discovery rate at which it would be accepted")
-    audience_rate: float
-    base_rate: float
-    ratio: float
-    ratio_low: float
-    ratio_high: float
+    audience_rate: float = Field(description="share of the group")
+    base_rate: float = Field(description="share of the base")
+    ratio: float = Field(description="of the rates")
+    ratio_low: float = Field(description="lower end of its 95 % interval")
+    ratio_high: float = Field(description="upper end")
 
 
 class OverIndexGroup(Record):
     """The traits of one kind."""
 
-    title: str
+    title: str = Field(description="kind of trait")
     hidden: int = Field(description="traits that too few users have to be shown")
     rows: tuple[OverIndexRow, ...] = Field(description="more frequent than in the base, most reliable first")
     less: tuple[OverIndexRow, ...] = Field(description="reliably less frequent than in the base")
@@ -304,10 +304,10 @@ class OverIndexGroup(Record):
 class OverIndex(Record):
     """What one group of users does more and less than another."""
 
-    audience_users: int
-    base_users: int
-    min_cell: int
-    groups: tuple[OverIndexGroup, ...]
+    audience_users: int = Field(description="in the group")
+    base_users: int = Field(description="in the base")
+    min_cell: int = Field(description="traits of fewer users are hidden")
+    groups: tuple[OverIndexGroup, ...] = Field(description="by kind of trait")
 
 
 # --- the files -------------------------------------------------------------------------------------------------------
@@ -316,26 +316,19 @@ class OverIndex(Record):
 class RepresentationSource(Record):
     """The stored vectors that a list was made from."""
 
-    version: str
-    run: str
-    blocks: dict[str, int]
-    trained: str
-
-
-class InputFile(Record):
-    """A list of ids that was read."""
-
-    name: str
-    sha256: str
+    version: str = Field(description="name of the stored vectors")
+    run: str = Field(description="whose encoder made them")
+    blocks: dict[str, int] = Field(description="number of columns by block")
+    trained: str = Field(description="when they were made")
 
 
 class ListDescription(Record):
     """What is known of a list once it is ranked."""
 
-    tiers: tuple[Tier, ...]
-    over_index: OverIndex
+    tiers: tuple[Tier, ...] = Field(description="parts of the list, the most similar first")
+    over_index: OverIndex = Field(description="what the list does more than the candidates")
     between_tiers: OverIndex | None = Field(description="the first tier beside the last, if both are large enough")
-    shares: tuple[SubAudienceShare, ...]
+    shares: tuple[SubAudienceShare, ...] = Field(description="of sub-audiences, empty if the seed is one audience")
     clusters: tuple[Cluster, ...] | None = Field(description="clusters that the explanations refer to, with --reasons")
 
 
@@ -343,113 +336,29 @@ class Evaluation(FileRecord):
     """All figures of one expansion: `evaluation.json`."""
 
     schema_version: Literal[1] = 1
-    name: str
-    created: str
-    as_of: datetime
-    scorer: str
-    requested_scorer: str
-    verdict: Verdict
-    size: int
-    requested_size: str
+    name: str = Field(description="the audience")
+    created: str = Field(description="when it was made")
+    as_of: datetime = Field(description="events before this moment were read")
+    scorer: str = Field(description="the method that ranked the list")
+    requested_scorer: str = Field(description="auto, or the scorer that was asked for")
+    verdict: Verdict = Field(description="whether to expand, and why")
+    size: int = Field(description="users asked for, as a number")
+    requested_size: str = Field(description="as it was asked for")
     universe: int = Field(description="eligible users")
     candidates: int = Field(description="eligible users who are not seeds, suppressed, or listed elsewhere")
     prospects: int = Field(description="users in the list; 0 if none was written")
-    confidence: float
-    folds: int
-    repeats: int
-    held_out: HeldOut
+    confidence: float = Field(description="of all bands")
+    folds: int = Field(description="of the hold-out")
+    repeats: int = Field(description="of the hold-out")
+    held_out: HeldOut = Field(description="figures at the size asked for")
     curves: dict[str, tuple[CurvePoint, ...]] = Field(description="by method: the scorers, activity and random")
-    scorers: tuple[ScorerFigures, ...]
-    seed: SeedSummary
-    suppression: Suppression
-    seed_profile: SeedProfile
-    backtest: Backtest | None
+    scorers: tuple[ScorerFigures, ...] = Field(description="comparison of the methods")
+    seed: SeedSummary = Field(description="the seed as it was used")
+    suppression: Suppression = Field(description="users who must not be listed")
+    seed_profile: SeedProfile = Field(description="what kind of people the seed is")
+    backtest: Backtest | None = Field(description="null if the seeds have no moments")
     balanced: bool = Field(description="whether the list keeps the shares of the seed's sub-audiences")
     prospect_list: ListDescription | None = Field(description="null if no list was written")
-    representation: RepresentationSource
-    settings: dict[str, int | float]
-    warnings: tuple[ExpansionWarning, ...]
-
-
-class Counts(Record):
-    """How many users and ids there were at every step."""
-
-    universe: int
-    candidates: int
-    prospects: int
-    seed: SeedSummary
-    suppression: Suppression
-
-
-class AudienceRecord(Record):
-    """An audience definition as a manifest keeps it: files by name, without folders."""
-
-    name: str
-    seed: str
-    size: str
-    scorer: str
-    suppress: tuple[str, ...]
-    negative: tuple[str, ...]
-    before: str | None
-    drop_features: tuple[str, ...]
-    disjoint_from: tuple[str, ...]
-    balance: bool
-    reasons: bool
-    format: Literal["csv", "parquet"]
-
-
-class ManifestSource(RepresentationSource):
-    """The stored vectors, and the hash of their manifest."""
-
-    sha256: str
-
-
-class ExpansionManifest(FileRecord):
-    """What a list was made from and with: `manifest.json`."""
-
-    schema_version: Literal[1] = 1
-    name: str
-    created: str
-    audience: AudienceRecord
-    settings: dict[str, int | float]
-    inputs: tuple[InputFile, ...] = Field(description="the lists of ids that were read, the seed first")
-    representation: ManifestSource
-    counts: Counts
-    versions: dict[str, str]
-    outputs: dict[str, str] = Field(description="SHA-256 of every file of the folder")
-
-
-class BacktestSummary(Record):
-    """The backtest in one line."""
-
-    cut: datetime
-    lift: float
-    low: float
-    high: float
-    plain_lift: float
-
-
-class ExpandSummary(Record):
-    """What `lookalike expand --json` prints for one audience."""
-
-    name: str
-    scorer: str
-    verdict: Literal["expand", "do not expand"]
-    checks: tuple[Check, ...]
-    up_to: int | None
-    parts: int | None
-    size: int
-    candidates: int
-    matched: int
-    match_rate: float
-    used: int
-    suppression: Suppression
-    lift: float
-    lift_low: float
-    lift_high: float
-    activity_lift: float
-    backtest: BacktestSummary | None
-    warnings: tuple[ExpansionWarning, ...]
-    prospects: str | None = Field(description="path of the list; null if none was written")
-    reasons: str | None = Field(description="path of the explanations, with --reasons")
-    evaluation: str = Field(description="path of evaluation.json")
+    representation: RepresentationSource = Field(description="the stored vectors that were read")
+    settings: dict[str, int | float] = Field(description="of the section expand")
+    warnings: tuple[ExpansionWarning, ...] = Field(description="what to know before trusting the list")

@@ -15,8 +15,9 @@ from lookalike.errors import SettingsError
 from lookalike.expansion import seed_checks
 from lookalike.expansion.audience import Audience
 from lookalike.expansion.context import ExpansionContext
+from lookalike.expansion.manifest import ListFile
 from lookalike.expansion.messages import ExpansionWarning, NewerFiles
-from lookalike.expansion.result import InputFile, SeedMatch, Suppression
+from lookalike.expansion.result import SeedMatch, Suppression
 
 
 def _no_rows() -> Rows:
@@ -66,7 +67,7 @@ class SeedInput:
     seed: Seed
     match: SeedMatch
     suppression: Suppression
-    inputs: tuple[InputFile, ...]  # the seed's list first
+    inputs: tuple[ListFile, ...]  # the seed's list first
     warnings: tuple[ExpansionWarning, ...]
     part: Part | None = None
 
@@ -108,7 +109,7 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
     for warning in warnings:
         context.progress.say(warning)
     inputs = tuple(
-        InputFile(name=id_lists.source_name(source), sha256=id_lists.source_sha256(source))
+        ListFile(name=id_lists.source_name(source), sha256=id_lists.source_sha256(source))
         for source in (audience.seed, *audience.suppress, *audience.negative)
     )
     return SeedInput(seed, match, suppression, inputs, warnings)

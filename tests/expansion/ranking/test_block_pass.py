@@ -17,15 +17,8 @@ from lookalike.expansion.ranking.top_k import Ranking, TopK
 from lookalike.expansion.scorers import RankAverage, Score, Selected
 from lookalike.expansion.scorers.centroids import SoftMaximum
 from lookalike.expansion.scorers.logistic import Linear
-from stored_vectors import (
-    NOBODY,
-    SEQUENCE_AND_AGGREGATES,
-    USERS,
-    normal_vectors,
-    spoil,
-    store,
-    use_small_steps,
-)
+from small_representation import NOBODY, SEQUENCE_AND_AGGREGATES, USERS, normal_vectors, store, use_small_steps
+from stored_vectors import spoil
 
 LINEAR = Selected(SEQUENCE_AND_AGGREGATES, Linear(np.random.default_rng(7).standard_normal(27)))
 

@@ -18,7 +18,7 @@ from lookalike.expansion.scorers import RankAverage, Score, Selected
 from lookalike.expansion.scorers.centroids import SoftMaximum
 from lookalike.expansion.scorers.logistic import Linear
 from lookalike.workspace.executor import Columns, Task
-from stored_vectors import (
+from small_representation import (
     NOBODY,
     SEQUENCE_AND_AGGREGATES,
     USERS,

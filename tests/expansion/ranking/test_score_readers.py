@@ -12,7 +12,7 @@ from lookalike.expansion.ranking.score_readers import Blocks, LinearReader, Tile
 from lookalike.expansion.scorers import Selected
 from lookalike.expansion.scorers.centroids import SoftMaximum
 from lookalike.expansion.scorers.logistic import Linear
-from stored_vectors import (
+from small_representation import (
     SEQUENCE_AND_AGGREGATES,
     USERS,
     WIDTH,

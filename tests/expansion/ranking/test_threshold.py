@@ -10,7 +10,7 @@ from lookalike.expansion.ranking.score_readers import reader_of
 from lookalike.expansion.ranking.threshold import NO_GUESS, guess_threshold
 from lookalike.expansion.scorers.centroids import SoftMaximum
 from lookalike.expansion.scorers.logistic import Linear
-from stored_vectors import NOBODY, USERS, WIDTH, brute_force, normal_vectors, store, use_small_steps
+from small_representation import NOBODY, USERS, WIDTH, brute_force, normal_vectors, store, use_small_steps
 
 
 @pytest.fixture(autouse=True)

@@ -32,35 +32,35 @@ UtcTime = Annotated[
 class FileReport(Record):
     """What became of one file: rows = added + duplicates + rejected rows, unless it was skipped."""
 
-    name: str
+    name: str = Field(description="the file")
     kind: FileKind
-    rows: int = 0
-    added: int = 0
-    duplicates: int = 0
-    rejected: dict[str, int] = Field(default_factory=dict)  # reason -> rows
-    skipped: bool = False  # the same bytes were ingested before
-    mapping: dict[str, str] = Field(default_factory=dict)  # field -> column, or the product of two
-    unused: tuple[str, ...] = ()
-    unreadable_values: int = 0  # rows whose value or quantity is not a number
+    rows: int = Field(default=0, description="rows read")
+    added: int = Field(default=0, description="rows stored")
+    duplicates: int = Field(default=0, description="rows that repeat an event")
+    rejected: dict[str, int] = Field(default_factory=dict, description="reason -> rows")
+    skipped: bool = Field(default=False, description="the same bytes were ingested before")
+    mapping: dict[str, str] = Field(default_factory=dict, description="field -> column, or the product of two")
+    unused: tuple[str, ...] = Field(default=(), description="columns that are not stored")
+    unreadable_values: int = Field(default=0, description="rows whose value or quantity is not a number")
 
 
 class Totals(Record):
     """What the workspace holds after the ingest."""
 
-    events: int
-    users: int
-    items: int
-    first: UtcTime | None
-    last: UtcTime | None
+    events: int = Field(description="stored now")
+    users: int = Field(description="with events")
+    items: int = Field(description="that events name")
+    first: UtcTime | None = Field(description="time of the first event")
+    last: UtcTime | None = Field(description="time of the last event")
 
 
 class QualityCheck(Record):
     """One finding about the data. Each kind is a subclass with a `check` of its own."""
 
-    check: str
+    check: str = Field(description="which kind of finding")
     severity: Severity
-    rows: int  # how many rows (events, days) it is about
-    share: float  # 0 to 1
+    rows: int = Field(description="how many rows (events, days) it is about")
+    share: float = Field(description="0 to 1")
 
 
 class RejectedRows(QualityCheck):
@@ -216,9 +216,11 @@ AnyCheck = Annotated[
 
 
 class IngestResult(Record):
-    files: tuple[FileReport, ...]
-    totals: Totals
-    checks: tuple[AnyCheck, ...]  # worst first
+    """What an ingest did, and what looks wrong with the data."""
+
+    files: tuple[FileReport, ...] = Field(description="what became of each file")
+    totals: Totals = Field(description="what the workspace holds now")
+    checks: tuple[AnyCheck, ...] = Field(description="worst first")
 
 
 class AmbiguousField(Record):
@@ -251,20 +253,24 @@ MappingNote = Annotated[AmbiguousField | KeptAsContext | MissingColumn, Field(di
 class FilePreview(Record):
     """How one file would be read, with its first rows as they are and as they would be stored."""
 
-    name: str
+    name: str = Field(description="the file")
     kind: FileKind
-    format: str
-    mapping: dict[str, str]  # field -> column, or the product of two
-    time: str = ""  # how times are written, for people; of event files, as `unused` and `stored`
-    unused: tuple[str, ...] = ()
-    notes: tuple[MappingNote, ...]
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str | None, ...], ...]
-    stored: tuple[dict[str, str | None], ...] = ()
+    format: str = Field(description="csv, parquet or jsonl")
+    mapping: dict[str, str] = Field(description="field -> column, or the product of two")
+    time: str = Field(
+        default="", description="how times are written; event files only, as `unused` and `stored`"
+    )
+    unused: tuple[str, ...] = Field(default=(), description="columns that would not be stored")
+    notes: tuple[MappingNote, ...] = Field(description="choices that were made while columns were mapped")
+    columns: tuple[str, ...] = Field(description="the file's columns")
+    rows: tuple[tuple[str | None, ...], ...] = Field(description="first rows as they are")
+    stored: tuple[dict[str, str | None], ...] = Field(default=(), description="first rows as they would be stored")
 
 
 class IngestPreview(Record):
-    files: tuple[FilePreview, ...]
+    """How files would be read."""
+
+    files: tuple[FilePreview, ...] = Field(description="how each file would be read")
 
 
 class FileSkipped(Message):

@@ -82,7 +82,7 @@ class _StepScorer:
         weights = [partial.reader.prefilter.weights for partial in lists if partial.reader.prefilter]
         self.representation, self.lists = representation, lists
         self.shared_sums = len(weights) > 2 and len(weights) * representation.users > MIN_SHARED_SUMS
-        self.buffers = _ThreadBuffers(representation.width, weights, self.shared_sums)
+        self.buffers = _ThreadBuffers(representation.layout.width, weights, self.shared_sums)
 
     def torch_threads(self) -> contextlib.AbstractContextManager[None]:
         return half_sums.torch_on_one_thread() if self.shared_sums else contextlib.nullcontext()

@@ -79,10 +79,10 @@ ScoreReader = LinearReader | TileReader
 
 def reader_of(score: Score, representation: Representation) -> ScoreReader:
     """How the score reads this representation."""
-    read = columns_read(score, representation.width)
+    read = columns_read(score, representation.layout.width)
     spans = {
         block: (first, last)
-        for block, (first, last) in representation.spans.items()
+        for block, (first, last) in representation.layout.spans.items()
         if ((first <= read) & (read < last)).any()
     }
     inner = score.score if isinstance(score, Selected) else score

@@ -1,0 +1,46 @@
+"""An expansion in short: what `lookalike expand --json` prints."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from lookalike.expansion.messages import ExpansionWarning
+from lookalike.expansion.result import Check, Suppression
+from lookalike.workspace.records import Record
+
+
+class BacktestSummary(Record):
+    """The backtest in one line."""
+
+    cut: datetime = Field(description="the earlier day")
+    lift: float = Field(description="on the later seeds")
+    low: float = Field(description="lower end of its band")
+    high: float = Field(description="upper end")
+    plain_lift: float = Field(description="of the leakage-free baseline")
+
+
+class ExpandSummary(Record):
+    """What `lookalike expand --json` prints for one audience."""
+
+    name: str = Field(description="the audience")
+    scorer: str = Field(description="the method that ranked the list")
+    verdict: Literal["expand", "do not expand"] = Field(description="expand, or do not expand")
+    checks: tuple[Check, ...] = Field(description="what decided the verdict")
+    up_to: int | None = Field(description="largest list worth taking, if less than was asked for; else null")
+    parts: int | None = Field(description="sub-audiences whose own lists reliably find more; else null")
+    size: int = Field(description="users asked for, as a number")
+    candidates: int = Field(description="users who could be listed")
+    matched: int = Field(description="seed ids of users with a vector")
+    match_rate: float = Field(description="their share of the distinct ids given")
+    used: int = Field(description="seeds in the training sample")
+    suppression: Suppression = Field(description="users who must not be listed")
+    lift: float = Field(description="held-out lift at this size")
+    lift_low: float = Field(description="lower end of its band")
+    lift_high: float = Field(description="upper end")
+    activity_lift: float = Field(description="of ranking by activity alone")
+    backtest: BacktestSummary | None = Field(description="null if the seeds have no moments")
+    warnings: tuple[ExpansionWarning, ...] = Field(description="what to know before trusting the list")
+    prospects: str | None = Field(description="path of the list; null if none was written")
+    reasons: str | None = Field(description="path of the explanations, with --reasons")
+    evaluation: str = Field(description="path of evaluation.json")
