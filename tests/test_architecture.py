@@ -90,6 +90,16 @@ def top_level_imports(path: Path) -> set[str]:
     return set(imports(iter(tree(path).body)))
 
 
+def test_the_package_exports_few_names_and_each_of_them_exists() -> None:
+    assert len(lookalike.__all__) == 11
+    assert sorted(lookalike.__all__) == lookalike.__all__
+    assert all(getattr(lookalike, name).__module__.startswith("lookalike.") for name in lookalike.__all__)
+    assert dir(lookalike) == sorted([*lookalike.__all__, "__version__"])
+    with pytest.raises(AttributeError, match="has no attribute 'expnd'"):
+        _ = lookalike.expnd
+    assert re.fullmatch(r"\d+\.\d+\.\d+", lookalike.__version__)
+
+
 def test_there_are_ten_top_level_names() -> None:
     assert {package_of(path) for path in MODULES} - ROOT_MODULES == set(MAY_IMPORT)
     assert len(MAY_IMPORT) == 10
