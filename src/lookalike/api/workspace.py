@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, TypedDict, Unpack
 
@@ -67,7 +67,7 @@ class Workspace:
     @property
     def path(self) -> Path:
         """The folder."""
-        return self.folder.root
+        return self._folder.root
 
     @property
     def folder(self) -> WorkspaceFolder:
@@ -156,7 +156,7 @@ class Workspace:
             epochs=epochs,
             random_seed=random_seed,
         )
-        request = TrainRequest(settings, as_of, resume, device, from_run, self._executor)
+        request = TrainRequest(settings, _utc(as_of), resume, device, from_run, self._executor)
         return train(self.folder, request, self._progress)
 
     def embed(
@@ -165,7 +165,7 @@ class Workspace:
         """Refreshes the stored vectors of users whose events changed."""
         from lookalike.api.embed import EmbedRequest, embed
 
-        return embed(self.folder, EmbedRequest(run, as_of, full, device, self._executor), self._progress)
+        return embed(self.folder, EmbedRequest(run, _utc(as_of), full, device, self._executor), self._progress)
 
     def embed_sessions(
         self, paths: Paths, *, run: str | None = None, map: Columns | None = None, device: str = "auto"
@@ -189,6 +189,7 @@ class Workspace:
         `seed` is a path, a list of ids, or a frame with a column `user_id` (and `value`, `ts`); `size` a count, a share
         such as "5%", or "auto". See `ExpandOptions` for the options. If the verdict is against it, no list is written.
         """
+        _check_options("expand", options)
         definitions = [] if definition is None else [definition]
         return self.expand_all(definitions, seed=seed, size=size, **options)[0]
 
@@ -205,8 +206,7 @@ class Workspace:
         from lookalike.api.expand import ExpandRequest, expand
         from lookalike.expansion.audience import requested_audiences
 
-        if unknown := sorted(options.keys() - ExpandOptions.__annotations__.keys()):
-            raise TypeError(f"expand() got an unexpected keyword argument {unknown[0]!r}")
+        _check_options("expand_all", options)
         audiences = requested_audiences([Path(path) for path in definitions], _audience_flags(seed, size, options))
         settings = with_flags(self.settings.expand, min_lift=options.get("min_lift"))
         request = ExpandRequest(
@@ -291,6 +291,19 @@ def _executor(engine: str, ray_address: str | None) -> "Executor | None":
     from lookalike.workspace.ray_executor import RayExecutor
 
     return RayExecutor(ray_address)
+
+
+def _check_options(method: str, options: ExpandOptions) -> None:
+    """Raises TypeError for a keyword that is none, as Python does where the keywords are spelled out."""
+    if unknown := sorted(options.keys() - ExpandOptions.__annotations__.keys()):
+        raise TypeError(f"{method}() got an unexpected keyword argument {unknown[0]!r}")
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    """The moment as UTC without a zone, as times are in the log. Raises SettingsError for anything but a datetime."""
+    if moment is not None and not isinstance(moment, datetime):
+        raise SettingsError(f"as_of: {str(moment)[:40]!r} is not a datetime", "as_of=datetime(2026, 3, 1)")
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment and moment.tzinfo else moment
 
 
 def _pairs(map: Columns | None) -> list[str]:

@@ -1,0 +1,135 @@
+"""Lists of ids as Python values: what is read as which ids, and what is refused."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from lookalike.api.id_sources import id_source, id_sources
+from lookalike.data.id_lists import IdFrame
+from lookalike.errors import DataError
+
+IDS = ["u1", "u2"]
+
+
+def generated() -> Iterator[str]:
+    yield from IDS
+
+
+def ids_of(source: object) -> list[Any]:
+    assert isinstance(source, IdFrame)
+    assert source.name == "the seed"
+    assert source.frame.columns == ["user_id"]
+    return source.frame["user_id"].to_list()
+
+
+@pytest.mark.parametrize("path", ["seed.csv", Path("seed.csv")], ids=["text", "path"])
+def test_text_and_paths_are_files(path: str | Path) -> None:
+    assert id_source(path, "the seed") == Path("seed.csv")
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        IDS,
+        tuple(IDS),
+        dict.fromkeys(IDS).keys(),
+        generated(),
+        np.array(IDS),
+        np.array(IDS, dtype=object),
+        pl.Series(IDS),
+        pl.Series("customer", IDS),
+        pl.DataFrame({"user_id": IDS}),
+        pa.table({"user_id": IDS}),
+        pa.record_batch({"user_id": IDS}),
+        pa.array(IDS),
+        pa.chunked_array([IDS[:1], IDS[1:]]),
+    ],
+    ids=lambda ids: f"{type(ids).__module__}.{type(ids).__name__}",
+)
+def test_ids_in_any_usual_container(ids: Any) -> None:
+    assert ids_of(id_source(ids, "the seed")) == IDS
+
+
+@pytest.mark.parametrize("column", [False, True], ids=["frame", "column"])
+def test_ids_in_pandas(column: bool) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"user_id": IDS})
+    assert ids_of(id_source(frame["user_id"] if column else frame, "the seed")) == IDS
+    assert ids_of(id_source(pandas.Series([1, 2]), "the seed")) == ["1", "2"]
+
+
+@pytest.mark.parametrize("numbers", [[7, 8], np.array([7, 8]), pl.Series([7, 8])], ids=["list", "numpy", "polars"])
+def test_whole_numbers_become_text(numbers: Any) -> None:
+    assert ids_of(id_source(numbers, "the seed")) == ["7", "8"]
+
+
+def test_a_frame_keeps_its_other_columns() -> None:
+    frame = pl.DataFrame({"user_id": IDS, "value": [1.0, 2.0]})
+    source = id_source(frame, "the seed")
+    assert isinstance(source, IdFrame)
+    assert source.frame.equals(frame)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (["u1", 1.5, None], "2 of 3 ids are neither text nor whole numbers"),
+        ([True, "u1"], "1 of 2 ids are neither text nor whole numbers"),
+        (pl.Series([1.0, 2.0]), "2 of 2 ids are neither text nor whole numbers"),
+        ([Path("seed.csv")], "1 of 1 ids are neither text nor whole numbers"),
+        (5, "ids cannot be read from a value of type int"),
+        (b"u1", "ids cannot be read from a value of type bytes"),
+        ({"user_id": IDS}, "ids cannot be read from a value of type dict"),
+        (pl.LazyFrame({"user_id": IDS}), "ids cannot be read from a value of type LazyFrame"),
+    ],
+    ids=["numbers and nothing", "bool", "a float column", "a list of paths", "int", "bytes", "dict", "lazy frame"],
+)
+def test_anything_else_is_a_data_error(ids: Any, message: str) -> None:
+    with pytest.raises(DataError) as raised:
+        id_source(ids, "the seed")
+    assert raised.value.message == f"the seed: {message}"
+    assert raised.value.hint
+
+
+def test_a_file_name_in_a_list_of_ids_is_pointed_out(tmp_path: Path) -> None:
+    (tmp_path / "seed.csv").touch()
+    with pytest.raises(DataError) as raised:
+        id_source([str(tmp_path / "seed.csv")], "the seed")
+    assert raised.value.hint == "give files as pathlib.Path"
+
+
+def test_a_frame_that_polars_cannot_read_is_a_data_error() -> None:
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(DataError, match="the frame cannot be read"):
+        id_source(pandas.DataFrame([[1, 2]], columns=["user_id", "user_id"]), "the seed")
+
+
+# --- several lists ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nothing", [(), [], iter(())], ids=["tuple", "list", "iterator"])
+def test_an_empty_sequence_is_no_list(nothing: Any) -> None:
+    assert id_sources(nothing, "the seed") == ()
+
+
+def test_one_list_may_stand_alone() -> None:
+    assert id_sources("seed.csv", "the seed") == (Path("seed.csv"),)
+    assert [ids_of(source) for source in id_sources(IDS, "the seed")] == [IDS]
+    assert [ids_of(source) for source in id_sources(pl.DataFrame({"user_id": IDS}), "the seed")] == [IDS]
+    assert [ids_of(source) for source in id_sources(pl.Series(IDS), "the seed")] == [IDS]
+
+
+def test_paths_and_frames_in_a_sequence_are_lists_of_their_own() -> None:
+    path, frame = id_sources([Path("a.csv"), pl.DataFrame({"user_id": IDS})], "the seed")
+    assert path == Path("a.csv")
+    assert ids_of(frame) == IDS
+
+
+def test_anything_else_in_place_of_lists_is_a_data_error() -> None:
+    with pytest.raises(DataError, match="of type int"):
+        id_sources(5, "the seed")  # type: ignore[arg-type]
