@@ -1,0 +1,91 @@
+"""The status verb: what a workspace holds, and the command that comes next."""
+
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from lookalike.api.status import StatusResult, next_step, status
+from lookalike.errors import StateError
+from lookalike.workspace.paths import WorkspaceFolder
+from small_log import Command, Inputs, snapshot
+
+pytest_plugins = ("space_fixtures",)
+
+
+@pytest.fixture
+def workspace(expanded_space: Path, tmp_path: Path) -> WorkspaceFolder:
+    """A copy of the workspace with the expansion `fans`."""
+    shutil.copytree(expanded_space, tmp_path / "space")
+    return WorkspaceFolder(tmp_path / "space")
+
+
+def test_an_empty_folder_has_nothing(tmp_path: Path) -> None:
+    assert status(WorkspaceFolder(tmp_path)) == StatusResult(
+        workspace=str(tmp_path), log=None, runs=(), vectors=None, expansions=(), next_step="ingest"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_workspace_is_described(workspace: WorkspaceFolder) -> None:
+    before = snapshot(workspace.root)
+    result = status(workspace)
+    assert result.log is not None
+    assert (result.log.events, result.log.users, result.log.items, result.log.files) == (3_807, 300, 60, 2)
+    assert result.log.first is not None
+    assert result.log.first.date() == datetime(2024, 1, 1).date()
+    assert [run.run for run in result.runs] == ["r000001"]
+    assert result.vectors is not None
+    assert (result.vectors.version, result.vectors.run, result.vectors.users) == ("v000001", "r000001", 300)
+    assert result.vectors.as_of == result.runs[0].as_of
+    assert sum(result.vectors.blocks.values()) > 16
+    assert [(expansion.name, expansion.prospects) for expansion in result.expansions] == [("fans", 24)]
+    assert result.next_step == "report"
+    assert snapshot(workspace.root) == before
+
+
+def test_the_next_step_of_a_new_workspace(fresh: Command, inputs: Inputs) -> None:
+    workspace = WorkspaceFolder(fresh.workspace)
+    assert next_step(workspace) == "ingest"
+    assert fresh("ingest", inputs.log).code == 0
+    assert next_step(workspace) == "train"
+
+
+def test_the_next_step_when_parts_are_missing(workspace: WorkspaceFolder) -> None:
+    assert next_step(workspace) == "report"
+    shutil.rmtree(workspace.audiences)
+    assert next_step(workspace) == "expand"
+    (workspace.embeddings / "CURRENT").unlink()
+    assert next_step(workspace) == status(workspace).next_step == "embed_run"
+    workspace.database.unlink()
+    assert next_step(workspace) == "ingest"
+
+
+def test_new_events_are_to_be_embedded(ready: Command, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("user_id,ts,item_id\nu001,2024-04-20,i01\n")
+    assert ready("ingest", tmp_path / "new.csv").code == 0
+    assert next_step(WorkspaceFolder(ready.workspace)) == "embed"
+    assert ready("embed").code == 0
+    assert next_step(WorkspaceFolder(ready.workspace)) == "expand"
+
+
+def test_left_overs_of_killed_commands_are_no_expansions(workspace: WorkspaceFolder) -> None:
+    with workspace.locked():  # they stay while another process is at work
+        for name in (".tmp-x", ".old-fans"):
+            shutil.copytree(workspace.audience("fans"), workspace.audiences / name)
+        assert [expansion.name for expansion in status(workspace).expansions] == ["fans"]
+    assert [expansion.name for expansion in status(workspace).expansions] == ["fans"]
+    assert {path.name for path in workspace.audiences.iterdir()} == {"fans"}
+
+
+def test_status_needs_no_lock(workspace: WorkspaceFolder) -> None:
+    with workspace.locked():
+        assert status(workspace).next_step == "report"
+
+
+@pytest.mark.parametrize("file", ["audiences/fans/manifest.json", "runs/r000001/manifest.json", "lookalike.duckdb"])
+def test_a_damaged_file_is_a_state_error_that_names_it(workspace: WorkspaceFolder, file: str) -> None:
+    (workspace.root / file).write_bytes(b"rubbish" * 1_000)
+    with pytest.raises(StateError, match=Path(file).name):
+        status(workspace)
