@@ -11,7 +11,14 @@ from lookalike.workspace.records import Record
 
 
 class Report(Record):
-    """A lift report. In a notebook it shows itself; `html` is the page, `save` writes it."""
+    """A lift report. In a notebook it shows itself; `html` is the page, `save` writes it.
+
+    >>> report = ws.report("fans")
+    >>> report.evaluation.verdict.decision
+    'expand'
+    >>> report.save("lift.html").name
+    'lift.html'
+    """
 
     evaluation: Evaluation
     path: Path | None = None  # where the page was written

@@ -51,7 +51,7 @@ class Workspace:
 
     >>> ws = la.open("client/")
     >>> ws.status().next_step
-    'expand'
+    'report'
     """
 
     def __init__(
@@ -106,7 +106,11 @@ class Workspace:
         context: Sequence[str] = (),
         timezone: str | None = None,
     ) -> "IngestResult":
-        """Reads event logs: files, folders or globs. Files that were read before are skipped, repeated events dropped."""
+        """Reads event logs: files, folders or globs. Files that were read before are skipped, repeated events dropped.
+
+        >>> ws.ingest("events.parquet").totals.users
+        300
+        """
         from lookalike.api.ingest import ingest
 
         options = self._ingest_options(items, users, map, context, timezone)
@@ -122,7 +126,11 @@ class Workspace:
         context: Sequence[str] = (),
         timezone: str | None = None,
     ) -> "IngestPreview":
-        """How files would be read, with their first rows; writes nothing (the command's --dry-run)."""
+        """How files would be read, with their first rows; writes nothing (the command's --dry-run).
+
+        >>> ws.preview("events.parquet").files[0].mapping["user_id"]
+        'user_id'
+        """
         from lookalike.api.ingest import preview
 
         return preview(_paths(paths), self._ingest_options(items, users, map, context, timezone))
@@ -144,6 +152,9 @@ class Workspace:
         """Fits a user encoder, measures it on held-out days, and stores every user's vectors.
 
         `window` is in days. Gives None in the helper processes of torchrun.
+
+        >>> ws.train(encoder="mean", dim=16, epochs=1).run
+        'r000002'
         """
         from lookalike.api.train import TrainRequest, train
 
@@ -162,7 +173,11 @@ class Workspace:
     def embed(
         self, *, run: str | None = None, as_of: datetime | None = None, full: bool = False, device: str = "auto"
     ) -> "EmbedResult":
-        """Refreshes the stored vectors of users whose events changed."""
+        """Refreshes the stored vectors of users whose events changed.
+
+        >>> ws.embed(full=True).refreshed
+        300
+        """
         from lookalike.api.embed import EmbedRequest, embed
 
         return embed(self.folder, EmbedRequest(run, _utc(as_of), full, device, self._executor), self._progress)
@@ -188,6 +203,9 @@ class Workspace:
 
         `seed` is a path, a list of ids, or a frame with a column `user_id` (and `value`, `ts`); `size` a count, a share
         such as "5%", or "auto". See `ExpandOptions` for the options. If the verdict is against it, no list is written.
+
+        >>> ws.expand(seed="fans.csv", size="5%", suppress="customers.csv").prospects.columns
+        ['rank', 'user_id', 'score', 'tier']
         """
         _check_options("expand", options)
         definitions = [] if definition is None else [definition]
@@ -219,19 +237,31 @@ class Workspace:
         return expand(self.folder, request, settings, self._progress)
 
     def overlap(self, *names: str) -> "OverlapResult":
-        """How many people the lists of several audiences share."""
+        """How many people the lists of several audiences share.
+
+        >>> ws.overlap("fans", "others").sizes
+        {'fans': 20, 'others': 20}
+        """
         from lookalike.api.overlap import overlap
 
         return overlap(self.folder, list(names))
 
     def report(self, name: str | None = None) -> "Report":
-        """Writes the lift report of an expansion, the newest if not named."""
+        """Writes the lift report of an expansion, the newest if not named.
+
+        >>> ws.report("fans").path.name
+        'report.html'
+        """
         from lookalike.api.report import report
 
         return report(self.folder, name)
 
     def status(self) -> "StatusResult":
-        """What the workspace holds, and the next command."""
+        """What the workspace holds, and the next command.
+
+        >>> ws.status().log.events
+        3807
+        """
         from lookalike.api.status import status
 
         return status(self.folder)
