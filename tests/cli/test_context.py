@@ -13,6 +13,7 @@ from lookalike.errors import SettingsError
 def test_a_suggested_command_names_the_workspace_unless_it_is_the_current_folder() -> None:
     assert GlobalFlags(Path("."), Console()).command("train") == "lookalike train"
     assert GlobalFlags(Path("client"), Console()).command("train") == "lookalike --workspace client train"
+    assert GlobalFlags(Path("a client"), Console()).command("train") == "lookalike --workspace 'a client' train"
 
 
 def test_an_unknown_engine_is_a_settings_error() -> None:

@@ -1,5 +1,6 @@
 """What the flags before a command decide, and how single flags are read. Stored as Typer's `ctx.obj`."""
 
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,7 +30,7 @@ class GlobalFlags:
 
     def command(self, words: str) -> str:
         """A command to suggest, with the workspace it is for."""
-        place = "" if self.workspace == Path(".") else f"--workspace {self.workspace} "
+        place = "" if self.workspace == Path(".") else f"--workspace {shlex.quote(str(self.workspace))} "
         return f"lookalike {place}{words}"
 
 
