@@ -62,7 +62,7 @@ class PointInTime:
         return replace(self, cut=replace(self.cut, as_of=moment))
 
     def vectors(self, ids: pl.Series, moments: Seconds, seeds: int = 0) -> PastVectors:
-        """Users by id as they were before their moments, both [n].
+        """Users by id as they were before their moments, both [n]; a user may come more than once.
 
         The first `seeds` of them are seeds. If their moments are events, everybody is embedded just before an event.
         """
@@ -71,7 +71,9 @@ class PointInTime:
         sequences, vocabulary = sequence_builder.build_for_users(
             self.context.database, self.cut, folder, self.run.vocabulary, users
         )
-        there = pl.read_parquet(folder / "users.parquet").join(users, on="user_id", how="inner").sort("row")
+        there = pl.read_parquet(folder / "users.parquet").join(users, on="user_id", how="inner").sort("row", "place")
+        if len(there) > sequences.users:  # somebody is both in the background and a negative, each at another moment
+            sequences = sequences.take(there["row"].to_numpy())
         place, moment = there["place"].to_numpy(), there["moment"].to_numpy()
         if seeds:
             moment = _at_events(sequences, moment, place < seeds)
