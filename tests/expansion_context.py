@@ -14,8 +14,11 @@ from lookalike.data.arrays import Rows
 from lookalike.embeddings.layout import BlockLayout
 from lookalike.embeddings.representation import live_version
 from lookalike.encoder.run_arrays import load_run_arrays
+from lookalike.expansion.audience import Audience
 from lookalike.expansion.context import ExpansionContext
+from lookalike.expansion.measurement import Measurement, measure
 from lookalike.expansion.scorers.logistic import PRIOR_PREFIX, Prior
+from lookalike.expansion.seed import read_seed
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.progress import Progress, QuietProgress
 from lookalike.workspace.settings import ExpandSettings
@@ -73,3 +76,8 @@ def memory_context(
         progress=QuietProgress(),
         scratch=unused,
     )
+
+
+def measured(context: ExpansionContext, audience: Audience, force: bool = False) -> Measurement:
+    """The audience, measured."""
+    return measure(context, audience, read_seed(context, audience, force), force=force, insist_on_backtest=False)
