@@ -77,7 +77,7 @@ def test_force_makes_no_list_from_fewer_than_25_seeds(trained_space: Path) -> No
     result = measurement_of(trained_space, audience_of(FANS_IDS[:24]), force=True)
     assert result.request is None
     assert not result.verdict.forced
-    assert [check.name for check in result.verdict.failed][0] == "enough_seeds"
+    assert result.verdict.failed[0].name == "enough_seeds"
 
 
 def test_a_size_above_the_candidates_is_refused_before_anything_is_measured(trained_space: Path) -> None:
