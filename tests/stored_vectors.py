@@ -1,5 +1,6 @@
 """Small representations for tests of the ranking, and the plain ranking that theirs is compared with."""
 
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 
 from lookalike.data.arrays import Floats, Rows
 from lookalike.embeddings import representation, writer
-from lookalike.embeddings.representation import Representation
+from lookalike.embeddings.representation import Representation, VersionManifest
 from lookalike.expansion.ranking import block_pass, half_sums, score_readers, threshold
 from lookalike.expansion.ranking.top_k import Ranking
 from lookalike.expansion.scorers import Score
+from lookalike.workspace.files import fingerprint
 from lookalike.workspace.paths import WorkspaceFolder
 
 USERS = 2_000
@@ -62,13 +64,20 @@ def store(
         }
     )
     index.write_parquet(folder / "in.parquet")
-    facts = {
-        "run": "r000001",
-        "created": "now",
-        "as_of": "2024-01-01T00:00:00",
-        "blocks": widths,
-        "columns": {"aggregates": ["log_events", *(f"c{n}" for n in range(widths["aggregates"] - 1))]},
-    }
+    moment = datetime(2024, 1, 1)
+    facts = VersionManifest(
+        run="r000001",
+        created="now",
+        as_of=moment,
+        everybody_as_of=moment,
+        min_events=1,
+        files=(),
+        last_file=0,
+        blocks=widths,
+        columns={"aggregates": ("log_events", *(f"c{n}" for n in range(widths["aggregates"] - 1)))},
+        refreshed=users,
+        versions={},
+    )
     work = writer.BlockWork(lambda first, last: {block: rows[first:last] for block, rows in blocks.items()})
     writer.write_version(WorkspaceFolder(folder), folder / "in.parquet", work, facts, lambda done: None)
     return representation.live_version(WorkspaceFolder(folder))
@@ -76,12 +85,14 @@ def store(
 
 def spoil(live: Representation, row: int, column: int, value: float) -> None:
     """Writes a value into the shard that holds it, as a damaged disk would."""
-    shard = int(np.searchsorted(live.starts, row, side="right")) - 1
-    block, (first, _) = next(span for span in live.spans.items() if span[1][0] <= column < span[1][1])
-    live.manifest.pop("fingerprints", None)  # which cover a few pages only
-    file = np.load(live.folder / f"{block}-{shard:05d}.npy", mmap_mode="r+")
-    file[row - live.starts[shard], column - first] = value
+    starts = np.concatenate([[0], np.cumsum(live.manifest.shards)])
+    shard = int(np.searchsorted(starts, row, side="right")) - 1
+    block, (first, _) = next(span for span in live.layout.spans.items() if span[1][0] <= column < span[1][1])
+    path = live.folder / f"{block}-{shard:05d}.npy"
+    file = np.load(path, mmap_mode="r+")
+    file[row - starts[shard], column - first] = value
     file.flush()
+    live.manifest.fingerprints[path.name] = fingerprint(path)  # as if it had not been noticed
 
 
 def brute_force(live: Representation, score: Score, size: int, excluded: Rows) -> Ranking:
