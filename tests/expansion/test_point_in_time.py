@@ -101,8 +101,8 @@ def test_until_a_moment_no_later_event_is_read(trained_space: Path) -> None:
 )
 def test_the_nearest_event_is_the_later_one_of_two_as_near(moment: int, nearest: int) -> None:
     sequences = sequences_of([[100, 200, 300], [50], [100, 200, 300]])
-    found = point_in_time._nearest_events(sequences, np.array([moment, moment, moment]))
-    assert found.tolist() == [nearest, 50, nearest]
+    events_of_users = point_in_time._nearest_events(sequences, np.array([moment, moment, moment]))
+    assert events_of_users.tolist() == [nearest, 50, nearest]
 
 
 @pytest.mark.parametrize(("seed_moments", "moved"), [([100, 210], False), ([100, 300], True)])

@@ -48,8 +48,8 @@ def rows_of(space: Path, ids: list[str]) -> list[int]:
 
 
 def test_a_seed_is_matched_with_the_known_users(trained_space: Path) -> None:
-    given = [*FANS_IDS, *FANS_IDS[:3], "nobody", f" {user_ids()[50].upper()} "]
-    seed_input = read(trained_space, audience_of(frame(given)))
+    ids = [*FANS_IDS, *FANS_IDS[:3], "nobody", f" {user_ids()[50].upper()} "]
+    seed_input = read(trained_space, audience_of(frame(ids)))
     assert seed_input.seed.rows.tolist() == rows_of(trained_space, FANS_IDS)
     match = seed_input.match
     assert (match.given, match.distinct, match.duplicates) == (45, 42, 3)
@@ -160,8 +160,8 @@ def test_columns_to_drop_are_checked(trained_space: Path) -> None:
 
 
 def test_values_of_a_repeated_id_are_added_up(trained_space: Path) -> None:
-    given = frame([*FANS_IDS, FANS_IDS[0]], value=[float(n + 1) for n in range(41)])
-    seed = read(trained_space, audience_of(given)).seed
+    valued = frame([*FANS_IDS, FANS_IDS[0]], value=[float(n + 1) for n in range(41)])
+    seed = read(trained_space, audience_of(valued)).seed
     expected = {user: n + 1.0 for n, user in enumerate(FANS_IDS)} | {FANS_IDS[0]: 42.0}
     assert seed.value is not None
     with opened_context(trained_space) as context:
