@@ -195,7 +195,9 @@ def test_many_small_refreshes_cannot_keep_old_vectors_for_ever(workspace: Worksp
 def test_users_keep_the_hashes_that_break_ties(workspace: WorkspaceFolder, tmp_path: Path) -> None:
     def ties(version: Representation) -> dict[str, int]:
         values = np.concatenate([tie for _, _, tie in version.stream(90)])
-        return dict(zip(pl.read_parquet(UserIndex(version).checked_file()).sort("row")["user_id"], values.tolist(), strict=True))
+        return dict(
+            zip(pl.read_parquet(UserIndex(version).checked_file()).sort("row")["user_id"], values.tolist(), strict=True)
+        )
 
     before = ties(live(workspace))
     ingest(workspace, write_events(tmp_path / "new.csv", ["a new user", *SOME_USERS]))
