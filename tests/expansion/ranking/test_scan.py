@@ -30,10 +30,10 @@ from small_representation import (
     normal_vectors,
     same_ranking,
     sampled_rows,
-    spoil,
     store,
     use_small_steps,
 )
+from stored_vectors import spoil
 
 EXCLUDED = np.arange(0, USERS, 9)
 
