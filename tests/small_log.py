@@ -50,6 +50,12 @@ def events() -> pl.DataFrame:
     )
 
 
+def fans_with_moments() -> pl.DataFrame:
+    """All who share the taste, each a seed from their sixth event on: columns `user_id`, `ts`."""
+    ordered = events().filter(pl.col("user_id").is_in(user_ids()[:FANS])).sort("user_id", "ts")
+    return ordered.group_by("user_id", maintain_order=True).agg(ts=pl.col("ts").get(5)).sort("user_id")
+
+
 def items() -> pl.DataFrame:
     numbers = np.arange(ITEMS)
     family = np.where(numbers < FAMILY, "garden", np.where(numbers % 2, "kitchen", "office"))

@@ -1,25 +1,29 @@
-"""What every metric keeps: chance gives chance, the best order gives the most, and a better order gives no less."""
+"""What every audience metric does: its value at chance, at the best and the worst order, and that better ranks never cost."""
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from lookalike.expansion.metrics import AUDIENCE_METRICS
 
-CHANCE = {
+Expected = dict[str, Callable[[float], float]]  # by metric, the value at a share of the candidates
+
+CHANCE: Expected = {
     "recall": lambda share: share,
     "lift": lambda share: 1.0,
     "auc": lambda share: 0.5,
     "partial_auc": lambda share: 0.025,
     "gain": lambda share: 0.0,
 }
-BEST = {
+BEST: Expected = {
     "recall": lambda share: 1.0,
     "lift": lambda share: 1 / share,
     "auc": lambda share: 1.0,
     "partial_auc": lambda share: 1.0,
     "gain": lambda share: 1.0,
 }
-WORST = {
+WORST: Expected = {
     "recall": lambda share: 0.0,
     "lift": lambda share: 0.0,
     "auc": lambda share: 0.0,
@@ -34,20 +38,20 @@ def audience_metric(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.3, 1.0])
-def test_a_random_order_is_worth_chance(audience_metric: str, share: float) -> None:
+def test_a_random_order_has_the_value_of_chance(audience_metric: str, share: float) -> None:
     quantiles = np.random.default_rng(0).random((20, 5_000))
-    found = AUDIENCE_METRICS[audience_metric](quantiles, share)
-    assert found == pytest.approx(CHANCE[audience_metric](share), rel=0.1, abs=0.01)
+    value = AUDIENCE_METRICS[audience_metric](quantiles, share)
+    assert value == pytest.approx(CHANCE[audience_metric](share), rel=0.1, abs=0.01)
 
 
 @pytest.mark.parametrize("share", [0.01, 0.05, 0.3])
-def test_the_best_and_the_worst_order_are_worth_the_ends(audience_metric: str, share: float) -> None:
+def test_the_best_and_the_worst_order_have_the_extreme_values(audience_metric: str, share: float) -> None:
     metric = AUDIENCE_METRICS[audience_metric]
     assert metric(np.zeros((3, 50)), share) == pytest.approx(BEST[audience_metric](share))
     assert metric(np.full((3, 50), 1.0), share) == pytest.approx(WORST[audience_metric](share))
 
 
-def test_moving_a_held_out_seed_up_never_costs(audience_metric: str) -> None:
+def test_a_better_rank_of_a_held_out_seed_never_lowers_the_value(audience_metric: str) -> None:
     rng = np.random.default_rng(2)
     metric = AUDIENCE_METRICS[audience_metric]
     for _ in range(200):

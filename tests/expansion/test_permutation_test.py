@@ -5,52 +5,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from expansion_examples import QUICK, active_users, examples_of, log_like_values, random_users, similar_users
 from lookalike.data.arrays import Floats, Rows
-from lookalike.expansion.examples import Examples
 from lookalike.expansion.permutation_test import RANDOM_SEEDS, _activity_matched_seeds, permutation_test
-from lookalike.expansion.scorers import FeatureSpace
-from lookalike.workspace.settings import ExpandSettings
 
 DrawSeed = Callable[[np.random.Generator, Floats], Rows]
-SETTINGS = ExpandSettings(repeats=2, folds=4)
-
-
-def examples_of(values: Floats, seed: Rows) -> Examples:
-    """Users with these columns, of which the first is activity; every scorer reads all of them."""
-    seed_index = np.full(len(values), -1)
-    seed_index[seed] = np.arange(len(seed))
-    return Examples(
-        seed=values[seed].astype(np.float32),
-        weight=np.ones(len(seed)),
-        against=np.zeros((0, values.shape[1]), np.float32),
-        background=values.astype(np.float32),
-        seed_of=seed_index,
-        candidates=len(values) - len(seed),
-        space=FeatureSpace(lambda blocks: np.arange(values.shape[1])),
-        activity=0,
-    )
-
-
-def log_like_values(rng: np.random.Generator, users: int, columns: int) -> Floats:
-    """Activity with many ties, columns that follow it with noise, and independent columns."""
-    activity = np.log1p(1 + rng.geometric(0.35, users))
-    correlated = activity[:, None] + rng.normal(0, 0.5, (users, columns // 2))
-    return np.hstack([activity[:, None], correlated, rng.normal(0, 1, (users, columns - columns // 2))])
-
-
-def random_seed_users(rng: np.random.Generator, values: Floats) -> Rows:
-    return np.sort(rng.permutation(len(values))[:80])
-
-
-def active_users(rng: np.random.Generator, values: Floats) -> Rows:
-    """Drawn by activity and by nothing else."""
-    odds = np.exp(values[:, 0])
-    return np.sort(rng.choice(len(values), 80, replace=False, p=odds / odds.sum()))
-
-
-def similar_users(rng: np.random.Generator, values: Floats) -> Rows:
-    score = values[:, -1] + rng.normal(0, 0.5, len(values))
-    return np.sort(np.argsort(-score)[: len(values) // 6][rng.permutation(len(values) // 6)[:80]])
 
 
 def test_random_seeds_have_the_activity_of_the_seed() -> None:
@@ -72,13 +31,13 @@ def test_a_seed_more_active_than_anybody_is_matched_with_the_most_active() -> No
     assert (population[drawn] > 4.8).all()
 
 
-@pytest.mark.parametrize("draw_seed", [random_seed_users, active_users])
+@pytest.mark.parametrize("draw_seed", [random_users, active_users])
 def test_p_values_are_uniform_when_there_is_nothing_to_find(draw_seed: DrawSeed) -> None:
     p_values = []
     for run in range(60):
         rng = np.random.default_rng([run, 5])
         values = log_like_values(rng, 1_500, 12)
-        p_values.append(permutation_test(examples_of(values, draw_seed(rng, values)), 0.05, SETTINGS).p_value)
+        p_values.append(permutation_test(examples_of(values, draw_seed(rng, values)), 0.05, QUICK).p_value)
     assert np.mean(p_values) == pytest.approx(0.5, abs=0.12)
     assert np.mean(np.array(p_values) < 0.1) < 0.25
 
@@ -87,8 +46,8 @@ def test_similar_users_stand_out_and_the_result_is_repeatable() -> None:
     rng = np.random.default_rng(2)
     values = log_like_values(rng, 2_000, 12)
     examples = examples_of(values, similar_users(rng, values))
-    result = permutation_test(examples, 0.05, SETTINGS)
-    assert result == permutation_test(examples, 0.05, SETTINGS)
+    result = permutation_test(examples, 0.05, QUICK)
+    assert result == permutation_test(examples, 0.05, QUICK)
     assert result.draws == RANDOM_SEEDS
     assert result.p_value is not None
     assert result.p_value < 0.005
@@ -98,6 +57,6 @@ def test_similar_users_stand_out_and_the_result_is_repeatable() -> None:
 
 def test_too_few_other_users_give_no_p_value() -> None:
     values = log_like_values(np.random.default_rng(5), 200, 4)
-    result = permutation_test(examples_of(values, np.arange(90)), 0.05, SETTINGS)
+    result = permutation_test(examples_of(values, np.arange(90)), 0.05, QUICK)
     assert (result.random_lift, result.p_value, result.draws) == (None, None, 0)
     assert result.lift > 0

@@ -132,7 +132,7 @@ def _scores(past: PointInTime, training: Examples, scorer: str, rng: np.random.G
 
 def _profile_columns(past: PointInTime) -> Rows:
     """The columns of user attributes: these have no time, and may tell who became a seed."""
-    aggregates = past.run.config.aggregates
+    aggregates = past.context.run.config.aggregates
     start = past.context.representation.layout.aggregates_start
     start += len(ACTIVITY_COLUMNS) + len(VALUE_COLUMNS) + len(CLOCK_COLUMNS) + sum(aggregates.codes.values())
     return np.arange(start, start + aggregates.profile)

@@ -15,7 +15,7 @@ from lookalike.workspace.progress import Progress
 from lookalike.workspace.settings import ExpandSettings
 
 if TYPE_CHECKING:
-    from lookalike.expansion.point_in_time import PointInTime
+    from lookalike.encoder.runs import Run
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class ExpansionContext:
         return Cut(manifest.as_of, manifest.min_events)
 
     @cached_property
-    def point_in_time(self) -> "PointInTime":
-        """Embeds users as they were at earlier moments."""
-        from lookalike.expansion.point_in_time import PointInTime  # torch, which lists of today's vectors do not need
+    def run(self) -> "Run":
+        """The run that made the stored vectors."""
+        from lookalike.encoder import runs  # torch, which lists of today's vectors do not need
 
-        return PointInTime.open(self)
+        return runs.load_run(self.folder, self.representation.manifest.run)

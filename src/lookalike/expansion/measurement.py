@@ -81,10 +81,10 @@ def read_examples(context: ExpansionContext, seed_input: SeedInput) -> tuple[Exa
     examples = build_examples(context, seed_input.seed)
     if seed_input.seed.moment is None:
         return examples, ()
-    from lookalike.expansion.point_in_time import examples_at_moments
+    from lookalike.expansion.point_in_time import PointInTime, examples_at_moments
 
     with context.progress.step("embedding users as they were"):
-        examples, without_history = examples_at_moments(context.point_in_time, seed_input.seed, examples)
+        examples, without_history = examples_at_moments(PointInTime.of(context), seed_input.seed, examples)
     return examples, (SeedsWithoutHistory(seeds=without_history),) if without_history else ()
 
 
@@ -144,10 +144,11 @@ def _backtest(
     if seed_input.seed.moment is None:
         return None
     from lookalike.expansion.backtest import run_backtest
+    from lookalike.expansion.point_in_time import PointInTime
 
     try:
         with context.progress.step("backtesting on the latest seeds"):
-            return run_backtest(context.point_in_time, seed_input.seed, examples, selection)
+            return run_backtest(PointInTime.of(context), seed_input.seed, examples, selection)
     except ExpansionError:
         if insist:
             raise

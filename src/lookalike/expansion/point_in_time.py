@@ -21,9 +21,7 @@ from lookalike.data.arrays import Flags, Rows, Seconds
 from lookalike.data.database import Cut
 from lookalike.data.sequences import SECONDS_PER_DAY, Sequences
 from lookalike.embeddings.layout import BLOCKS
-from lookalike.encoder import runs
 from lookalike.encoder.embedder import Embedder, load_embedder
-from lookalike.encoder.runs import Run
 from lookalike.errors import ExpansionError
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.examples import Examples, seed_weights
@@ -46,37 +44,37 @@ class PastVectors:
 
 @dataclass(frozen=True)
 class PointInTime:
-    """Embeds users as they were: the log up to a cut, and the run that made the stored vectors."""
+    """Embeds users as they were, from the events before a cut, by the run that made the stored vectors."""
 
     context: ExpansionContext
-    run: Run
     cut: Cut
 
     @classmethod
-    def open(cls, context: ExpansionContext) -> "PointInTime":
-        run = runs.load_run(context.folder, context.representation.manifest.run)
-        return cls(context, run, context.cut)
+    def of(cls, context: ExpansionContext) -> "PointInTime":
+        return cls(context, context.cut)
 
     def until(self, moment: datetime) -> "PointInTime":
         """The same without any event from a moment on."""
         return replace(self, cut=replace(self.cut, as_of=moment))
 
     def vectors(self, ids: pl.Series, moments: Seconds, seeds: int = 0) -> PastVectors:
-        """Users by id as they were before their moments, both [n].
+        """Users by id as they were before their moments, both [n]; a user may come more than once.
 
         The first `seeds` of them are seeds. If their moments are events, everybody is embedded just before an event.
         """
         users = pl.DataFrame({"user_id": ids, "moment": moments, "place": np.arange(len(ids))})
         folder = Path(tempfile.mkdtemp(dir=self.context.scratch))
         sequences, vocabulary = sequence_builder.build_for_users(
-            self.context.database, self.cut, folder, self.run.vocabulary, users
+            self.context.database, self.cut, folder, self.context.run.vocabulary, users
         )
-        there = pl.read_parquet(folder / "users.parquet").join(users, on="user_id", how="inner").sort("row")
+        there = pl.read_parquet(folder / "users.parquet").join(users, on="user_id", how="inner").sort("row", "place")
+        if len(there) > sequences.users:  # somebody is both in the background and a negative, each at another moment
+            sequences = sequences.take(there["row"].to_numpy())
         place, moment = there["place"].to_numpy(), there["moment"].to_numpy()
         if seeds:
             moment = _at_events(sequences, moment, place < seeds)
         past = sequence_queries.events_before_each(sequences, moment)
-        embedder = load_embedder(self.run, vocabulary)
+        embedder = load_embedder(self.context.run, vocabulary)
         vectors = np.zeros((len(ids), sum(embedder.widths.values())), np.float32)
         vectors[place] = _embedded_by_day(embedder, past, moment)
         had_events = np.zeros(len(ids), bool)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from lookalike.data.arrays import Floats, Rows
 from lookalike.embeddings import writer
@@ -22,6 +23,8 @@ from small_representation import (
     NOBODY,
     SEQUENCE_AND_AGGREGATES,
     USERS,
+    WIDTH,
+    TieHashes,
     Vectors,
     brute_force,
     normal_vectors,
@@ -30,6 +33,7 @@ from small_representation import (
     store,
     use_small_steps,
 )
+from stored_vectors import spoil
 
 EXCLUDED = np.arange(0, USERS, 9)
 
@@ -184,3 +188,95 @@ def test_there_may_be_more_shards_than_files_can_be_open(tmp_path: Path, monkeyp
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     exact = values.astype(np.float16).astype(np.float64).sum(axis=1)
     assert ranking.scores == pytest.approx(np.sort(exact)[::-1][:100])
+
+
+# --- lists of whole numbers, whose sums are exact and often equal ----------------------------------------------------
+
+
+FEWER_USERS = 1_000
+
+
+def whole_numbers(random_seed: int, spread: int) -> Vectors:
+    rng = np.random.default_rng(random_seed)
+    return rng.integers(-spread, spread + 1, (FEWER_USERS, WIDTH)).astype(np.float32)
+
+
+WHOLE_WEIGHTS = np.random.default_rng(3).integers(-5, 6, WIDTH).astype(float)
+
+
+def plain_sort(live: Representation, ties: TieHashes, size: int, excluded: Rows) -> list[int]:
+    """All users scored with exact sums of the stored values, then one plain sort."""
+    stored = np.concatenate([np.hstack(blocks) for _, blocks, _ in live.stream(10**9)]).astype(np.float64)
+    left_out = set(excluded.tolist())
+    scores = {row: float(np.sum(stored[row] * WHOLE_WEIGHTS)) for row in range(len(stored)) if row not in left_out}
+    return sorted(scores, key=lambda row: (-scores[row], int(ties[row]), row))[:size]
+
+
+@pytest.mark.parametrize(("spread", "ties"), [(1, 2**63), (1, 3), (0, 5), (500, 2**63)])
+@pytest.mark.parametrize("step", [1, 37, 256, 4_096])
+def test_the_list_is_that_of_one_plain_sort(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spread: int, ties: int, step: int
+) -> None:
+    monkeypatch.setattr(block_pass, "USERS_PER_STEP", step)
+    monkeypatch.setattr(half_sums, "USERS_PER_STEP", max(1, step // 3))
+    hashes = np.random.default_rng(step).integers(0, ties, FEWER_USERS, dtype=np.uint64)
+    live = store(tmp_path, whole_numbers(step, spread), hashes)
+    excluded = np.sort(np.random.default_rng(1).permutation(FEWER_USERS)[:150])
+    expected = plain_sort(live, hashes, FEWER_USERS, excluded)
+    for size in (1, 10, 400, FEWER_USERS - 150):
+        for threads in (1, 5):
+            cores = set(range(threads))
+            monkeypatch.setattr(os, "sched_getaffinity", lambda pid, cores=cores: cores, raising=False)
+            assert rank(live, Linear(WHOLE_WEIGHTS), size, excluded).rows.tolist() == expected[:size]
+
+
+def test_everybody_can_be_ranked(tmp_path: Path) -> None:
+    hashes = np.random.default_rng(3).integers(0, 2**63, FEWER_USERS, dtype=np.uint64)
+    live = store(tmp_path, whole_numbers(3, 1), hashes)
+    rows = rank(live, Linear(WHOLE_WEIGHTS), FEWER_USERS, NOBODY).rows.tolist()
+    assert rows == plain_sort(live, hashes, FEWER_USERS, NOBODY)
+    assert sorted(rows) == list(range(FEWER_USERS))
+
+
+def test_a_shorter_list_is_the_head_of_a_longer_one(tmp_path: Path) -> None:
+    live = store(tmp_path, whole_numbers(4, 1))
+    longer = rank(live, Linear(WHOLE_WEIGHTS), 900, NOBODY).rows
+    for size in (1, 5, 899):
+        assert np.array_equal(rank(live, Linear(WHOLE_WEIGHTS), size, NOBODY).rows, longer[:size])
+
+
+def test_equal_users_are_in_the_order_of_their_hashes_wherever_they_are_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sums of fractions are rounded by how they are grouped; equal users must have equal scores to the last bit."""
+    rng = np.random.default_rng(0)
+    kinds, kind = normal_vectors(1)[:7], rng.integers(0, 7, USERS)
+    hashes = rng.integers(0, 2**64, USERS, dtype=np.uint64)
+    live = store(tmp_path, kinds[kind], hashes)
+    weights = rng.normal(0, 1, WIDTH)
+    order = np.lexsort((hashes, -(kinds.astype(np.float16) @ weights)[kind]))
+    with threadpool_limits(1, "blas"):
+        for step in (64, 512, 4_096):
+            monkeypatch.setattr(block_pass, "USERS_PER_STEP", step)
+            assert np.array_equal(rank(live, Linear(weights), USERS, NOBODY).rows, order)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("row", [0, 511, USERS - 1])
+def test_a_stored_value_that_is_not_finite_is_a_state_error_that_names_the_version(
+    tmp_path: Path, bad: float, row: int
+) -> None:
+    live = store(tmp_path, normal_vectors())
+    spoil(live, row, 16, bad)
+    with pytest.raises(StateError, match=live.version):
+        rank(live, Linear(WHOLE_WEIGHTS), 5, NOBODY)
+
+
+def test_an_interrupt_while_progress_is_reported_ends_the_pass(tmp_path: Path) -> None:
+    live = store(tmp_path, whole_numbers(4, 1))
+
+    def interrupt(users: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        scan.rank(live, [RankingRequest(Linear(WHOLE_WEIGHTS), 5, NOBODY)], interrupt)

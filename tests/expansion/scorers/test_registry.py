@@ -25,6 +25,14 @@ def test_only_scorers_whose_columns_and_prior_exist_can_be_fitted() -> None:
     assert without.columns(("sequence",)).tolist() == []
 
 
+def test_no_block_reads_a_dropped_column_and_the_embedding_is_dropped_too() -> None:
+    without = FeatureSpace(columns).without(np.array([7]))
+    assert without.columns(("sequence", "aggregates")).tolist() == [4, 5, 6, 8]
+    assert without.columns(("counted",)).tolist() == [6, 8]
+    assert "centroid" not in without.names
+    assert {"logistic", "background", "logodds"} <= set(without.names)
+
+
 @pytest.mark.parametrize(("seeds", "min_weight"), [(400, 0.65), (12, 0.5)])
 def test_a_better_member_has_more_weight_and_few_seeds_leave_the_weights_nearly_equal(
     seeds: int, min_weight: float

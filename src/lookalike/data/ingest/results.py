@@ -257,9 +257,7 @@ class FilePreview(Record):
     kind: FileKind
     format: str = Field(description="csv, parquet or jsonl")
     mapping: dict[str, str] = Field(description="field -> column, or the product of two")
-    time: str = Field(
-        default="", description="how times are written; event files only, as `unused` and `stored`"
-    )
+    time: str = Field(default="", description="how times are written; event files only, as `unused` and `stored`")
     unused: tuple[str, ...] = Field(default=(), description="columns that would not be stored")
     notes: tuple[MappingNote, ...] = Field(description="choices that were made while columns were mapped")
     columns: tuple[str, ...] = Field(description="the file's columns")
