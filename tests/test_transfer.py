@@ -9,6 +9,7 @@ import pytest
 
 from lookalike.api import train
 from lookalike.embeddings import representation
+from lookalike.embeddings.user_index import UserIndex
 from lookalike.encoder.run_files import RunConfig, RunMetrics
 from lookalike.errors import SettingsError
 from lookalike.workspace.paths import WorkspaceFolder
@@ -77,8 +78,9 @@ def test_a_run_folder_embeds_another_workspaces_log_and_reports_new_items(
     assert "30 items are new to r000001 and are represented by their attributes alone" in " ".join(ran.err.split())
     live = representation.live_version(WorkspaceFolder(other_workspace.workspace))
     assert live.manifest.run == "r000001"
-    assert set(pl.read_parquet(live.ids)["user_id"]) == {"x" + user for user in events()["user_id"].unique()}
-    stored = live.gather(np.arange(live.users))[:, live.columns("sequence")]
+    rows = np.arange(live.users)
+    assert set(UserIndex(live).ids(rows)) == {"x" + user for user in events()["user_id"].unique()}
+    stored = live.gather(rows)[:, live.layout.columns("sequence")]
     assert np.linalg.norm(stored, axis=1) == pytest.approx(1, abs=2e-3)
     shutil.rmtree(folder)  # the workspace has its own copy
     again = other_workspace("embed")
