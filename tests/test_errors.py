@@ -1,0 +1,57 @@
+"""Errors carry a message, a hint and an exit code, also from another process; what the system refused is translated."""
+
+import errno
+import pickle
+
+import pytest
+
+from lookalike import errors
+from lookalike.errors import (
+    DataError,
+    ExpansionError,
+    LookalikeError,
+    SettingsError,
+    StateError,
+    translated_error,
+)
+
+
+def test_every_kind_of_error_has_an_exit_code_of_its_own() -> None:
+    codes = {kind: kind.exit_code for kind in (LookalikeError, SettingsError, DataError, StateError, ExpansionError)}
+    assert list(codes.values()) == [1, 2, 3, 4, 5]
+    assert all(issubclass(kind, LookalikeError) for kind in codes)
+    assert errors.INTERRUPTED == 130
+
+
+@pytest.mark.parametrize("kind", [LookalikeError, SettingsError, DataError, StateError, ExpansionError])
+def test_an_error_of_another_process_keeps_its_hint(kind: type[LookalikeError]) -> None:
+    error = pickle.loads(pickle.dumps(kind("what is wrong", "what helps")))
+    assert type(error) is kind
+    assert (error.message, error.hint, str(error)) == ("what is wrong", "what helps", "what is wrong")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG], ids=errno.errorcode.get)
+def test_a_full_disk_is_a_state_error(number: int) -> None:
+    error = OSError(number, {errno.ENOSPC: "No space left on device"}.get(number, "Disk quota exceeded"))
+    translated = translated_error(error)
+    assert isinstance(translated, StateError)
+    assert translated.message.startswith("the disk is full (")
+    assert translated.__cause__ is error
+
+
+def test_a_full_disk_is_recognised_in_the_text_of_another_library() -> None:
+    assert isinstance(translated_error(RuntimeError("IO: File too large (os error 27)")), StateError)
+
+
+def test_what_the_system_refused_is_a_state_error() -> None:
+    translated = translated_error(PermissionError(errno.EACCES, "Permission denied", "space"))
+    assert isinstance(translated, StateError)
+    assert "Permission denied" in translated.message
+    assert translated.hint == "check the folder and its permissions"
+
+
+def test_anything_else_is_a_bug() -> None:
+    translated = translated_error(ZeroDivisionError("division by zero"))
+    assert type(translated) is LookalikeError
+    assert translated.message == "a bug: ZeroDivisionError: division by zero"
+    assert "--debug" in translated.hint
