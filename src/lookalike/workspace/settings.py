@@ -103,7 +103,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise SettingsError(f"{path}: no such file", "give the path of a TOML file") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path}: {error}", "see docs/data-formats.md for an example") from error
+        raise SettingsError(f"{path}: {error}", "see docs/settings.md for an example") from error
 
 
 def validated(kind: type[T], values: dict[str, Any], where: str) -> T:
