@@ -1,8 +1,8 @@
-# Two commands matter: `make demo` and `make test`. `make help` lists the others.
+# The two main commands are `make demo` and `make test`. `make help` lists the others.
 #
-# PyTorch is installed by itself, first, because its CPU build comes from another place than everything else; the rest
-# comes from a lock with hashes. Stamps in the environment carry a checksum of what they stand for, so a target installs
-# again only when a lock, pyproject.toml or the kind of torch has changed.
+# PyTorch is installed first and by itself, because its CPU build comes from another index than everything else; the rest
+# comes from a lock file with hashes. The names of the stamp files in the environment contain a checksum of what was
+# installed, so packages are installed again only when a lock file, pyproject.toml or the build of torch has changed.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -12,14 +12,14 @@ SHELL := bash
 
 PYTHON ?= python3
 VENV ?= .venv
-# cpu, or cuda for PyTorch with its CUDA libraries (several GB)
+# cpu, or cuda for PyTorch with CUDA libraries (several GB)
 TORCH ?= cpu
 TORCH_VERSION := 2.13.0
 UV_VERSION := 0.13.9
 WORKERS ?= 2
 EVENTS ?= 1000000
 NAME := charlotte-bags
-# where a CPU wheel of torch lies, for `make lock`; elsewhere: LOCK_TORCH=--torch-backend=cpu
+# where `make lock` finds a CPU wheel of torch: pip's folder of wheels if there is one, else PyTorch's own index
 LOCK_TORCH ?= $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS),--torch-backend=cpu)
 
 BIN := $(VENV)/bin
@@ -35,10 +35,10 @@ PROGRAM_STAMP := $(VENV)/.program-$(call checksum,pyproject.toml)
 
 .PHONY: help demo test quick check format bench lift lock install install-dev clean
 
-help: ## this list
+help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-demo: install ## ingest, train, expand and report on the shipped log, into demo/
+demo: install ## ingest, train, expand and report on the sample data, into demo/
 	@rm -rf demo
 	@start=$$SECONDS; say() { printf '\n== %s (%d s)\n' "$$1" "$$((SECONDS - start))"; }; \
 	run() { say "lookalike $$*"; $(BIN)/lookalike --workspace demo "$$@"; }; \
@@ -46,56 +46,57 @@ demo: install ## ingest, train, expand and report on the shipped log, into demo/
 	run train; \
 	run expand audiences/$(NAME).toml; \
 	run report $(NAME); \
-	say "against what happened after the log ends"; \
+	say "compared with what happened after the log ends"; \
 	$(BIN)/python sample_data/judge.py demo/audiences/$(NAME)/prospects.csv; \
 	say "done"; \
 	echo "prospect list  $(CURDIR)/demo/audiences/$(NAME)/prospects.csv"; \
 	echo "report         $(CURDIR)/demo/audiences/$(NAME)/report.html"
 
-test: install-dev ## every test
+test: install-dev ## run all tests
 	$(BIN)/pytest -q -n $(WORKERS)
 
-quick: install-dev ## the tests that take seconds
+quick: install-dev ## run the tests that take only seconds
 	$(BIN)/pytest -q -n $(WORKERS) -m "not slow"
 
-check: install-dev ## format, lint and types
+check: install-dev ## check format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: install-dev ## put the code into the one format
+format: install-dev ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: install-dev ## time and memory of every step at EVENTS events, beside their references
+bench: install-dev ## measure time and memory of every step on a log of EVENTS events, beside references
 	$(BIN)/python bench/steps.py --events $(EVENTS) --cli $(BIN)/lookalike
 
-lift: install-dev ## lift on the benchmark's task sets beside its peers (needs ../shared/bench; about an hour)
+lift: install-dev ## measure lift on the benchmark's task sets, beside peers (needs ../shared/bench; about an hour)
 	$(BIN)/python bench/lift.py --cli $(BIN)/lookalike
 
-lock: install-dev ## compile requirements/*.txt anew from pyproject.toml
+lock: install-dev ## compile requirements/*.txt again from pyproject.toml
 	compile() { $(BIN)/uv pip compile --quiet pyproject.toml --python-version 3.11 --generate-hashes --no-header \
 	  --no-emit-index-url --no-emit-find-links --no-emit-package torch $(LOCK_TORCH) \
 	  -c <(echo "torch==$(TORCH_VERSION)+cpu") --extra build "$$@"; }; \
 	compile --output-file requirements/lock.txt; \
 	compile --extra dev --extra lock --extra ray -c requirements/lock.txt --output-file requirements/dev.txt
 
-clean: ## remove the environment, the demo and caches
+clean: ## delete the environment, the demo and caches
 	rm -rf $(VENV) demo dist .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-install: $(RUNTIME_STAMP) $(PROGRAM_STAMP) ## the program with what it needs to run
+install: $(RUNTIME_STAMP) $(PROGRAM_STAMP) ## install the program and what it needs to run
 
-install-dev: $(DEV_STAMP) $(PROGRAM_STAMP) ## and with what the tests and checks need
+install-dev: $(DEV_STAMP) $(PROGRAM_STAMP) ## install the same and what tests and checks need
 
 $(MADE):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "error: $(PYTHON) is $$($(PYTHON) --version 2>&1 | head -n 1); Python 3.11 or newer is needed" >&2; \
 	  echo "hint: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }
-	@echo "making $(VENV) (first time: about two minutes and 1.8 GB)"
+	@echo "creating $(VENV) (the first time takes about two minutes and 1.8 GB)"
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# A local folder of wheels if pip is told of one; then PyTorch's own CPU wheels, whose place uv knows; then what there is.
+# Tried in this order: a local folder of wheels if pip is configured with one; PyTorch's own index of CPU wheels, which
+# uv knows; the general build.
 $(TORCH_STAMP): | $(MADE)
 	@echo "installing torch $(TORCH_VERSION) ($(TORCH))"
 	@rm -f $(VENV)/.torch-*
@@ -104,7 +105,7 @@ $(TORCH_STAMP): | $(MADE)
 	elif $(PIP) install --quiet --no-deps "torch==$(TORCH_VERSION)+cpu" 2>/dev/null; then :; \
 	elif $(PIP) install --quiet "uv==$(UV_VERSION)" && $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps \
 	  --torch-backend cpu "torch==$(TORCH_VERSION)"; then :; \
-	else echo "no CPU build of torch could be had; on Linux the general one brings several GB of CUDA libraries" >&2; \
+	else echo "no CPU build of torch was found; on Linux the general build brings several GB of CUDA libraries" >&2; \
 	  $(PIP) install --quiet "torch==$(TORCH_VERSION)"; fi
 	@touch $@
 
@@ -113,13 +114,13 @@ $(RUNTIME_STAMP): | $(TORCH_STAMP)
 	@$(FROM_LOCK) -r requirements/lock.txt
 	@touch $@
 
-# dev.txt holds all of lock.txt: both stamps are earned.
+# dev.txt includes everything in lock.txt, so this sets both stamps.
 $(DEV_STAMP): | $(TORCH_STAMP)
 	@echo "installing requirements/dev.txt"
 	@$(FROM_LOCK) -r requirements/dev.txt
 	@touch $@ $(RUNTIME_STAMP)
 
-# The build backend stands in the lock, so nothing is fetched for this step.
+# The build backend is in the lock file, so this step downloads nothing.
 $(PROGRAM_STAMP): | $(RUNTIME_STAMP)
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
 	@touch $@

@@ -1,27 +1,28 @@
-"""Training and embedding beside RecTools' SASRec and pytorch-lifestream's CoLES: speed and memory, in the same run.
+"""Speed and memory of training and embedding, beside RecTools' SASRec and pytorch-lifestream's CoLES in the same run.
 
     python bench/peers.py --rectools REC/bin/python --lifestream PTLS/bin/python --out peers.json
 
-Prints a Markdown table. Each peer needs an environment of its own, because it holds NumPy or pyarrow back: `pip install
-"rectools[torch]==0.19.0"` and `pip install pytorch-lifestream==0.7.0 "pyarrow<23"`. Everything runs in processes of its
-own, on the same events, with the same width, length and number of threads; every second repeat goes the other way
-round, and the table shows medians.
+Prints a Markdown table. Each peer needs an environment of its own, because it requires an older NumPy or pyarrow: `pip
+install "rectools[torch]==0.19.0"` and `pip install pytorch-lifestream==0.7.0 "pyarrow<23"`. Each measurement runs in a
+process of its own, on the same events, with the same width, length and number of threads. Every second repeat runs in
+reverse order, and the table shows medians.
 
-- Events/s of training: events of the log that an epoch passes over, by the seconds of its batches; without imports,
-  reading and validation, and for peers without the first batch. A peer is credited with every event of its users, those
-  that it cuts off and those that no slice of CoLES falls on included; ours with the events that it learns from.
-- Users/s of embedding: the vectors of all users from arrays in memory, after a warm-up with a few. Making the batches
-  counts. Ours is timed inside `lookalike train`, around `lookalike.training.user_vectors`, from the second call on.
+- Training, events/s: events of the log in an epoch / seconds of its batches; without imports, reading and validation,
+  and for the peers without the first batch. A peer is credited with all events of its users, including those that it
+  cuts off and those in no slice of CoLES; ours with the events that it trains on.
+- Embedding, users/s: the vectors of all users from arrays in memory, after a warm-up with a few users. The time
+  includes building the batches. Ours is timed inside `lookalike train`, around
+  `lookalike.encoder.inference.user_vectors`, from the second call on.
 - Peak memory: of the process that trains and embeds. Ours is the `train` command, which also reads the database,
-  measures baselines and makes the content and aggregate vectors.
+  measures baselines and computes the content and aggregate vectors.
 
-A batch is `--batch-events` places, because those are what a step computes: RecTools pads a user to the full length,
-and CoLES takes five slices of one. In a trial, larger batches made both slower. `--negatives` are SASRec's per
-position, 1 as in RecTools' README; ours are as in `docs/settings.md`, drawn once a batch. All else is each program's
-default or, for CoLES's optimiser, as in its demos.
+A batch is `--batch-events` positions, because a step computes those: RecTools pads each user to the full length, and
+CoLES takes five slices of each. In a trial, larger batches made both slower. `--negatives` are SASRec's per position, 1
+as in RecTools' README; ours are those of `docs/settings.md`, drawn once for each batch. Everything else is each
+program's default, or, for the optimiser of CoLES, as in its demos.
 """
 
-# The peers are not in the environment that this file is checked in.
+# The peers are not installed where this file is type-checked.
 # mypy: disable-error-code="import-not-found, import-untyped"
 
 import argparse
@@ -41,7 +42,7 @@ from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
-# Only the standard library is imported here: a child's peak memory starts from its parent's at the moment of the fork.
+# Imports the standard library only: a child process's peak memory starts at its parent's memory when it is forked.
 from steps import Step, run
 
 HERE = Path(__file__).resolve().parent
@@ -49,17 +50,19 @@ TOYS = HERE.parent.parent / "shared" / "bench" / "tasks" / "toys" / "events.parq
 OURS = "lookalike"
 COLES = "CoLES"
 SLICES = 5  # CoLES draws from each user in a batch
-SHORTEST = 2  # events in a slice; many users of the default log have but three
-WARM = 256  # users embedded before the clock starts
+MIN_SLICE = 2  # events; many users of the default log have only three
+WARM_UP_USERS = 256  # embedded before the clock starts
+MEASURES = ("events_per_second", "users_per_second", "peak_mib")
 Figures = dict[str, Any]
-Note = tuple[float, int]  # when a batch was done, and the users in it
+BatchTime = tuple[float, int]  # when a batch ended, and the number of its users
+CallTime = tuple[float, int]  # seconds of a call, and the number of its users
 
 
 # --- in the peers' environments --------------------------------------------------------------------------------------
 
 
 def rectools(options: argparse.Namespace) -> Figures:
-    """SASRec with sampled softmax."""
+    """Figures of SASRec with sampled softmax."""
     import numpy as np
     import pandas as pd
     import torch
@@ -71,31 +74,31 @@ def rectools(options: argparse.Namespace) -> Figures:
     moments = pd.to_datetime(log["seconds"], unit="s")
     events = pd.DataFrame({"user_id": log["user"], "item_id": log["item"], "weight": 1.0, "datetime": moments})
     dataset = Dataset.construct(events)
-    done: list[Note] = []
+    batches: list[BatchTime] = []
     model = SASRecModel(
         n_factors=options.width,
         session_max_len=options.length,
         loss="sampled_softmax",
         n_negatives=options.negatives,
         batch_size=max(1, options.batch_events // options.length),
-        get_trainer_func=lambda: trainer(options.epochs, done, lambda batch: len(batch["x"])),
+        get_trainer_func=lambda: trainer(options.epochs, batches, lambda batch: len(batch["x"])),
     )
     model.fit(dataset)
 
     def prepare(users: Any) -> Callable[[], Any]:
-        wanted = model.data_preparator.transform_dataset_u2i(dataset, users)
-        loader = model.data_preparator.get_dataloader_recommend(wanted, model.recommend_batch_size)
+        chosen = model.data_preparator.transform_dataset_u2i(dataset, users)
+        loader = model.data_preparator.get_dataloader_recommend(chosen, model.recommend_batch_size)
         return partial(model.lightning_model._get_user_item_embeddings, loader, "cpu")  # as `recommend` does
 
     return {
-        "events_per_second": speed(done, len(events), options.epochs),
-        "users_per_second": embedding(prepare, events["user_id"].unique()),
+        "events_per_second": training_speed(batches, len(events), options.epochs),
+        "users_per_second": embedding_speed(prepare, events["user_id"].unique()),
         "versions": {name: version(name) for name in ("rectools", "torch")},
     }
 
 
 def lifestream(options: argparse.Namespace) -> Figures:
-    """CoLES with a GRU over embedded items."""
+    """Figures of CoLES with a GRU over embedded items."""
     import numpy as np
     import torch
     from ptls.data_load.datasets import inference_data_loader
@@ -117,11 +120,11 @@ def lifestream(options: argparse.Namespace) -> Figures:
         optimizer_partial=partial(torch.optim.Adam, lr=0.001),
         lr_scheduler_partial=partial(torch.optim.lr_scheduler.StepLR, step_size=30, gamma=0.9),
     )
-    slices = SampleSlices(split_count=SLICES, cnt_min=SHORTEST, cnt_max=options.length)
-    size = max(2, options.batch_events // (SLICES * options.length))
-    done: list[Note] = []
-    fitting = trainer(options.epochs, done, lambda batch: int(batch[1].max()) + 1)
-    fitting.fit(module, PtlsDataModule(train_data=ColesDataset(users, splitter=slices), train_batch_size=size))
+    slices = SampleSlices(split_count=SLICES, cnt_min=MIN_SLICE, cnt_max=options.length)
+    batch_users = max(2, options.batch_events // (SLICES * options.length))
+    data = PtlsDataModule(train_data=ColesDataset(users, splitter=slices), train_batch_size=batch_users)
+    batches: list[BatchTime] = []
+    trainer(options.epochs, batches, lambda batch: int(batch[1].max()) + 1).fit(module, data)
     module.eval()
 
     def embed(loader: Any) -> Any:
@@ -129,27 +132,27 @@ def lifestream(options: argparse.Namespace) -> Figures:
             return torch.vstack([module(batch) for batch in loader])
 
     return {
-        "events_per_second": speed(done, len(log["item"]), options.epochs),
-        "users_per_second": embedding(
-            lambda some: partial(embed, inference_data_loader(some, max_seq_len=options.length)), users
+        "events_per_second": training_speed(batches, len(log["item"]), options.epochs),
+        "users_per_second": embedding_speed(
+            lambda chosen: partial(embed, inference_data_loader(chosen, max_seq_len=options.length)), users
         ),
         "versions": {name: version(name) for name in ("pytorch-lifestream", "torch")},
     }
 
 
-def trainer(epochs: int, done: list[Note], users_in: Callable[[Any], int]) -> Any:
-    """A Lightning trainer that does nothing but train, and notes in `done` each batch that it has done."""
+def trainer(epochs: int, batches: list[BatchTime], users_in: Callable[[Any], int]) -> Any:
+    """A Lightning trainer that only trains, and adds each batch to `batches` when it ends."""
     from pytorch_lightning import Trainer
     from pytorch_lightning.callbacks import LambdaCallback
 
-    def note(trainer: Any, module: Any, outputs: Any, batch: Any, index: int) -> None:
-        done.append((perf_counter(), users_in(batch)))
+    def record(trainer: Any, module: Any, outputs: Any, batch: Any, index: int) -> None:
+        batches.append((perf_counter(), users_in(batch)))
 
     return Trainer(
         max_epochs=epochs,
         accelerator="cpu",
         devices=1,
-        callbacks=[LambdaCallback(on_train_batch_end=note)],
+        callbacks=[LambdaCallback(on_train_batch_end=record)],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
@@ -157,20 +160,20 @@ def trainer(epochs: int, done: list[Note], users_in: Callable[[Any], int]) -> An
     )
 
 
-def speed(done: list[Note], events: int, epochs: int) -> float:
-    """Events of the log a second after the first batch. Raises SystemExit when there was but one."""
-    if len(done) < 2:
-        raise SystemExit("one batch an epoch: more --users, more --epochs or fewer --batch-events")
-    users = [count for _, count in done]
-    return events * epochs * sum(users[1:]) / sum(users) / (done[-1][0] - done[0][0])
+def training_speed(batches: list[BatchTime], events: int, epochs: int) -> float:
+    """Events of the log per second, from the end of the first batch on. Raises SystemExit if there was only one."""
+    if len(batches) < 2:
+        raise SystemExit("there was only one batch: more --users, more --epochs or fewer --batch-events")
+    users = [count for _, count in batches]
+    return events * epochs * sum(users[1:]) / sum(users) / (batches[-1][0] - batches[0][0])
 
 
 # --- in every environment --------------------------------------------------------------------------------------------
 
 
-def embedding(prepare: Callable[[Any], Callable[[], Any]], users: Any) -> float:
-    """Users a second of the work that `prepare` gives for them."""
-    prepare(users[:WARM])()
+def embedding_speed(prepare: Callable[[Any], Callable[[], Any]], users: Any) -> float:
+    """Users per second of the work that `prepare` returns for them."""
+    prepare(users[:WARM_UP_USERS])()
     work = prepare(users)
     start = perf_counter()
     work()
@@ -180,8 +183,8 @@ def embedding(prepare: Callable[[Any], Callable[[], Any]], users: Any) -> float:
 # --- in our environment ----------------------------------------------------------------------------------------------
 
 
-def log_of(options: argparse.Namespace) -> Figures:
-    """Writes the first users' events as Parquet for us, and as arrays of numbers for peers that cannot read that."""
+def write_log(options: argparse.Namespace) -> Figures:
+    """Writes the first users' events as Parquet for us, and as arrays of numbers for the peers. Returns their counts."""
     import numpy as np
     import polars as pl
 
@@ -197,41 +200,48 @@ def log_of(options: argparse.Namespace) -> Figures:
 
 
 def ours(options: argparse.Namespace) -> Figures:
-    """Runs `lookalike train` in this process, with a clock around each call of what embeds users."""
+    """Runs `lookalike train` in this process, and times each call of the function that embeds users."""
+    from unittest import mock
+
     from lookalike.cli import app
     from lookalike.encoder import inference
 
-    calls: list[Note] = []
-    vectors_of = inference.user_vectors
+    calls: list[CallTime] = []
+    user_vectors = inference.user_vectors
 
-    def timed(*given: Any, **named: Any) -> Any:
+    def timed(*arguments: Any) -> Any:
         start = perf_counter()
-        vectors = vectors_of(*given, **named)
+        vectors = user_vectors(*arguments)
         calls.append((perf_counter() - start, len(vectors)))
         return vectors
 
-    inference.user_vectors = timed
     workspace = Path(options.log, "workspace")
     settings = f"[train]\nlength = {options.length}\nbatch_events = {options.batch_events}\n"
     (workspace / "lookalike.toml").write_text(settings, encoding="utf-8")
-    sizes = ["--encoder", "transformer", "--dim", str(options.width), "--epochs", str(options.epochs)]
-    if status := app.main(["--workspace", str(workspace), "--quiet", "train", "--device", "cpu", *sizes]):
-        raise SystemExit(f"lookalike train: exit {status}")
-    history = json.loads((newest(workspace) / "metrics.json").read_text(encoding="utf-8"))["history"]
+    flags = ["--encoder", "transformer", "--dim", str(options.width), "--epochs", str(options.epochs)]
+    with (
+        mock.patch("lookalike.encoder.inference.user_vectors", timed),  # which stores the vectors
+        mock.patch("lookalike.encoder.trainer.user_vectors", timed),  # which evaluates an epoch
+    ):
+        code = app.main(["--workspace", str(workspace), "--quiet", "train", "--device", "cpu", *flags])
+    if code:
+        raise SystemExit(f"lookalike train: exit {code}")
+    history = json.loads((newest_run(workspace) / "metrics.json").read_text(encoding="utf-8"))["history"]
     figures: Figures = {
         "events_per_second": len(history) / sum(1 / epoch["events_per_second"] for epoch in history),
         "versions": {name: version(name) for name in (OURS, "torch")},
     }
-    if warm := calls[1:]:
-        figures["users_per_second"] = sum(users for _, users in warm) / sum(seconds for seconds, _ in warm)
+    if later_calls := calls[1:]:
+        seconds, users = (sum(values) for values in zip(*later_calls, strict=True))
+        figures["users_per_second"] = users / seconds
     return figures
 
 
-def newest(workspace: Path) -> Path:
+def newest_run(workspace: Path) -> Path:
     return max((workspace / "runs").glob("r*/metrics.json")).parent
 
 
-# --- the run as a whole: one process at a time -----------------------------------------------------------------------
+# --- all measurements, one process at a time -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -244,10 +254,10 @@ class Case:
     negatives: int = 0
 
 
-def child(mode: str, python: str, case: Case | None, options: argparse.Namespace) -> tuple[Step, Figures]:
+def run_mode(mode: str, python: str, case: Case | None, options: argparse.Namespace) -> tuple[Step, Figures]:
     """Runs this file as one of MODES in another process, and reads the JSON that it prints last."""
-    given = vars(options) | (vars(case) if case else {})
-    command = [python, str(HERE / "peers.py"), "--as", mode, "--given", json.dumps(given, default=str)]
+    values = vars(options) | (vars(case) if case else {})
+    command = [python, str(HERE / "peers.py"), "--mode", mode, "--options", json.dumps(values, default=str)]
     step = run(f"{mode} {label(case)}", command)
     figures: Figures = json.loads(step.output.splitlines()[-1])
     return step, figures
@@ -257,41 +267,41 @@ def label(case: Case | None) -> str:
     return f"{case.name} {case.width} × {case.length}" if case else ""
 
 
-def measured(case: Case, options: argparse.Namespace) -> Figures:
-    """The figures of one case; `error` in their place when it failed, so that the others are still shown."""
-    ways = {OURS: ("ours", sys.executable), COLES: ("lifestream", options.lifestream)}
+def measure(case: Case, options: argparse.Namespace) -> Figures:
+    """The figures of one case; `error` in their place when it fails, so that the others are still shown."""
+    modes = {OURS: ("ours", sys.executable), COLES: ("lifestream", options.lifestream)}
+    mode, python = modes.get(case.name, ("rectools", options.rectools))
     try:
-        step, figures = child(*ways.get(case.name, ("rectools", options.rectools)), case, options)
+        step, figures = run_mode(mode, python, case, options)
         return figures | {"peak_mib": step.peak_mib, "seconds": step.seconds}
     except SystemExit as error:
         return {"error": "; ".join(str(error).splitlines()[-3:])}
 
 
-def cases(options: argparse.Namespace) -> list[Case]:
+def all_cases(options: argparse.Namespace) -> list[Case]:
     """All programs at the first size, then at the next."""
-    found = []
+    cases = []
     for width, length in zip(options.width, options.length, strict=True):
-        found.append(Case(OURS, width, length))
+        cases.append(Case(OURS, width, length))
         for negatives in options.negatives if options.rectools else []:
-            found.append(Case(f"SASRec, {negatives} negative{'s' * (negatives > 1)}", width, length, negatives))
+            cases.append(Case(f"SASRec, {negatives} negative{'s' * (negatives > 1)}", width, length, negatives))
         if options.lifestream:
-            found.append(Case(COLES, width, length))
-    return found
+            cases.append(Case(COLES, width, length))
+    return cases
 
 
 def summary(runs: list[tuple[Case, Figures]]) -> list[Figures]:
-    """Medians of each case, and ours by theirs; None for what was not measured."""
-    measures = ("events_per_second", "users_per_second", "peak_mib")
+    """Medians of each case, and the ratios ours / theirs; None for what was not measured."""
     rows: list[Figures] = []
     for case in sorted(dict.fromkeys(case for case, _ in runs), key=lambda case: (case.width, case.length)):
-        mine = [figures for other, figures in runs if other == case]
-        known = {key: [figures[key] for figures in mine if key in figures] for key in measures}
-        medians = {key: median(values) if values else None for key, values in known.items()}
+        repeats = [figures for case_of_run, figures in runs if case_of_run == case]
+        values = {key: [figures[key] for figures in repeats if key in figures] for key in MEASURES}
+        medians = {key: median(numbers) if numbers else None for key, numbers in values.items()}
         rows.append({"name": case.name, "width": case.width, "length": case.length, **medians})
-    base = {(row["width"], row["length"]): row for row in rows if row["name"] == OURS}
+    ours_by_size = {(row["width"], row["length"]): row for row in rows if row["name"] == OURS}
     for row in rows:
-        us = base[row["width"], row["length"]]
-        row["ratio"] = {key: us[key] / row[key] if us[key] and row[key] else None for key in measures}
+        ours = ours_by_size[row["width"], row["length"]]
+        row["ratio"] = {key: ours[key] / row[key] if ours[key] and row[key] else None for key in MEASURES}
     return rows
 
 
@@ -301,49 +311,49 @@ def markdown(facts: Figures) -> str:
         f"{log['events']:,} events, {log['users']:,} users, {log['items']:,} items; {facts['machine']}; "
         f"{options['threads']} threads, {options['epochs']} epochs, {options['repeats']} repeats.",
         "",
-        "| Width | Length | Program | Events/s | ours / it | Users/s | ours / it | Peak MiB | ours / it |",
+        "| Width | Length | Program | Events/s | ours / theirs | Users/s | ours / theirs | Peak MiB | ours / theirs |",
         "| ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in facts["summary"]:
         cells = [str(row["width"]), str(row["length"]), row["name"]]
-        for key in ("events_per_second", "users_per_second", "peak_mib"):
-            cells += [shown(row[key], ",.0f"), shown(row["ratio"][key], ".2f") if row["name"] != OURS else ""]
+        for key in MEASURES:
+            cells += [formatted(row[key], ",.0f"), formatted(row["ratio"][key], ".2f") if row["name"] != OURS else ""]
         lines.append(f"| {' | '.join(cells)} |")
-    failed = {
-        f"{one['name']} {one['width']} × {one['length']}: {one['error']}": None
-        for one in facts["runs"]
-        if "error" in one
+    failures = {
+        f"{figures['name']} {figures['width']} × {figures['length']}: {figures['error']}": None
+        for figures in facts["runs"]
+        if "error" in figures
     }
-    return "\n".join([*lines, "", *[f"Not measured: {text}." for text in failed]]) + "\n"
+    return "\n".join([*lines, "", *[f"Not measured: {failure}." for failure in failures]]) + "\n"
 
 
-def shown(figure: float | None, how: str) -> str:
-    return "–" if figure is None else format(figure, how)
+def formatted(figure: float | None, spec: str) -> str:
+    return "–" if figure is None else format(figure, spec)
 
 
 def compare(options: argparse.Namespace) -> Figures:
-    """Runs every case `--repeats` times, there and back."""
+    """Measures every case `--repeats` times, every second time in reverse order."""
     with TemporaryDirectory(dir=options.scratch) as folder:
         options.log = Path(folder)
-        log = child("log", sys.executable, None, options)[1]
-        into = ["--workspace", str(options.log / "workspace"), "--quiet"]
-        run("ingest", [*shlex.split(options.cli), *into, "ingest", str(options.log / "events.parquet")])
+        log = run_mode("log", sys.executable, None, options)[1]
+        flags = ["--workspace", str(options.log / "workspace"), "--quiet"]
+        run("ingest", [*shlex.split(options.cli), *flags, "ingest", str(options.log / "events.parquet")])
         runs: list[tuple[Case, Figures]] = []
         for repeat in range(options.repeats):
-            order = cases(options)[:: -1 if repeat % 2 else 1]
-            runs += [(case, measured(case, options)) for case in order]
-    wanted = ("events", "users", "width", "length", "negatives", "epochs", "repeats", "threads", "batch_events")
+            order = all_cases(options)[:: -1 if repeat % 2 else 1]
+            runs += [(case, measure(case, options)) for case in order]
+    reported = ("events", "users", "width", "length", "negatives", "epochs", "repeats", "threads", "batch_events")
     return {
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}",
         "log": log,
-        "options": {name: getattr(options, name) for name in wanted},
+        "options": {name: getattr(options, name) for name in reported},
         "runs": [vars(case) | figures for case, figures in runs],
         "summary": summary(runs),
     }
 
 
 MODES: dict[str, Callable[[argparse.Namespace], Figures]] = {
-    "log": log_of,
+    "log": write_log,
     "ours": ours,
     "rectools": rectools,
     "lifestream": lifestream,
@@ -352,32 +362,32 @@ MODES: dict[str, Callable[[argparse.Namespace], Figures]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rectools", metavar="PYTHON", help="of the environment with RecTools; left out without it")
-    parser.add_argument("--lifestream", metavar="PYTHON", help="of the environment with pytorch-lifestream; likewise")
-    parser.add_argument("--cli", default=str(Path(sys.executable).parent / "lookalike"))
+    parser.add_argument("--rectools", metavar="PYTHON", help="of the environment with RecTools; skipped if not given")
+    parser.add_argument("--lifestream", metavar="PYTHON", help="of that with pytorch-lifestream; skipped if not given")
+    parser.add_argument("--cli", default=str(Path(sys.executable).parent / "lookalike"), help="how to call the program")
     parser.add_argument("--events", default=str(TOYS), help="Parquet with user_id, item_id, event_type and ts")
-    parser.add_argument("--users", type=int, default=0, help="only the first so many; 0 is all")
+    parser.add_argument("--users", type=int, default=0, help="only the first so many users; 0 for all")
     parser.add_argument("--width", type=int, nargs="+", default=[64, 128])
     parser.add_argument("--length", type=int, nargs="+", default=[50, 128], help="one for each width")
     parser.add_argument("--negatives", type=int, nargs="+", default=[1], help="of SASRec at each position")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--batch-events", type=int, default=8192, help="places in one step")
-    parser.add_argument("--scratch", type=Path, help="where the log and our workspace are put for the time being")
-    parser.add_argument("--out", type=Path, help="JSON with every run")
-    parser.add_argument("--as", dest="mode", choices=MODES, help=argparse.SUPPRESS)
-    parser.add_argument("--given", help=argparse.SUPPRESS)
+    parser.add_argument("--batch-events", type=int, default=8192, help="positions in one step")
+    parser.add_argument("--scratch", type=Path, help="folder for the log and our workspace while it runs")
+    parser.add_argument("--out", type=Path, help="write every run to this file, as JSON")
+    parser.add_argument("--mode", choices=MODES, help=argparse.SUPPRESS)
+    parser.add_argument("--options", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.mode:
-        print(json.dumps(MODES[options.mode](argparse.Namespace(**json.loads(options.given)))))
+        print(json.dumps(MODES[options.mode](argparse.Namespace(**json.loads(options.options)))))
         return
     if len(options.width) != len(options.length):
-        parser.error("--width and --length: one length for each width")
+        parser.error("--width and --length must have as many values as each other")
     for python in filter(None, (options.rectools, options.lifestream)):
         if not shutil.which(python):
             parser.error(f"{python}: no such program")
-    # inherited by every process; a thread that spins while it waits would take the other's core
+    # inherited by every process; a thread that spins while it waits would take the other one's core
     os.environ |= {"OMP_NUM_THREADS": str(options.threads), "OMP_WAIT_POLICY": "PASSIVE"}
     facts = compare(options)
     if options.out:

@@ -1,13 +1,15 @@
-"""Whether bands and verdicts tell the truth: planted populations, where the whole audience is known.
+"""Check confidence bands and verdicts on planted populations, where the whole audience is known.
 
     python bench/planted.py [bands] [verdicts] [--runs 300] [--seeds 25 100 500 2000] [--out FILE]
 
-A population has vectors, an activity that is heavy-tailed, and an audience that some direction and activity make likely.
-A seed is drawn from the audience at random; the rest hides among the candidates.
+Each population has user vectors, a heavy-tailed activity, and an audience that a hidden direction and activity make
+likely. The seed is a random sample of the audience; the rest of the audience hides among the candidates.
 
-bands: at each size, how often the 95 % band of lift, measured on the seed alone, holds the lift that the list made of
-the whole seed truly has on the hidden rest. verdicts: how often a seed of a planted audience is expanded, by true lift,
-and how often plainly random seeds and random seeds as active as a planted one are.
+bands: how often, at each size, the 95 % band of lift measured on the seed contains the true lift. The true lift is that
+of the list made from the whole seed, on the hidden rest of the audience.
+
+verdicts: how often the verdict is to expand a seed of a planted audience (with its true lift), a random seed, and a
+random seed matched in activity to a planted one.
 """
 
 import argparse
@@ -24,13 +26,15 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from lookalike.expansion import curves, holdout, selection
+from lookalike.expansion.curves import BandSettings
 from lookalike.expansion.examples import Examples
 from lookalike.expansion.scorers import FeatureSpace
 from lookalike.workspace import parallel
 from lookalike.workspace.settings import ExpandSettings
 
 USERS, WIDTH, BACKGROUND = 30_000, 24, 8_000
-SIZES = (0.01, 0.02, 0.05, 0.1, 0.2)
+SHARES = (0.01, 0.02, 0.05, 0.1, 0.2)
+VERDICT_SHARE = 0.05
 SCORER = "logistic"
 SETTINGS = ExpandSettings(repeats=2, background=BACKGROUND)
 
@@ -42,8 +46,8 @@ class Population:
     seed: NDArray[np.int64]
 
 
-def population(run: int, seeds: int, strength: float, kind: str) -> Population:
-    """A new population; `kind` says who the seed is: of the audience, anybody, or anybody as active as the audience."""
+def draw_population(run: int, seeds: int, strength: float, kind: str) -> Population:
+    """A population with a seed of one kind: `audience`, `random`, or `matched` (random, but as active as the audience)."""
     rng = np.random.default_rng([run, seeds, int(100 * strength)])
     columns = rng.normal(0, 1, (USERS, WIDTH))
     columns[:, 0] = np.log1p(rng.geometric(0.1, USERS))
@@ -58,108 +62,118 @@ def population(run: int, seeds: int, strength: float, kind: str) -> Population:
         order = np.argsort(columns[:, 0] + 1e-6 * rng.normal(size=USERS))
         place = np.empty(USERS, np.int64)
         place[order] = np.arange(USERS)
-        moved = np.unique(np.clip(place[seed] + rng.integers(-300, 301, seeds), 0, USERS - 1))
-        seed = order[moved]
+        neighbours = np.unique(np.clip(place[seed] + rng.integers(-300, 301, seeds), 0, USERS - 1))
+        seed = order[neighbours]
     return Population(columns.astype(np.float32), audience, np.sort(seed))
 
 
-def examples(people: Population) -> Examples:
-    rng = np.random.default_rng(len(people.seed))
+def build_examples(population: Population) -> Examples:
+    seed, columns = population.seed, population.columns
+    rng = np.random.default_rng(len(seed))
     background = np.sort(rng.permutation(USERS)[:BACKGROUND])
-    at = np.searchsorted(people.seed, background) % len(people.seed)
+    place = np.searchsorted(seed, background) % len(seed)
     return Examples(
-        seed=people.columns[people.seed],
-        weight=np.ones(len(people.seed)),
-        against=people.columns[:0],
-        background=people.columns[background],
-        seed_of=np.where(people.seed[at] == background, at, -1),
-        candidates=USERS - len(people.seed),
+        seed=columns[seed],
+        weight=np.ones(len(seed)),
+        negatives=columns[:0],
+        background=columns[background],
+        seed_index=np.where(seed[place] == background, place, -1),
+        candidates=USERS - len(seed),
         space=FeatureSpace(lambda blocks: np.arange(1, WIDTH) if blocks == ("sequence",) else np.arange(WIDTH)),
-        activity=0,
+        activity_column=0,
+        rows=seed,
     )
 
 
-def true_lifts(people: Population, known: Examples, sizes: tuple[float, ...]) -> list[float]:
-    """Lift of the list made of the whole seed on the rest of the audience, at each share of the candidates."""
-    candidates = np.setdiff1d(np.arange(USERS), people.seed)
-    scores = selection.fit_scorer(known, SCORER, SETTINGS)(people.columns[candidates])
-    hidden = np.isin(candidates[np.argsort(-scores, kind="stable")], people.audience)
-    found = np.cumsum(hidden) / max(1, hidden.sum())
-    return [float(found[round(share * len(candidates)) - 1] / share) for share in sizes]
+def true_lifts(population: Population, examples: Examples, shares: tuple[float, ...]) -> list[float]:
+    """Lift on the hidden rest of the audience, of the list made from the whole seed, at each share of the candidates."""
+    candidates = np.setdiff1d(np.arange(USERS), population.seed)
+    scores = selection.fit_scorer(examples, SCORER, SETTINGS)(population.columns[candidates])
+    is_hidden = np.isin(candidates[np.argsort(-scores, kind="stable")], population.audience)
+    recall = np.cumsum(is_hidden) / max(1, is_hidden.sum())
+    return [float(recall[round(share * len(candidates)) - 1] / share) for share in shares]
 
 
-def covered(run: int, seeds: int, strength: float) -> list[tuple[bool, float]]:
-    """At each size: whether the band holds the truth, and the measured lift over the true one."""
-    people = population(run, seeds, strength, "audience")
-    known = examples(people)
-    quantiles = holdout.hold_out(known, (SCORER,), SETTINGS, lambda done: None)[SCORER]
-    result = []
-    for share, truth in zip(SIZES, true_lifts(people, known, SIZES), strict=True):
-        band = curves.lift_band(quantiles, share, SETTINGS.confidence, known.doubt(SETTINGS.folds))
-        result.append((band.low <= truth <= band.high, band.value / max(truth, 1e-9)))
-    return result
+def check_bands(run: int, seeds: int, strength: float) -> list[tuple[bool, float]]:
+    """At each size: whether the band contains the true lift, and measured lift / true lift."""
+    population = draw_population(run, seeds, strength, "audience")
+    examples = build_examples(population)
+    quantiles = holdout.hold_out(examples, (SCORER,), SETTINGS)[SCORER]
+    settings = BandSettings(SETTINGS.confidence, examples.effective_sample(SETTINGS.folds))
+    checks = []
+    for share, true_lift in zip(SHARES, true_lifts(population, examples, SHARES), strict=True):
+        band = curves.lift_band(quantiles, share, settings)
+        checks.append((band.low <= true_lift <= band.high, band.value / max(true_lift, 1e-9)))
+    return checks
 
 
-def decided(run: int, seeds: int, strength: float, kind: str) -> tuple[bool, float]:
-    """Whether the seed is expanded, and the true lift at 5 % where there is an audience."""
-    people = population(run, seeds, strength, kind)
-    known = examples(people)
-    asked = round(0.05 * known.candidates)
-    choice = selection.select_scorer_and_size(known, SCORER, asked, SETTINGS, lambda done: None)
-    return choice.verdict.expand, true_lifts(people, known, (0.05,))[0] if kind == "audience" else 1.0
+def check_verdict(run: int, seeds: int, strength: float, kind: str) -> tuple[bool, float]:
+    """Whether the verdict is to expand, and the true lift at 5 % (1 where the seed is not of an audience)."""
+    population = draw_population(run, seeds, strength, kind)
+    examples = build_examples(population)
+    size = round(VERDICT_SHARE * examples.candidates)
+    verdict = selection.select(examples, SCORER, size, SETTINGS, lambda folds: None).verdict
+    return verdict.expand, true_lifts(population, examples, (VERDICT_SHARE,))[0] if kind == "audience" else 1.0
 
 
 def bands(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for seeds in options.seeds:
-        found = np.array(list(_each(covered, options, seeds, 1.2)))  # [runs, sizes, 2]
+        checks = np.array(list(_run_all(check_bands, options, seeds, 1.2)))  # [runs, sizes, 2]
         yield {
             "seeds": seeds,
-            "runs": len(found),
-            "covered": dict(zip(map(str, SIZES), found[:, :, 0].mean(0).round(3).tolist(), strict=True)),
-            "measured over true": dict(zip(map(str, SIZES), found[:, :, 1].mean(0).round(3).tolist(), strict=True)),
+            "runs": len(checks),
+            "covered": dict(zip(map(str, SHARES), checks[:, :, 0].mean(0).round(3).tolist(), strict=True)),
+            "measured / true": dict(zip(map(str, SHARES), checks[:, :, 1].mean(0).round(3).tolist(), strict=True)),
         }
 
 
 def verdicts(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for seeds in options.seeds:
         for kind, strength in (("random", 1.2), ("matched", 1.2), ("audience", 0.7), ("audience", 1.2)):
-            found = np.array(list(_each(decided, options, seeds, strength, kind)))
+            checks = np.array(list(_run_all(check_verdict, options, seeds, strength, kind)))
             yield {
                 "seeds": seeds,
                 "kind": kind,
-                "runs": len(found),
-                "expanded": round(float(found[:, 0].mean()), 3),
-                "true lift": round(float(found[:, 1].mean()), 2),
+                "strength": strength,
+                "runs": len(checks),
+                "expanded": round(float(checks[:, 0].mean()), 3),
+                "true lift": round(float(checks[:, 1].mean()), 2),
             }
 
 
-def _each(measure: Any, options: argparse.Namespace, *of: Any) -> Iterator[Any]:
-    with ProcessPoolExecutor(options.processes, initializer=_one_thread) as pool:
-        for future in [pool.submit(measure, run, *of) for run in range(options.runs)]:
+def _run_all(check: Any, options: argparse.Namespace, *arguments: Any) -> Iterator[Any]:
+    """The result of `check` for each run, in order; runs are spread over processes."""
+    with ProcessPoolExecutor(options.processes, initializer=_use_one_thread) as pool:
+        for future in [pool.submit(check, run, *arguments) for run in range(options.runs)]:
             yield future.result()
 
 
-def _one_thread() -> None:
+def _use_one_thread() -> None:
     parallel.MAX_THREADS = 1
     threadpool_limits(1)
 
 
+PARTS = {"bands": bands, "verdicts": verdicts}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="*", default=["bands", "verdicts"], choices=["bands", "verdicts"])
+    parser.add_argument("parts", nargs="*", metavar="PART", help="bands or verdicts; both if not given")
     parser.add_argument("--runs", type=int, default=300)
     parser.add_argument("--seeds", type=int, nargs="+", default=[25, 100, 500, 2_000])
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--out", type=Path, help="JSON lines of the figures")
+    parser.add_argument("--out", type=Path, help="append the figures to this file, as JSON lines")
     options = parser.parse_args()
-    for what in options.what:
-        for row in {"bands": bands, "verdicts": verdicts}[what](options):
-            line = json.dumps({"what": what, **row})
+    if unknown := [part for part in options.parts if part not in PARTS]:
+        parser.error(f"no part is called {unknown[0]}: bands or verdicts")
+    for part in options.parts or PARTS:
+        for row in PARTS[part](options):
+            line = json.dumps({"part": part, **row})
             print(line)
             if options.out:
                 with options.out.open("a", encoding="utf-8") as file:
                     file.write(line + "\n")
-            print(f"{what} {row['seeds']} done", file=sys.stderr)
+            print(f"{part}: {row['seeds']} seeds done", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Time and peak memory of every command on a made log, beside references measured in the same run.
+"""Time and peak memory of every command on a synthetic log, beside references measured in the same run.
 
     python bench/steps.py --events 10000000 --train "--epochs 1"
 
-Writes `steps-EVENTS.json` and `.md` into the folder given with `--out`. The figures hold for the machine and the
-moment: read the ratios, and run it when nothing else is running.
+Writes `steps-EVENTS.json` and `.md` into the folder given with `--out`. Seconds depend on the machine and its load:
+compare the ratios, and run it when nothing else is running.
 """
 
 import argparse
@@ -20,9 +20,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-# Only the standard library is imported here: a child's peak memory starts from its parent's at the moment of the fork.
+# Imports the standard library only: a child process's peak memory starts at its parent's memory when it is forked.
 HERE = Path(__file__).resolve().parent
 AUDIENCE = "bench"
+REFERENCES = ("ingest", "sequences", "scoring", "faiss", "lift")  # of references.py
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Step:
 
 
 def run(name: str, command: list[str]) -> Step:
-    """Runs a command to its end. Raises SystemExit with the end of its stderr when it fails."""
+    """Runs a command and waits for it. Raises SystemExit with the end of its stderr when it fails."""
     print(f"{name} …", file=sys.stderr, flush=True)
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         start = time.perf_counter()
@@ -52,8 +53,8 @@ def run(name: str, command: list[str]) -> Step:
         return Step(name, seconds, usage.ru_maxrss / unit, out.read())
 
 
-def log_of(options: argparse.Namespace) -> Path:
-    """The folder of the log, made if it is not there whole."""
+def synthetic_log(options: argparse.Namespace) -> Path:
+    """The folder of the log, which is generated unless a complete one is there."""
     size = {name: getattr(options, name) for name in ("events", "users", "items") if getattr(options, name)}
     folder: Path = options.out / "-".join(["log", *(f"{value}-{name}" for name, value in size.items())])
     if not ((folder / "facts.json").exists() and (folder / "day.parquet").exists()):
@@ -63,8 +64,8 @@ def log_of(options: argparse.Namespace) -> Path:
     return folder
 
 
-def commands(options: argparse.Namespace, log: Path, workspace: Path) -> list[Step]:
-    """The commands as a user types them, the bare start of the program, and what the next day costs."""
+def run_commands(options: argparse.Namespace, log: Path, workspace: Path) -> list[Step]:
+    """The commands as a user types them, the bare start of the program, and the commands of the next day."""
     cli = [*shlex.split(options.cli), "--workspace", str(workspace), "--quiet"]
     tables = ["--items", str(log / "items.parquet"), "--users", str(log / "users.parquet")]
     expand = ["expand", "--seed", str(log / "seed.csv"), "--size", options.size, "--name", AUDIENCE]
@@ -80,11 +81,11 @@ def commands(options: argparse.Namespace, log: Path, workspace: Path) -> list[St
     ]
 
 
-def reference(name: str, log: Path, workspace: Path) -> dict[str, Any]:
-    """The figures of one reference; `error` in place of them when it failed, so that the others are still written."""
-    places = ["--log", str(log), "--workspace", str(workspace), "--audience", AUDIENCE]
+def run_reference(name: str, log: Path, workspace: Path) -> dict[str, Any]:
+    """The figures of one reference; `error` in place of them when it fails, so that the others are still written."""
+    paths = ["--log", str(log), "--workspace", str(workspace), "--audience", AUDIENCE]
     try:
-        step = run(f"reference {name}", [sys.executable, str(HERE / "references.py"), name, *places])
+        step = run(f"reference {name}", [sys.executable, str(HERE / "references.py"), name, *paths])
     except SystemExit as error:
         return {"error": str(error).splitlines()[-1]}
     figures: dict[str, Any] = json.loads(step.output)
@@ -92,23 +93,27 @@ def reference(name: str, log: Path, workspace: Path) -> dict[str, Any]:
 
 
 def ratios(steps: dict[str, Step], references: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Ours over the reference, with the budget. A missing figure leaves its row out."""
+    """Our seconds / the reference's, with the budget. A row without both figures is left out."""
     rows = []
-    named = {
+    comparisons = {
         "ingest": ("DuckDB CREATE TABLE AS SELECT", steps["ingest"].seconds, "≤ 3"),
         "sequences": ("DuckDB ORDER BY of three stored columns to Arrow", references["sequences"].get("ours"), "≤ 1.5"),
-        "scoring": ("NumPy float32 X @ w, 1 M × 128; ours ranks 500,000", references["scoring"].get("ours"), "≤ 1.5"),
+        "scoring": (
+            "NumPy float32 X @ w, 1 M × 128; ours makes a list of 500,000",
+            references["scoring"].get("ours"),
+            "≤ 1.5",
+        ),
         "faiss": ("IndexFlatIP, 1 M × 128, k = 100,000", references["faiss"].get("ours"), "≤ 0.25"),
     }
-    for name, (what, ours, budget) in named.items():
-        base = references[name].get("seconds")
-        if base and ours is not None:
+    for name, (reference, ours, budget) in comparisons.items():
+        theirs = references[name].get("seconds")
+        if theirs and ours is not None:
             row = {
                 "step": name,
-                "reference": what,
+                "reference": reference,
                 "ours": ours,
-                "theirs": base,
-                "ratio": ours / base,
+                "theirs": theirs,
+                "ratio": ours / theirs,
                 "budget": budget,
             }
             rows.append(row)
@@ -118,7 +123,7 @@ def ratios(steps: dict[str, Step], references: dict[str, dict[str, Any]]) -> lis
 def markdown(facts: dict[str, Any]) -> str:
     """Two tables: the commands, and the ratios."""
     lines = [
-        f"{facts['log']['events']:,} events, {facts['log']['users_seen']:,} users, {facts['log']['items']:,} items; "
+        f"{facts['log']['events']:,} events, {facts['log']['users_with_events']:,} users, {facts['log']['items']:,} items; "
         f"{facts['machine']}.",
         "",
         "| Command | Seconds | Events/s | Peak MiB |",
@@ -139,12 +144,12 @@ def markdown(facts: dict[str, Any]) -> str:
             f"| {row['step']} | {row['reference']} | {row['ours']:.3f} | {row['theirs']:.3f} | {row['ratio']:.2f} | "
             f"{row['budget']} |"
         )
-    failed = [f"{name}: {found['error']}" for name, found in facts["references"].items() if "error" in found]
-    lines += ["", *[f"Not measured: {text}." for text in failed]]
-    if "lift" in facts["references"]["lift"]:
-        found = facts["references"]["lift"]
+    failures = [f"{name}: {figures['error']}" for name, figures in facts["references"].items() if "error" in figures]
+    lines += ["", *[f"Not measured: {failure}." for failure in failures]]
+    check = facts["references"]["lift"]
+    if "lift" in check:
         lines.append(
-            f"The list of {found['listed']:,} holds {found['hits']:,} planted users: lift {found['lift']:.2f}."
+            f"The list of {check['prospects']:,} contains {check['hits']:,} planted users: lift {check['lift']:.2f}."
         )
     return "\n".join(lines) + "\n"
 
@@ -152,21 +157,20 @@ def markdown(facts: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--users", type=int, help="of the made log; a twentieth of the events")
-    parser.add_argument("--items", type=int, help="of its catalogue; one for 250 events, up to 100,000")
+    parser.add_argument("--users", type=int, help="users of the log; a twentieth of the events if not given")
+    parser.add_argument("--items", type=int, help="items of the catalogue; one for 250 events, at most 100,000")
     parser.add_argument("--out", type=Path, default=HERE.parent / ".bench")
-    parser.add_argument("--cli", default=str(Path(sys.executable).parent / "lookalike"))
-    parser.add_argument("--size", default="5%", help="of the list")
+    parser.add_argument("--cli", default=str(Path(sys.executable).parent / "lookalike"), help="how to call the program")
+    parser.add_argument("--size", default="5%", help="size of the list")
     parser.add_argument("--train", default="", help="more flags for train, in one string")
     parser.add_argument("--expand", default="", help="more flags for expand, in one string")
     options = parser.parse_args()
 
-    log = log_of(options)
+    log = synthetic_log(options)
     workspace = options.out / log.name.replace("log", "workspace")
     shutil.rmtree(workspace, ignore_errors=True)
-    steps = commands(options, log, workspace)
-    names = ("ingest", "sequences", "scoring", "faiss", "lift")
-    references = {name: reference(name, log, workspace) for name in names}
+    steps = run_commands(options, log, workspace)
+    references = {name: run_reference(name, log, workspace) for name in REFERENCES}
     facts = {
         "machine": f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}",
         "log": json.loads((log / "facts.json").read_text()),
@@ -175,9 +179,9 @@ def main() -> None:
         "references": references,
         "ratios": ratios({step.name: step for step in steps}, references),
     }
-    written = options.out / log.name.replace("log", "steps")
-    written.with_suffix(".json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    written.with_suffix(".md").write_text(markdown(facts), encoding="utf-8")
+    path = options.out / log.name.replace("log", "steps")
+    path.with_suffix(".json").write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(markdown(facts), encoding="utf-8")
     print(markdown(facts))
 
 

@@ -1,10 +1,10 @@
-"""What a verdict with its bands costs at any number of users, beside the one pass over all of them.
+"""What a verdict with its bands costs at any number of users, compared with the pass that ranks all of them.
 
     python bench/verdict.py WORKSPACE --seed seed.csv [--users 10000000] [--seeds 500] [--folder FOLDER]
 
-WORKSPACE is a trained one. Its users are drawn again and again, each copy moved a little, until there are so many; the
-seed is a part of the copies of the given seed's people. The vectors are written as the program writes them, 1.3 kB a
-user, and removed at the end.
+WORKSPACE must be trained. Its users are copied at random, with a little noise on each copy, until there are so many. The
+seed is a sample of the copies of the given seed's users. The vectors are written as the program writes them (1.3 kB a
+user) and deleted at the end.
 """
 
 import argparse
@@ -14,73 +14,77 @@ import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from lookalike.api import expand
+from lookalike.api.expand import ExpandRequest, expand
 from lookalike.data import id_lists
 from lookalike.embeddings import representation, writer
 from lookalike.embeddings.manifest import VersionFacts
 from lookalike.embeddings.user_index import UserIndex
-from lookalike.expansion import audience
+from lookalike.expansion.audience import Audience, Size
 from lookalike.workspace.paths import WorkspaceFolder
-from lookalike.workspace.progress import QuietProgress
+from lookalike.workspace.progress import Advance, QuietProgress
 from lookalike.workspace.settings import ExpandSettings
 
-MOVED = 0.02  # of every figure, as a share of the column's deviation
-AT_ONCE = 1_000_000
+NOISE = 0.02  # standard deviation of the noise, as a share of the column's own
+NOISE_VECTORS = 64  # from which each copy takes one: drawing noise for every user would take most of the time
+MAX_SIZE = 500_000
+IDS_PER_STEP = 1_000_000
+RANKING_STEP = "ranking all users"  # name of the step in expansion.prospects
 
 
-class Timed(QuietProgress):
-    """Says nothing, and notes how long each step took."""
+class TimedProgress(QuietProgress):
+    """Reports nothing, and records the seconds of each step."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextlib.contextmanager
-    def progress(self, what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-        began = time.perf_counter()
-        yield lambda done: None
-        self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - began
+    def step(self, name: str, total: float | None = None) -> Iterator[Advance]:
+        start = time.perf_counter()
+        with super().step(name, total) as advance:
+            yield advance
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
 
 
-def enlarged(small: WorkspaceFolder, folder: Path, users: int) -> tuple[WorkspaceFolder, np.ndarray]:
-    """A workspace with so many users, and the small one's row that each is a copy of."""
-    big = WorkspaceFolder(folder)
-    shutil.copytree(small.runs, big.runs)
-    shutil.copy(small.database, big.database)
-    big.embeddings.mkdir()
+def enlarge(small: WorkspaceFolder, large: WorkspaceFolder, users: int) -> NDArray[np.int64]:
+    """Writes a workspace with so many users; returns the row in the small one that each is a copy of, [N]."""
+    shutil.copytree(small.runs, large.runs)
+    shutil.copy(small.database, large.database)
+    large.embeddings.mkdir()
     live = representation.live_version(small)
-    rows = live.raw(np.arange(live.users))
-    spread = {name: values.astype(np.float32).std(axis=0) * MOVED for name, values in rows.items()}
+    blocks = live.raw(np.arange(live.users))
+    deviation = {name: values.astype(np.float32).std(axis=0) * NOISE for name, values in blocks.items()}
     origin = np.random.default_rng(0).integers(0, live.users, users)
 
-    def compute(first: int, last: int) -> dict[str, np.ndarray]:
-        rng, of = np.random.default_rng([1, first]), origin[first:last]
-        made = {}
-        for name, values in rows.items():
-            noise = rng.standard_normal((64, values.shape[1]), np.float32) * spread[name]
-            made[name] = values[of] + noise[rng.integers(0, 64, len(of))] * (values[of] != 0)
-        return made
+    def compute(first: int, last: int) -> dict[str, NDArray[np.floating[Any]]]:
+        rng, rows = np.random.default_rng([1, first]), origin[first:last]
+        copies: dict[str, NDArray[np.floating[Any]]] = {}
+        for name, values in blocks.items():
+            noise = rng.standard_normal((NOISE_VECTORS, values.shape[1]), np.float32) * deviation[name]
+            copies[name] = values[rows] + noise[rng.integers(0, NOISE_VECTORS, len(rows))] * (values[rows] != 0)
+        return copies
 
-    listed = folder / "users.parquet"
-    write_ids(listed, users)
+    ids = large.root / "users.parquet"
+    write_ids(ids, users)
     facts = VersionFacts(**{name: getattr(live.manifest, name) for name in VersionFacts.model_fields})
-    writer.write_version(big, listed, writer.BlockWork(compute), facts, lambda done: None)
-    listed.unlink()
-    return big, origin
+    writer.write_version(large, ids, writer.BlockWork(compute), facts, lambda written: None)
+    ids.unlink()
+    return origin
 
 
 def write_ids(path: Path, users: int) -> None:
-    """Rows, ids, ties and counts of events, a million at a time."""
+    """Writes `row`, `user_id`, `tie` and `events` of so many users."""
     parts = []
-    for first in range(0, users, AT_ONCE):
-        number = pl.int_range(first, min(users, first + AT_ONCE), dtype=pl.Int32, eager=True)
-        frame = pl.DataFrame({"row": number, "user_id": "u" + number.cast(pl.String).str.zfill(9)})
+    for first in range(0, users, IDS_PER_STEP):
+        row = pl.int_range(first, min(users, first + IDS_PER_STEP), dtype=pl.Int32, eager=True)
+        frame = pl.DataFrame({"row": row, "user_id": "u" + row.cast(pl.String).str.zfill(9)})
         parts.append(frame.with_columns(tie=pl.col("user_id").hash(), events=pl.lit(1, pl.Int32)))
     pl.concat(parts).write_parquet(path)
 
@@ -91,31 +95,29 @@ def main() -> None:
     parser.add_argument("--seed", type=Path, required=True)
     parser.add_argument("--users", type=int, default=10_000_000)
     parser.add_argument("--seeds", type=int, default=500)
-    parser.add_argument(
-        "--folder", type=Path, help="where the large workspace is made; a temporary folder if not given"
-    )
+    parser.add_argument("--folder", type=Path, help="where to write the large workspace; the system's temporary folder")
     options = parser.parse_args()
     small = WorkspaceFolder(options.workspace)
-    fans = (
-        UserIndex(representation.live_version(small)).match({"seed": id_lists.read_ids(options.seed).ids})["seed"].rows
-    )
+    seed_ids = id_lists.read_ids(options.seed).ids
+    seed_rows = UserIndex(representation.live_version(small)).match({"seed": seed_ids})["seed"].rows
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        began = time.perf_counter()
-        big, origin = enlarged(small, Path(folder) / "big", options.users)
-        wrote = time.perf_counter() - began
-        seed = np.random.default_rng(2).permutation(np.flatnonzero(np.isin(origin, fans)))[: options.seeds]
-        listed = Path(folder) / "seed.csv"
-        pl.DataFrame({"user_id": [f"u{row:09d}" for row in seed]}).write_csv(listed)
-        talk, began = Timed(), time.perf_counter()
-        asked = audience.audience_for_seed(listed, audience.parse_size(min(500_000, options.users // 20)))
-        (done,) = expand.expand(big, [asked], ExpandSettings(), expand.How(), talk)
-        whole = time.perf_counter() - began
-    ranking = talk.seconds.pop("ranking everybody", 0.0)
-    found: dict[str, Any] = {"users": options.users, "seeds": len(seed), "written in": wrote, "expand": whole}
-    found |= {"the pass": ranking, "all but the pass": whole - ranking, **talk.seconds}
-    found = {name: round(value, 1) for name, value in found.items()}
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps(found | {"verdict": done["verdict"], "lift": done["lift"], "peak GiB": round(peak, 2)}))
+        large, start = WorkspaceFolder(Path(folder) / "large"), time.perf_counter()
+        origin = enlarge(small, large, options.users)
+        written = time.perf_counter() - start
+        seed = np.random.default_rng(2).permutation(np.flatnonzero(np.isin(origin, seed_rows)))[: options.seeds]
+        seed_file = Path(folder) / "seed.csv"
+        pl.DataFrame({"user_id": [f"u{row:09d}" for row in seed]}).write_csv(seed_file)
+        audience = Audience("seed", seed_file, Size(count=min(MAX_SIZE, options.users // 20)))
+        progress, start = TimedProgress(), time.perf_counter()
+        (result,) = expand(large, ExpandRequest([audience]), ExpandSettings(), progress)
+        total = time.perf_counter() - start
+    ranking = progress.seconds.pop(RANKING_STEP, 0.0)
+    seconds = {"writing": written, "expand": total, RANKING_STEP: ranking, "all but ranking": total - ranking}
+    peak_gib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    figures: dict[str, Any] = {"users": options.users, "seeds": len(seed)}
+    figures |= {name: round(value, 1) for name, value in (seconds | progress.seconds).items()}
+    figures |= {"verdict": result.verdict.decision, "lift": result.lift.value, "peak GiB": round(peak_gib, 2)}
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every setting with its default, and `lookalike.toml`, which may change them. A flag beats the file beats the default."""
+"""Every setting with its default, and `lookalike.toml`, which may change them. A flag overrides the file, the file the default."""
 
 import difflib
 import tomllib
@@ -35,7 +35,7 @@ class TrainSettings:
     epoch_events: int = Field(
         default=6_000_000,
         ge=1_000,
-        description="events read in one epoch, at most; each epoch reads others of a larger log",
+        description="most events read in one epoch; of a larger log each epoch reads other ones",
     )
     finish: bool = Field(
         default=True,
@@ -48,9 +48,9 @@ class TrainSettings:
     negatives: int = Field(default=1024, ge=100, description="sampled negatives in each step")
     learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate")
     dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout on item vectors")
-    mask_hours: int = Field(default=24, ge=0, description="hide up to so many recent hours from half of the users")
+    mask_hours: int = Field(default=24, ge=0, description="hide up to so many of the latest hours from half of the users")
     horizon: int = Field(default=32, ge=1, description="how many later events a position learns to predict")
-    holdout_share: float = Field(default=0.1, gt=0, lt=0.5, description="share of the events, the last ones, held out")
+    holdout_share: float = Field(default=0.1, gt=0, lt=0.5, description="share of the events, the latest, that are held out")
     content_dim: int = Field(default=128, ge=8, le=512, description="width of the content block")
     group_columns: int = Field(default=256, ge=8, le=2048, description="most common attribute values counted per user")
     random_seed: int = Field(default=0, ge=0, description="random seed")
@@ -61,14 +61,14 @@ class ExpandSettings:
     """The `[expand]` table."""
 
     folds: int = Field(default=5, ge=2, le=20, description="folds of the hold-out")
-    repeats: int = Field(default=4, ge=1, le=50, description="how often the folds are drawn anew")
+    repeats: int = Field(default=4, ge=1, le=50, description="how often the folds are drawn")
     background: int = Field(default=20_000, ge=100, description="eligible users sampled as background, at most")
     tiers: int = Field(default=5, ge=1, le=100, description="tiers of equal size in the list")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="confidence level of bands and verdict")
     min_lift: float = Field(
         default=1.0, ge=1, le=100, description="lift that the last half of the largest list must reliably exceed"
     )
-    min_cell: int = Field(default=25, ge=1, description="fewest users a figure of the report may rest on")
+    min_cell: int = Field(default=25, ge=1, description="figures of the report that rest on fewer users are hidden")
     random_seed: int = Field(default=0, ge=0, description="random seed")
 
 
@@ -76,8 +76,8 @@ class ExpandSettings:
 class IngestSettings:
     """The `[ingest]` table."""
 
-    timezone: str = Field(default="UTC", description="zone of times that name none")
-    max_rejected_share: float = Field(default=0.5, ge=0, le=1, description="a file with more unusable rows is refused")
+    timezone: str = Field(default="UTC", description="time zone of times that have none")
+    max_rejected_share: float = Field(default=0.5, ge=0, le=1, description="a file with a larger share of unusable rows is refused")
 
 
 @dataclass(config=_STRICT)
@@ -103,7 +103,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise SettingsError(f"{path}: no such file", "give the path of a TOML file") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path}: {error}", "see docs/data-formats.md for an example") from error
+        raise SettingsError(f"{path}: {error}", "see docs/settings.md for an example") from error
 
 
 def validated(kind: type[T], values: dict[str, Any], where: str) -> T:
