@@ -1,4 +1,7 @@
-"""Every setting with its default, and `lookalike.toml`, which may change them. A flag overrides the file, the file the default."""
+"""Every setting with its default, and `lookalike.toml`, which may change them.
+
+A flag overrides the file, and the file overrides the default.
+"""
 
 import difflib
 import tomllib
@@ -48,9 +51,13 @@ class TrainSettings:
     negatives: int = Field(default=1024, ge=100, description="sampled negatives in each step")
     learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate")
     dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout on item vectors")
-    mask_hours: int = Field(default=24, ge=0, description="hide up to so many of the latest hours from half of the users")
+    mask_hours: int = Field(
+        default=24, ge=0, description="hide up to so many of the latest hours from half of the users"
+    )
     horizon: int = Field(default=32, ge=1, description="how many later events a position learns to predict")
-    holdout_share: float = Field(default=0.1, gt=0, lt=0.5, description="share of the events, the latest, that are held out")
+    holdout_share: float = Field(
+        default=0.1, gt=0, lt=0.5, description="share of the events, the latest, that are held out"
+    )
     content_dim: int = Field(default=128, ge=8, le=512, description="width of the content block")
     group_columns: int = Field(default=256, ge=8, le=2048, description="most common attribute values counted per user")
     random_seed: int = Field(default=0, ge=0, description="random seed")
@@ -77,7 +84,9 @@ class IngestSettings:
     """The `[ingest]` table."""
 
     timezone: str = Field(default="UTC", description="time zone of times that have none")
-    max_rejected_share: float = Field(default=0.5, ge=0, le=1, description="a file with a larger share of unusable rows is refused")
+    max_rejected_share: float = Field(
+        default=0.5, ge=0, le=1, description="a file with a larger share of unusable rows is refused"
+    )
 
 
 @dataclass(config=_STRICT)
