@@ -149,3 +149,13 @@ def test_first_events_are_those_of_the_type(march_log: Database) -> None:
 def test_users_with_events_are_those_of_the_ids_that_have_any(march_log: Database) -> None:
     ids = pl.DataFrame({"user_id": ["zed", "nobody", "ann"]})
     assert sorted(users_with_events(march_log, ids)["user_id"]) == ["ann", "zed"]
+
+
+def test_a_second_opening_in_another_mode_is_told_who_works_on_it(tmp_path: Path) -> None:
+    path = tmp_path / "lookalike.duckdb"
+    with (
+        open_file(path),
+        pytest.raises(StateError, match="another thread of this process"),
+        open_file(path, read_only=True),
+    ):
+        pass

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from lookalike.workspace.parallel import MAX_THREADS, thread_count
+from lookalike.workspace.parallel import MAX_THREADS, thread_count, thread_pool
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (3, 3), (4, 4), (64, 4)])
@@ -17,3 +17,8 @@ def test_without_affinity_the_machines_cores_count(monkeypatch: pytest.MonkeyPat
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     assert thread_count() == 2
+
+
+def test_the_pool_is_the_same_for_the_whole_process() -> None:
+    assert thread_pool() is thread_pool()
+    assert list(thread_pool().map(abs, [-1, 2])) == [1, 2]

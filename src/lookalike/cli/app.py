@@ -142,7 +142,10 @@ def train(
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     random_seed: Annotated[int | None, typer.Option(help="Random seed.")] = None,
 ) -> None:
-    """Fit a user encoder on the log, measure it on held-out days, and store every user's vectors."""
+    """Train a user encoder and store every user's vectors.
+
+    It is measured on the last days of the log, which are held out.
+    """
     from lookalike.cli import tables
 
     flags = _flags(context)
@@ -183,7 +186,10 @@ def embed(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Refresh the stored vectors of users whose events changed, with an encoder that was trained before."""
+    """Update the stored vectors of users with new events.
+
+    The encoder is not trained again.
+    """
     from lookalike.cli import tables
 
     flags = _flags(context)
@@ -252,7 +258,9 @@ def expand(
         bool, typer.Option("--force", help="Write the list against the verdict; measure fewer than 25 seeds.")
     ] = False,
 ) -> None:
-    """Rank all users by similarity to a seed and write the list, with how good it is on held-out people.
+    """Rank everybody by similarity to a seed and write the list.
+
+    How good the list is, is measured on held-out members of the seed.
 
     Exits with 5 and writes no list if it would not be reliably better than chance, or if the seed's members share no
     more than high activity.
@@ -297,7 +305,7 @@ def overlap(
     context: typer.Context,
     names: Annotated[list[str], typer.Argument(help="Audiences to compare, two or more.", metavar="NAME…")],
 ) -> None:
-    """Show how many people the lists of several audiences share."""
+    """Show how many people several lists share."""
     from lookalike.cli import tables
 
     result = _flags(context).open().overlap(*names)
@@ -313,7 +321,7 @@ def report(
     everything: Annotated[bool, typer.Option("--all", help="Print every figure, not only the main ones.")] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
-    """Show how good a list is and what its people do more than others, here and as an HTML page."""
+    """Show how good a list is, here and as an HTML page."""
     from lookalike.cli.report_tables import report_tables
 
     flags = _flags(context)

@@ -32,7 +32,7 @@ def usage_error(error: Exception, commands: list[str]) -> SettingsError:
     """Typer's complaint about a command line; its guess at an unknown command is replaced by a stricter one."""
     text: str = error.format_message() if hasattr(error, "format_message") else str(error)
     if unknown := _NO_COMMAND.search(text):
-        near = difflib.get_close_matches(unknown["name"], commands, n=1, cutoff=0.6)
+        near = difflib.get_close_matches(unknown["name"], commands, n=1, cutoff=0.65)
         hint = f"did you mean {near[0]}?" if near else f"commands: {', '.join(commands)}"
         return SettingsError(f"no command is called {unknown['name'][:40]!r}", hint)
     return SettingsError(text.rstrip("."), "lookalike COMMAND --help shows what can be given")

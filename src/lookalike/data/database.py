@@ -154,6 +154,8 @@ def translated_error(error: duckdb.Error, path: Path) -> LookalikeError:
     text = str(error).splitlines()[0]
     if "Conflicting lock" in text or "Could not set lock" in text:
         return StateError(f"{path}: another process holds the database", "close it, or name another --workspace")
+    if "different configuration" in text:
+        return StateError(f"{path}: another thread of this process is working on it", "wait until it has finished")
     if "No space left" in text or isinstance(error, duckdb.OutOfMemoryException):
         return StateError(f"{path}: {text}", "free disk space; nothing was changed")
     return StateError(f"{path}: {text}", "if the file is damaged, move it away and ingest again")

@@ -6,7 +6,6 @@ share of the candidates ranked before it, and every figure follows from those.
 """
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +14,7 @@ from lookalike.data.arrays import Floats, Rows
 from lookalike.expansion.examples import Examples
 from lookalike.expansion.metrics import Quantiles
 from lookalike.expansion.scorers import fit_all
-from lookalike.workspace.parallel import thread_count
+from lookalike.workspace.parallel import thread_pool
 from lookalike.workspace.random_streams import Stream, generator
 from lookalike.workspace.settings import ExpandSettings
 
@@ -45,19 +44,22 @@ def hold_out(
         for name, values in _fold_quantiles(examples, names, split, fold, rng).items():
             quantiles[name][repeat, split.seed == fold] = values
 
-    with ThreadPoolExecutor(thread_count()) as pool:
-        splits = [
-            _split(examples, folds, generator(settings.random_seed, Stream.HOLDOUT, repeat))
-            for repeat in range(settings.repeats)
-        ]
-        futures = [
-            pool.submit(measure_fold, repeat, split, fold)
-            for repeat, split in enumerate(splits)
-            for fold in range(folds)
-        ]
+    splits = [
+        _split(examples, folds, generator(settings.random_seed, Stream.HOLDOUT, repeat))
+        for repeat in range(settings.repeats)
+    ]
+    futures = [
+        thread_pool().submit(measure_fold, repeat, split, fold)
+        for repeat, split in enumerate(splits)
+        for fold in range(folds)
+    ]
+    try:
         for finished, future in enumerate(futures, 1):
             future.result()
             on_fold(finished)
+    finally:
+        for future in futures:
+            future.cancel()
     return quantiles
 
 
