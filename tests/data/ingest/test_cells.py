@@ -72,6 +72,21 @@ def test_nasty_ids_are_kept(shared_database: Database, tmp_path: Path, write_ids
     assert stored_ids(shared_database, write_ids(tmp_path, NASTY_IDS)) == set(NASTY_IDS)
 
 
+@pytest.mark.parametrize("user_id", ["\\", "ends in \\", "\\\\"])
+def test_a_backslash_at_the_end_of_quoted_cells_escapes_nothing(
+    shared_database: Database, tmp_path: Path, user_id: str
+) -> None:
+    assert stored_ids(shared_database, as_csv(tmp_path, ["anchor", user_id])) == {"anchor", user_id}
+
+
+def test_backslash_before_a_quote_escapes_it_where_only_that_reading_fits(
+    shared_database: Database, tmp_path: Path
+) -> None:
+    rows = ['"say \\"hi\\"","2024-03-01",""', '"anchor","2024-03-01","x"']
+    path = write(tmp_path / "log.csv", "\n".join(['"user_id","ts","note"', *rows]))
+    assert stored_ids(shared_database, path) == {"anchor", 'say "hi"'}
+
+
 @FEW_EXAMPLES
 @given(ids=st.lists(TEXTS, min_size=1, max_size=30), write_ids=st.sampled_from([as_csv, as_jsonl, as_parquet]))
 def test_any_id_is_kept_but_for_the_whitespace_around_it(

@@ -4,8 +4,10 @@ DuckDB's own detection is not used: it takes a file with ragged rows for one wit
 a file without quoting. All cells stay text, so that leading zeros and long numbers survive.
 """
 
+import contextlib
 import csv
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -142,7 +144,7 @@ def open_csv(connection: duckdb.DuckDBPyConnection, source: Source, scratch: Pat
         text=utf8,
         columns={column: "VARCHAR" for column in _unique([cell.strip() for cell in cells])},
         delimiter=delimiter,
-        escape="\\" if '\\"' in text and '""' not in text else '"',
+        escape=_escape(body, delimiter, len(cells)),
         skip=len(text) - len(body),
         scratch=scratch,
         ascii_head=head.isascii(),
@@ -166,6 +168,27 @@ def _header(body: str, delimiter: str) -> tuple[str, list[str]]:
         return delimiter, next(csv.reader(io.StringIO(body), delimiter=delimiter), [])
     except csv.Error:
         return delimiter, []
+
+
+def _escape(body: str, delimiter: str, width: int) -> str:
+    """How a quote inside quotes is written: the reading under which more of the first lines are as wide as the header.
+
+    A backslash may also be the last character of a cell, so one before a quote proves nothing.
+    """
+    if '\\"' not in body:
+        return '"'
+    doubled = csv.reader(io.StringIO(body), delimiter=delimiter, strict=True)
+    backslash = csv.reader(io.StringIO(body), delimiter=delimiter, strict=True, doublequote=False, escapechar="\\")
+    return "\\" if _fitting_lines(backslash, width) > _fitting_lines(doubled, width) else '"'
+
+
+def _fitting_lines(lines: Iterator[list[str]], width: int) -> int:
+    """How many lines have so many cells, before the first that cannot be read."""
+    fitting = 0
+    with contextlib.suppress(csv.Error):
+        for cells in lines:
+            fitting += len(cells) == width
+    return fitting
 
 
 def _unique(names: list[str]) -> list[str]:
