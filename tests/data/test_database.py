@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 import pytest
 
+from log_files import ingest, write
 from lookalike.data.database import (
     Database,
     LogSummary,
@@ -17,6 +18,7 @@ from lookalike.data.database import (
     ingested_files,
     last_file_id,
     log_summary,
+    log_timezones,
     open_file,
     quoted,
     resolve_cutoff,
@@ -144,6 +146,16 @@ def test_summary_of_an_empty_log_has_no_times(database: Database) -> None:
 def test_first_events_are_those_of_the_type(march_log: Database) -> None:
     first = first_event_times(march_log, "purchase")
     assert first.rows() == [("bob", int((datetime(2024, 3, 2) - datetime(1970, 1, 1)).total_seconds()))]
+
+
+def test_zones_that_local_times_were_read_in_are_known(database: Database, tmp_path: Path) -> None:
+    assert log_timezones(database) == ("UTC",)
+    ingest(database, write(tmp_path / "z.csv", "user_id,ts\nann,2026-03-01T12:00Z\n"), timezone="Asia/Tokyo")
+    assert log_timezones(database) == ("UTC",)  # its times name their zone
+    ingest(database, write(tmp_path / "a.csv", "user_id,ts\nann,2026-03-01\n"), timezone="Asia/Tokyo")
+    assert log_timezones(database) == ("Asia/Tokyo",)
+    ingest(database, write(tmp_path / "b.csv", "user_id,ts\nann,2026-03-02\n"), timezone="Europe/Berlin")
+    assert log_timezones(database) == ("Asia/Tokyo", "Europe/Berlin")
 
 
 def test_users_with_events_are_those_of_the_ids_that_have_any(march_log: Database) -> None:

@@ -30,6 +30,7 @@ CHECKPOINT_SIZE = "256MiB"
 CODED_FIELDS = ("event_type", *CONTEXT_FIELDS)
 MAX_CODES = 1_000  # values of one coded field; rarer ones count as missing
 EXCLUDED_PREFIX = "left_out:"  # begins the key in `meta` of a column that is not coded; the value is the reason
+TIMEZONE_PREFIX = "timezone:"  # begins the key in `meta` of a zone that times of the log were read in
 
 _EVENT_COLUMNS = ", ".join(
     f"{name} {kind}{' NOT NULL' if name in ('user_id', 'ts', 'event_type') else ''}"
@@ -256,6 +257,12 @@ def coded_fields(database: Database, names: Iterable[str] | None = None) -> dict
         return {name: columns[name] for name in names if name in columns}
     excluded = {key for (key,) in database.rows("SELECT key FROM meta WHERE starts_with(key, ?)", EXCLUDED_PREFIX)}
     return {name: column for name, column in columns.items() if EXCLUDED_PREFIX + column not in excluded}
+
+
+def log_timezones(database: Database) -> tuple[str, ...]:
+    """The zones in which times of the log that name none were read; UTC if there are no such times."""
+    rows = database.rows("SELECT value FROM meta WHERE starts_with(key, ?) ORDER BY value", TIMEZONE_PREFIX)
+    return tuple(zone for (zone,) in rows) or ("UTC",)
 
 
 def event_types(database: Database) -> list[str]:

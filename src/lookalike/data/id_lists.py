@@ -57,19 +57,23 @@ def source_sha256(source: IdSource) -> str:
         raise _unusable_frame_error(source, _first_line(error)) from error
 
 
-def read_ids(source: IdSource, with_values: bool = False) -> IdList:
-    """The ids of a seed or another list; `with_values` also reads the columns `value` and `ts`.
+def read_ids(source: IdSource, with_values: bool = False, timezones: tuple[str, ...] = ("UTC",)) -> IdList:
+    """The ids of a seed or another list; `with_values` also reads the columns `value` and `ts`, the latter in the zone of
+    the log where a time names none.
 
     Raises DataError if the list cannot be read completely, or if a value is not a valid weight.
     """
-    ids = id_file.read_id_file(source, with_values) if isinstance(source, Path) else _read_frame(source, with_values)
+    if isinstance(source, Path):
+        ids = id_file.read_id_file(source, with_values, timezones)
+    else:
+        ids = _read_frame(source, with_values, timezones)
     # lists that we wrote have a ' before an id that a spreadsheet would run
     column = pl.col("user_id")
     unescaped = pl.when(column.str.contains(_ESCAPED)).then(column.str.slice(1)).otherwise(column)
     return replace(ids, ids=ids.ids.with_columns(user_id=unescaped))
 
 
-def _read_frame(source: IdFrame, with_values: bool) -> IdList:
+def _read_frame(source: IdFrame, with_values: bool, timezones: tuple[str, ...]) -> IdList:
     """Reads the frame from a temporary Parquet file, so that ids and values are cleaned as those of a file are."""
     if not source.frame.width:
         raise _unusable_frame_error(source, "it has no columns")
@@ -80,7 +84,7 @@ def _read_frame(source: IdFrame, with_values: bool) -> IdList:
         except pl.exceptions.PolarsError as error:
             raise _unusable_frame_error(source, _first_line(error)) from error
         try:
-            return id_file.read_id_file(file, with_values)
+            return id_file.read_id_file(file, with_values, timezones)
         except DataError as error:
             raise DataError(error.message.replace(str(file), source.name), error.hint) from error
 

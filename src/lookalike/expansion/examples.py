@@ -13,6 +13,7 @@ from lookalike.expansion.scorers.training_sample import TrainingSample
 from lookalike.expansion.seed import Seed
 
 WINSORISED = 0.05  # share of the values at each end that count as the next one
+MIN_WEIGHT = 0.01  # of the mean: a customer worth nothing so far still shows who the customers are
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ def seed_weights(seed: Seed, rows: Rows) -> Floats:
     if low == high:
         return np.ones(len(value))
     clipped = np.clip(value, low, high)
+    clipped = np.maximum(clipped, MIN_WEIGHT * clipped.mean())
     weights: Floats = clipped / clipped.mean()
     return weights
 

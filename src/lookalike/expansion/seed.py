@@ -77,7 +77,8 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
 
     All lists are matched with the known users in one pass.
     """
-    given = id_lists.read_ids(audience.seed, with_values=True).ids
+    timezones = database.log_timezones(context.database)
+    given = id_lists.read_ids(audience.seed, with_values=True, timezones=timezones).ids
     suppress, negative = _read_all(audience.suppress), _read_all(audience.negative)
     listed = [id_lists.read_prospects(context.folder.audience(name)) for name in audience.disjoint_from]
     matches = context.index.match(

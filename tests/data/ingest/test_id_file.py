@@ -29,15 +29,43 @@ def test_ids_that_a_spreadsheet_made_numbers_lose_their_fraction(tmp_path: Path)
     assert read_id_file(write(tmp_path / "b.csv", "user_id\n1.0\nx\n")).ids["user_id"].to_list() == ["1.0", "x"]
 
 
-@pytest.mark.parametrize("cell", ["0", "-1", "inf", "much", ""])
+@pytest.mark.parametrize("cell", ["-1", "inf", "much", ""])
 def test_a_value_that_is_not_a_weight_is_refused_with_its_line(tmp_path: Path, cell: str) -> None:
     path = write(tmp_path / "ids.csv", f"user_id,value\nann,1\nbob,{cell}\n")
-    with pytest.raises(DataError, match=r"ids\.csv: line 3: value .* is not a number above 0 \(1 such lines\)"):
+    with pytest.raises(DataError, match=r"ids\.csv: line 3: value .* is not a number from 0 on \(1 such lines\)"):
         read_id_file(path, with_values=True)
 
 
 def test_a_wrong_time_and_a_malformed_line_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="line 2: ts 'soon' is not a time"):
+    with pytest.raises(DataError, match=r"column ts: the times cannot be read"):
         read_id_file(write(tmp_path / "a.csv", "user_id,ts\nann,soon\n"), with_values=True)
     with pytest.raises(DataError, match="1 of 2 lines are malformed"):
         read_id_file(write(tmp_path / "b.csv", "user_id,plan\nann,x\nbob,x,y\n"))
+
+
+def test_a_value_of_zero_is_a_value(tmp_path: Path) -> None:
+    ids = read_id_file(write(tmp_path / "ids.csv", "user_id,value\nann,0\nbob,2\n"), with_values=True)
+    assert ids.ids["value"].to_list() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ["2026-10-11T03:01:00Z", "2026-10-11T12:01:00+09:00", "2026-10-11 12:01", "11 Oct 2026 12:01", "1791687660", "1791687660000"],
+)  # fmt: skip
+def test_times_are_read_as_a_log_in_that_zone_reads_them(tmp_path: Path, cell: str) -> None:
+    path = write(tmp_path / "ids.csv", f"user_id,ts\nann,{cell}\n")
+    assert read_id_file(path, with_values=True, timezones=("Asia/Tokyo",)).ids["ts"].to_list() == [1_791_687_660]
+
+
+def test_times_without_a_zone_are_refused_when_the_log_was_read_in_several(tmp_path: Path) -> None:
+    zones = ("Asia/Tokyo", "UTC")
+    local = write(tmp_path / "local.csv", "user_id,ts\nann,2026-10-11 12:01\n")
+    with pytest.raises(DataError, match=r"times without a zone, and the log was read in several \(Asia/Tokyo, UTC\)"):
+        read_id_file(local, with_values=True, timezones=zones)
+    with_zone = write(tmp_path / "zone.csv", "user_id,ts\nann,2026-10-11T12:01+09:00\n")
+    assert read_id_file(with_zone, with_values=True, timezones=zones).ids["ts"].to_list() == [1_791_687_660]
+
+
+def test_a_time_that_may_be_of_two_days_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="may be day/month or month/day"):
+        read_id_file(write(tmp_path / "a.csv", "user_id,ts\nann,03/04/2026\n"), with_values=True)

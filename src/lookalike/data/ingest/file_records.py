@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from lookalike.data.database import Database
+from lookalike.data.database import TIMEZONE_PREFIX, Database
 from lookalike.data.ingest.results import FileKind, FileReport
 from lookalike.data.ingest.staging import STAGED_EVENTS
 
@@ -17,6 +17,7 @@ class FileEntry:
     sha256: str
     kind: FileKind
     ingested_at: datetime  # with a zone
+    timezone: str  # of times that name none
     max_rejected_share: float
 
 
@@ -49,6 +50,11 @@ def record_file(database: Database, file_id: int, report: FileReport, entry: Fil
             entry.ingested_at.astimezone(UTC).replace(tzinfo=None),
         ],
     )  # fmt: skip
+
+
+def record_timezone(database: Database, timezone: str) -> None:
+    """Records that times of the log that name no zone were read in this one."""
+    database.connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", [TIMEZONE_PREFIX + timezone, timezone])
 
 
 def reject_counts(database: Database, file_id: int) -> dict[str, int]:

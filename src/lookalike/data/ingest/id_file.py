@@ -1,7 +1,5 @@
 """Files of user ids, such as seeds: read in the same formats and cleaned in the same way as a log, so that ids match."""
 
-import contextlib
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +8,16 @@ from typing import Final
 import duckdb
 import polars as pl
 
-from lookalike.data.database import quoted
-from lookalike.data.ingest import readers, sources, synonyms
+from lookalike.data.ingest import readers, sources, synonyms, timestamps
 from lookalike.data.ingest.cells import clean_text, has_decimal_comma, parse_number
 from lookalike.data.ingest.readers import Reader
+from lookalike.data.ingest.session import private_session
+from lookalike.data.ingest.timestamps import TimeColumn
 from lookalike.data.schema import USER_KEY
 from lookalike.errors import DataError
 
 # The columns beside the id that may be asked for, and what is said of a wrong cell.
-_EXTRA_COLUMNS: Final = {"value": "not a number above 0", "ts": "not a time such as 2026-03-01T12:00"}
+_EXTRA_COLUMNS: Final = {"value": "not a number from 0 on", "ts": "not a time such as 2026-03-01T12:00Z"}
 _WHOLE_FLOAT: Final = r"^\d+\.0$"
 _MAX_SHOWN = 40
 
@@ -42,21 +41,21 @@ class _Columns:
         return [self.user_id, *(name for name in self.extra.values() if name != self.user_id)]
 
 
-def read_id_file(path: Path, with_values: bool = False) -> IdList:
+def read_id_file(path: Path, with_values: bool = False, timezones: tuple[str, ...] = ("UTC",)) -> IdList:
     """The ids of a file: of its column `user_id` or one with such a name, or of its only column.
 
-    A single column whose heading is not such a name is a list without a header: its first line is an id too.
-    Raises DataError when there is no such file, no such column, no id, a line that cannot be read, or a value that is
-    not a number above 0: a list is read whole or not at all.
+    A single column whose heading is not such a name is a list without a header: its first line is an id too. Times that
+    name no zone are read in the zone of the log; `timezones` are all the zones it was read in.
+    Raises DataError when there is no such file, no such column, no id, a line that cannot be read, a value that is
+    not a number from 0 on, or a time that may be of several zones: a list is read whole or not at all.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file", "check the path")
     source = sources.describe_source(path)
-    connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
-    with contextlib.closing(connection), tempfile.TemporaryDirectory() as scratch:
-        reader = readers.open_reader(connection, source, Path(scratch))
+    with private_session(timezones[0]) as (connection, scratch):
+        reader = readers.open_reader(connection, source, scratch)
         columns = _find_columns(reader, _EXTRA_COLUMNS if with_values else ())
-        cells = _read_cells(connection, reader, columns)
+        cells = _read_cells(connection, reader, columns, timezones)
     for name in columns.extra:
         _check_cells(cells, path, name)
     ids = _clean_ids(cells.select("user_id", *columns.extra))
@@ -88,11 +87,15 @@ def _id_column(reader: Reader) -> tuple[str, bool]:
     )
 
 
-def _read_cells(connection: duckdb.DuckDBPyConnection, reader: Reader, columns: _Columns) -> pl.DataFrame:
+def _read_cells(
+    connection: duckdb.DuckDBPyConnection, reader: Reader, columns: _Columns, timezones: tuple[str, ...]
+) -> pl.DataFrame:
     """user_id and the extra columns as they are used, and the latter as they are written too (`given_value`)."""
     cells = [f"{clean_text(columns.user_id, reader.columns[columns.user_id])} AS user_id"]
     for name, column in columns.extra.items():
-        cells.append(f"{_extra_cell(connection, reader, name, column)} AS {name}")
+        is_time = name == "ts"
+        cell = _time(connection, reader, column, timezones) if is_time else _number(connection, reader, column)
+        cells.append(f"{cell} AS {name}")
         cells.append(f"{clean_text(column, reader.columns[column])} AS given_{name}")
     try:
         rows = reader.stage(connection, columns.names)
@@ -107,19 +110,32 @@ def _read_cells(connection: duckdb.DuckDBPyConnection, reader: Reader, columns: 
     return pl.DataFrame(table)
 
 
-def _extra_cell(connection: duckdb.DuckDBPyConnection, reader: Reader, name: str, column: str) -> str:
-    """The value as a number, the time as seconds since 1970; NULL where it cannot be read."""
-    if name == "ts":
-        return f"floor(epoch(TRY_CAST({quoted(column)}::VARCHAR AS TIMESTAMP)))::BIGINT"
+def _time(connection: duckdb.DuckDBPyConnection, reader: Reader, column: str, timezones: tuple[str, ...]) -> str:
+    """The time as whole seconds since 1970, read as a log's; NULL where it cannot be read."""
+    where = TimeColumn(connection, reader.scan, column, reader.columns[column], reader.source.name)
+    try:
+        time = timestamps.detect_format(where, timezones[0])
+    except DataError as error:
+        raise DataError(error.message, f"write them as 2026-03-01T12:00Z, or remove the column {column}") from error
+    if time.assumes_zone and len(timezones) > 1:
+        raise where.error(
+            f"times without a zone, and the log was read in several ({', '.join(timezones)})",
+            "write the zone with each time, as in 2026-03-01T12:00+01:00",
+        )
+    return f"floor(epoch({time.expression}))::BIGINT"
+
+
+def _number(connection: duckdb.DuckDBPyConnection, reader: Reader, column: str) -> str:
+    """The value as a number; NULL where it cannot be read."""
     kind = reader.columns[column]
     decimal_comma = kind == "VARCHAR" and has_decimal_comma(connection, reader, column)
     return parse_number(column, kind, decimal_comma)
 
 
 def _check_cells(cells: pl.DataFrame, path: Path, name: str) -> None:
-    """Raises DataError for a value that is not a positive finite number, or a time that cannot be read."""
+    """Raises DataError for a value that is not a finite number from 0 on, or a time that cannot be read."""
     cell = pl.col(name)
-    is_wrong = cell.is_null() if name == "ts" else cell.is_null() | ~cell.is_finite() | (cell <= 0)
+    is_wrong = cell.is_null() if name == "ts" else cell.is_null() | ~cell.is_finite() | (cell < 0)
     wrong = cells.with_row_index("line", offset=2).filter(pl.col("user_id").is_not_null()).filter(is_wrong)
     if wrong.is_empty():
         return

@@ -46,7 +46,7 @@ def ingest_files(database: Database, paths: list[Path], options: IngestOptions, 
     requested = options.context
     options = replace(options, context=context_columns.with_declared(database, requested))
     now = datetime.now(UTC)
-    with reading_session(database.connection, options) as scratch:
+    with reading_session(database.connection, options.timezone) as scratch:
         jobs = plan_jobs(database, find_input_files(paths, options), options, scratch)
         check_requested_context(database, jobs, requested, scratch)
         context_columns.declare(database, options.context)
@@ -84,7 +84,7 @@ def _load(database: Database, job: Job, options: IngestOptions, now: datetime) -
     # a copy of the file may have been loaded since the jobs were planned
     if job.plan is None or file_records.is_recorded(database, job.sha256, job.kind):
         return FileReport(name=job.source.name, kind=job.kind, skipped=True), []
-    entry = FileEntry(job.source.name, job.sha256, job.kind, now, options.max_rejected_share)
+    entry = FileEntry(job.source.name, job.sha256, job.kind, now, options.timezone, options.max_rejected_share)
     with readers.reading_errors(job.source):
         if isinstance(job.plan, TablePlan):
             report, dropped = load_tables.load_table(database, job.plan, entry)

@@ -4,7 +4,13 @@ from lookalike.data.database import Database
 from lookalike.data.ingest import timestamps
 from lookalike.data.ingest.duplicates import drop_duplicates
 from lookalike.data.ingest.event_plan import EventPlan
-from lookalike.data.ingest.file_records import FileEntry, next_file_id, record_file, reject_counts
+from lookalike.data.ingest.file_records import (
+    FileEntry,
+    next_file_id,
+    record_file,
+    record_timezone,
+    reject_counts,
+)
 from lookalike.data.ingest.reject_reasons import FAULTS, reject_reason
 from lookalike.data.ingest.results import FileReport
 from lookalike.data.ingest.staging import LINE, MALFORMED, STAGED_EVENTS, StagedRows, drop_staged
@@ -42,6 +48,8 @@ def load_events(database: Database, plan: EventPlan, entry: FileEntry) -> FileRe
                 unreadable_values=_count_unreadable(database, plan, rows),
             )
             record_file(database, file_id, report, entry)
+            if plan.time.assumes_zone:
+                record_timezone(database, entry.timezone)
     finally:
         drop_staged(database.connection)
     return report

@@ -20,7 +20,7 @@ _ROWS = 5
 
 def preview_files(paths: list[Path], options: IngestOptions) -> IngestPreview:
     """How each file would be read, with its first rows. Raises the errors of an ingest that concern single files."""
-    with private_session(options) as (connection, scratch):
+    with private_session(options.timezone) as (connection, scratch):
         files = find_input_files(paths, options)
         return IngestPreview(files=tuple(_preview_file(connection, file, options, scratch) for file in files))
 

@@ -8,22 +8,21 @@ from pathlib import Path
 import duckdb
 
 from lookalike.data.ingest import sql
-from lookalike.data.ingest.options import IngestOptions
 from lookalike.errors import SettingsError
 from lookalike.workspace.files import TEMPORARY_PREFIX
 
 
 @contextlib.contextmanager
-def reading_session(connection: duckdb.DuckDBPyConnection, options: IngestOptions) -> Iterator[Path]:
+def reading_session(connection: duckdb.DuckDBPyConnection, timezone: str) -> Iterator[Path]:
     """Sets the zone of times that name none, and yields a scratch folder beside the database.
 
     Raises SettingsError for a time zone that DuckDB does not know.
     """
     connection.execute("SET enable_progress_bar = false")  # it would go to stdout, which is for data only
     try:
-        connection.execute(f"SET TimeZone = {sql.literal(options.timezone)}")
+        connection.execute(f"SET TimeZone = {sql.literal(timezone)}")
     except duckdb.Error as error:
-        raise SettingsError(f"unknown time zone {options.timezone!r}", "name one like Europe/Berlin") from error
+        raise SettingsError(f"unknown time zone {timezone!r}", "name one like Europe/Berlin") from error
     try:
         with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=_database_folder(connection)) as folder:
             yield Path(folder)
@@ -32,10 +31,10 @@ def reading_session(connection: duckdb.DuckDBPyConnection, options: IngestOption
 
 
 @contextlib.contextmanager
-def private_session(options: IngestOptions) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+def private_session(timezone: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
     """A reading session of its own, on a database in memory."""
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
-    with contextlib.closing(connection), reading_session(connection, options) as scratch:
+    with contextlib.closing(connection), reading_session(connection, timezone) as scratch:
         yield connection, scratch
 
 

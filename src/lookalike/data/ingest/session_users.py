@@ -18,7 +18,7 @@ def sessions_as_users(paths: list[Path], options: IngestOptions, context: tuple[
     Raises DataError when the first file names no session.
     """
     source = find_input_files(paths, options)[0].source
-    with private_session(options) as (connection, scratch):
+    with private_session(options.timezone) as (connection, scratch):
         columns = readers.open_reader(connection, source, scratch).columns
     requested = {field: column for field, column in options.mapping.items() if field == "session_id"}
     names = {"session_id": column_names("events")["session_id"]}

@@ -48,6 +48,7 @@ class TimeFormat:
     label: str  # for people
     expression: str  # SQL: the time in UTC as TIMESTAMP, NULL where a value cannot be read
     unit: str = ""  # of an epoch
+    assumes_zone: bool = False  # some values name no zone and are read in the one that was given
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def detect_format(column: TimeColumn, timezone: str) -> TimeFormat:
         return TimeFormat("timestamps with a zone", f"make_timestamp(epoch_us({quoted(column.name)}))")
     if kind.startswith("TIMESTAMP") or kind == "DATE":
         label = "dates" if kind == "DATE" else "timestamps"
-        return TimeFormat(f"{label}, read as {timezone}", local_to_utc(f"{quoted(column.name)}::TIMESTAMP", timezone))
+        expression = local_to_utc(f"{quoted(column.name)}::TIMESTAMP", timezone)
+        return TimeFormat(f"{label}, read as {timezone}", expression, assumes_zone=True)
     values = column.sample()
     if not values:
         raise column.error("every time is empty", "name another column with --map ts=COLUMN")
@@ -140,7 +142,7 @@ def _numeric_format(column: TimeColumn, values: list[str], timezone: str) -> Tim
         if all(len(number) == len(label) and number[:2] in ("19", "20") for number in whole_numbers):
             text = f"regexp_replace({column.text}, '\\.0$', '')"
             parsed = f"try_strptime({text}, {sql.literal(pattern)})"
-            return TimeFormat(f"{label}, read as {timezone}", local_to_utc(parsed, timezone))
+            return TimeFormat(f"{label}, read as {timezone}", local_to_utc(parsed, timezone), assumes_zone=True)
     raise column.error(
         "these numbers are not times after 2000 in seconds, milli-, micro- or nanoseconds",
         "name another column with --map ts=COLUMN",
@@ -169,7 +171,8 @@ def _iso_format(column: TimeColumn, values: list[str], timezone: str) -> TimeFor
     if 0 < with_zone < len(values):
         zone += " where they name no zone"
     # The zone of the session is the caller's while a file is read.
-    return TimeFormat(f"ISO text, {zone}", f"TRY(make_timestamp(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ))))")
+    expression = f"TRY(make_timestamp(epoch_us(TRY_CAST({text} AS TIMESTAMPTZ))))"
+    return TimeFormat(f"ISO text, {zone}", expression, assumes_zone=with_zone < len(values))
 
 
 def _day_month_format(column: TimeColumn, matches: list[re.Match[str]], timezone: str) -> TimeFormat:
@@ -188,7 +191,7 @@ def _day_month_format(column: TimeColumn, matches: list[re.Match[str]], timezone
     text = f"regexp_replace({column.text}, '[ T,]+', ' ')"
     label = "day, month, year" if day_first else "month, day, year"
     parsed = f"try_strptime({text}, [{sql.literals(patterns)}])"
-    return TimeFormat(f"{label}, read as {timezone}", local_to_utc(parsed, timezone))
+    return TimeFormat(f"{label}, read as {timezone}", local_to_utc(parsed, timezone), assumes_zone=True)
 
 
 def _pattern(match: re.Match[str], day_first: bool) -> str:
@@ -225,6 +228,7 @@ def _other_format(column: TimeColumn, timezone: str) -> TimeFormat:
             "the times cannot be read", "write them as YYYY-MM-DD hh:mm:ss, or name another column with --map ts=COLUMN"
         )
     patterns = [pattern for _, pattern in hits]
-    zone = "UTC" if patterns[0].endswith("GMT") else timezone
+    names_zone = patterns[0].endswith("GMT")
+    zone = "UTC" if names_zone else timezone
     parsed = f"try_strptime({column.text}, [{sql.literals(patterns)}])"
-    return TimeFormat(f"like {patterns[0]}, read as {zone}", local_to_utc(parsed, zone))
+    return TimeFormat(f"like {patterns[0]}, read as {zone}", local_to_utc(parsed, zone), assumes_zone=not names_zone)
