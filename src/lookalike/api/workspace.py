@@ -35,7 +35,9 @@ class ExpandOptions(TypedDict, total=False):
     scorer: str | None  # auto, or a scorer of docs/concepts.md
     suppress: "Ids | Sequence[Ids]"  # who must not be listed
     negative: "Ids | Sequence[Ids]"  # negative examples: similar users rank lower
-    before: str | None  # read each seed only up to its first event of this type
+    before: str | None  # read each seed only up to its first event of this type; or a rule that made people seeds
+    as_of_now: bool | None  # read the seeds as they are, whatever they have done in common
+    include_doers: bool | None  # list people too who have done what the seeds have in common
     drop_features: Sequence[str]  # aggregates that no scorer may read; the user embedding goes with them
     disjoint_from: Sequence[str]  # audiences whose prospects are not listed again
     balance: bool | None  # keep the shares of the seed's sub-audiences
@@ -357,6 +359,8 @@ def _audience_flags(seed: "Ids | None", size: str | int | None, options: ExpandO
         name=options.get("name"),
         scorer=options.get("scorer"),
         before=options.get("before"),
+        as_of_now=options.get("as_of_now"),
+        include_doers=options.get("include_doers"),
         balance=options.get("balance"),
         reasons=options.get("reasons"),
         format=options.get("format"),

@@ -225,7 +225,18 @@ def expand(
         typer.Option(metavar="FILE", help="Negative examples (churned, fraud): similar users rank lower; repeat."),
     ] = None,
     before: Annotated[
-        str | None, typer.Option(metavar="TYPE", help="Read each seed only up to its first event of this type.")
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="What made people seeds, as category = DOG FOODS; or an event type: read each only up to its first.",
+        ),
+    ] = None,
+    as_of_now: Annotated[
+        bool | None, typer.Option("--as-of-now", help="Read the seeds as they are, whatever they have done in common.")
+    ] = None,
+    include_doers: Annotated[
+        bool | None,
+        typer.Option("--include-doers", help="List people too who have done what the seeds have in common."),
     ] = None,
     drop_features: Annotated[
         list[str] | None,
@@ -278,6 +289,8 @@ def expand(
         suppress=suppress or (),
         negative=negative or (),
         before=before,
+        as_of_now=as_of_now,
+        include_doers=include_doers,
         drop_features=drop_features or (),
         disjoint_from=disjoint_from or (),
         balance=balance,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lookalike.data.arrays import Rows, Seconds
+from lookalike.data.arrays import Flags, Rows, Seconds
 from lookalike.data.column_files import new_column
 from lookalike.data.sequences import SECONDS_PER_DAY, Sequences
 
@@ -69,7 +69,11 @@ def events_before(sequences: Sequences, moment: int, folder: Path | None = None)
 
 def events_before_each(sequences: Sequences, moments: Seconds) -> Sequences:
     """The same users, each with only the events before a moment of their own [N], copied into memory."""
-    kept = np.asarray(sequences["time"]) < moments[sequences.owner]
+    return only_events(sequences, np.asarray(sequences["time"]) < moments[sequences.owner])
+
+
+def only_events(sequences: Sequences, kept: Flags) -> Sequences:
+    """The same users with only some of their events [E], copied into memory."""
     counts = np.concatenate([[0], np.cumsum(kept, dtype=np.int64)])
     positions = np.flatnonzero(kept)
     columns = {name: array[positions] for name, array in sequences.columns.items()}

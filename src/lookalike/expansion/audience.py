@@ -74,7 +74,9 @@ class Audience:
     scorer: str = "auto"
     suppress: tuple[IdSource, ...] = ()
     negative: tuple[IdSource, ...] = ()
-    before: str | None = None  # an event type: seeds are read up to their first event of it
+    before: str | None = None  # an event type: seeds are read up to their first event of it; or a rule
+    as_of_now: bool = False  # read the seeds as they are, whatever they have in common
+    include_doers: bool = False  # list people who fulfil the seed's rule already
     drop_features: tuple[str, ...] = ()  # columns that no scorer may read; the encoder's blocks go with them
     disjoint_from: tuple[str, ...] = ()  # audiences whose prospects are not listed again
     balance: bool = False  # keep the shares of the seed's sub-audiences
@@ -93,6 +95,8 @@ class Audience:
             suppress=tuple(map(source_name, self.suppress)),
             negative=tuple(map(source_name, self.negative)),
             before=self.before,
+            as_of_now=self.as_of_now,
+            include_doers=self.include_doers,
             drop_features=self.drop_features,
             disjoint_from=self.disjoint_from,
             balance=self.balance,
@@ -110,6 +114,8 @@ class AudienceFlags:
     name: str | None = None
     scorer: str | None = None
     before: str | None = None
+    as_of_now: bool | None = None
+    include_doers: bool | None = None
     balance: bool | None = None
     reasons: bool | None = None
     format: str | None = None
@@ -176,6 +182,8 @@ class Definition:
     suppress: tuple[str, ...] | str = ()
     negative: tuple[str, ...] | str = ()
     before: str | None = None
+    as_of_now: bool = False
+    include_doers: bool = False
     drop_features: tuple[str, ...] = ()
     disjoint_from: tuple[str, ...] = ()
     balance: bool = False
@@ -195,6 +203,8 @@ def load_definition(path: Path) -> Audience:
         suppress=_beside(folder, definition.suppress),
         negative=_beside(folder, definition.negative),
         before=definition.before,
+        as_of_now=definition.as_of_now,
+        include_doers=definition.include_doers,
         drop_features=definition.drop_features,
         disjoint_from=tuple(checked_name(name) for name in definition.disjoint_from),
         balance=definition.balance,

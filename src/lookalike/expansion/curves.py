@@ -25,11 +25,13 @@ class EffectiveSample:
 
     `pool` is the number of users, drawn from an infinite population, that would tell as much about the candidates as the
     background does: the score threshold of a size is only known as well as they determine it. Folds share the users
-    they are fitted on, which raises the variance by 1 / (folds - 1) (Nadeau and Bengio 2003).
+    they are fitted on, which raises the variance by 1 / (folds - 1) (Nadeau and Bengio 2003). `trust` is the share of the
+    hits that counts: a band that shall hold what is counted later has to leave room for the error of that count too.
     """
 
     pool: float = np.inf
     folds: int | None = None
+    trust: float = 1.0
 
     def discount(self, hits: float, share: float) -> float:
         """The factor for hits and trials that gives a binomial band all of the variance.
@@ -38,6 +40,7 @@ class EffectiveSample:
         within the size; hits / (1 + hits / (share * pool)) hits have both.
         """
         factor = share * self.pool / (hits + share * self.pool) if np.isfinite(self.pool) else 1.0
+        factor *= self.trust
         return float(factor * (1 - 1 / self.folds)) if self.folds else float(factor)
 
 

@@ -81,13 +81,15 @@ def evaluate(context: ExpansionContext, measurement: Measurement, outcome: _Outc
         confidence=settings.confidence,
         folds=min(settings.folds, examples.seeds),
         repeats=settings.repeats,
-        held_out=_held_out(examples, selection, settings),
+        held_out=_held_out(examples, selection, settings, is_forecast=measurement.forecast is not None),
         curves=_curves(selection),
         scorers=scorer_figures(selection.quantiles, selection.scorer, selection.share, selection.bands),
         seed=_seed_summary(measurement),
         suppression=measurement.input.suppression,
         seed_profile=measurement.profile,
         backtest=measurement.backtest,
+        rule=measurement.input.rule,
+        forecast=measurement.forecast,
         balanced=examples.sub_audience is not None,
         prospect_list=outcome.description,
         representation=_source(context),
@@ -107,7 +109,7 @@ def _curves(selection: Selection) -> dict[str, tuple[CurvePoint, ...]]:
     return curves | {RANDOM: random_curve(shares, selection.candidates)}
 
 
-def _held_out(examples: Examples, selection: Selection, settings: ExpandSettings) -> HeldOut:
+def _held_out(examples: Examples, selection: Selection, settings: ExpandSettings, *, is_forecast: bool) -> HeldOut:
     """The figures at the requested size."""
     begin, end = selection.requested.begin, selection.requested.end
     quantiles = selection.own_quantiles
@@ -132,7 +134,7 @@ def _held_out(examples: Examples, selection: Selection, settings: ExpandSettings
         precision_floor=metrics.precision_floor(recall.value, hidden, selection.size),
         partial_auc=metrics.partial_auc(quantiles),
         gain=metrics.gain(quantiles),
-        value_lift=metrics.lift(quantiles, selection.share, examples.weight),
+        value_lift=metrics.lift(quantiles, selection.share, None if is_forecast else examples.weight),
         largest=selection.largest_size,
     )
 

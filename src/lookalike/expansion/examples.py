@@ -31,12 +31,32 @@ class Examples:
     rows: Rows  # [M]: the seeds' user rows
     listed_elsewhere: int = 0  # candidates who must not be listed because they are on another list
     sub_audience: Rows | None = None  # [M]: of each seed, if the list is to keep their shares
+    teachers: Matrix | None = None  # [T, W]: further users whose like is looked for, besides the seeds
+    as_now: Matrix | None = None  # [M, W]: the seeds as they are, if `seed` is not that
 
     @property
     def training_sample(self) -> TrainingSample:
         return TrainingSample(
             self.seed, self.background, self.weight, self.negatives, self.sub_audience, self.seed_index
         )
+
+    @property
+    def readings(self) -> tuple[TrainingSample, ...]:
+        """What the scorer of the list is fitted on: the seed, or for seeds without their deeds two samples.
+
+        The first has the teachers too, everybody without their deeds; the second the seed as it is. Neither way of reading
+        is the better one on every log, and both together lose little to the better one (docs/log.md). A balanced list
+        follows the seed's shares alone.
+        """
+        own = self.training_sample
+        if self.teachers is None or self.as_now is None or self.sub_audience is not None:
+            return (own,)
+        taught = replace(
+            own,
+            seed=np.vstack([self.seed, self.teachers]),
+            weight=np.concatenate([self.weight, np.ones(len(self.teachers))]),
+        )
+        return taught, replace(own, seed=self.as_now)
 
     @property
     def seeds(self) -> int:

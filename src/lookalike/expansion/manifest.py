@@ -35,6 +35,8 @@ class AudienceRecord(Record):
     suppress: tuple[str, ...]
     negative: tuple[str, ...]
     before: str | None
+    as_of_now: bool = False
+    include_doers: bool = False
     drop_features: tuple[str, ...]
     disjoint_from: tuple[str, ...]
     balance: bool

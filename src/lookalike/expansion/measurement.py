@@ -8,14 +8,24 @@ from lookalike.data.arrays import Rows
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.expansion.audience import Audience
 from lookalike.expansion.context import ExpansionContext
+from lookalike.expansion.doers import Doers
 from lookalike.expansion.examples import Examples, build_examples
-from lookalike.expansion.messages import ExpansionWarning, ListedElsewhere, NothingToBalance, SeedsWithoutHistory
+from lookalike.expansion.forecast import Forecast, build_forecast
+from lookalike.expansion.messages import (
+    ExpansionWarning,
+    ListedElsewhere,
+    NoForecast,
+    NothingToBalance,
+    RuleUsed,
+    SeedsWithoutHistory,
+)
 from lookalike.expansion.ranking.scan import RankingRequest
-from lookalike.expansion.result import Backtest, SeedProfile, Verdict
+from lookalike.expansion.result import Backtest, ForecastSummary, SeedProfile, Verdict
 from lookalike.expansion.seed import Part, SeedInput
 from lookalike.expansion.seed_checks import MIN_SEEDS, profile_warnings
 from lookalike.expansion.seed_profile import SubAudiences, find_sub_audiences, profile_seed
 from lookalike.expansion.selection import Selection, fit_scorer, resolve_size, select
+from lookalike.workspace.settings import ExpandSettings
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,7 @@ class Measurement:
     sub_audiences: SubAudiences
     profile: SeedProfile
     backtest: Backtest | None
+    forecast: ForecastSummary | None
     request: RankingRequest | None  # None if no list is to be made
     warnings: tuple[ExpansionWarning, ...]
 
@@ -40,13 +51,14 @@ def measure(
     """Measures the scorers on held-out seeds, chooses one, gives the verdict, and fits the scorer that makes the list."""
     settings, layout, seed = context.settings, context.representation.layout, seed_input.seed
     size = resolve_size(audience.size, context.representation.users - len(seed.excluded))
-    examples, warnings = read_examples(context, seed_input)
+    reading = read_examples(context, seed_input)
+    examples, warnings = reading.examples, reading.warnings
     parts = find_sub_audiences(examples, layout, settings.random_seed)
     if audience.balance:
         examples, more = _balanced(examples, parts, seed_input)
         warnings += more
-    with context.progress.step("measuring on held-out seeds", total=settings.repeats * settings.folds) as advance:
-        selection = select(examples, audience.scorer, size, settings, advance)
+    with context.progress.step(*_measuring(reading.forecast, settings)) as advance:
+        selection = select(examples, audience.scorer, size, settings, advance, reading.forecast)
     backtest = _backtest(context, seed_input, examples, selection, insist=insist_on_backtest)
     with context.progress.step("profiling the seed"):
         profile = profile_seed(examples, layout, parts, selection, settings)
@@ -71,21 +83,71 @@ def measure(
         sub_audiences=parts,
         profile=profile,
         backtest=backtest,
+        forecast=_forecast_summary(reading.forecast),
         request=request,
         warnings=(*seed_input.warnings, *warnings),
     )
 
 
-def read_examples(context: ExpansionContext, seed_input: SeedInput) -> tuple[Examples, tuple[ExpansionWarning, ...]]:
-    """What the scorers learn from; for a seed with moments, everybody as they were then."""
+@dataclass(frozen=True)
+class Reading:
+    """How the people of a seed are read: what the scorers learn from, and what they are measured on."""
+
+    examples: Examples
+    warnings: tuple[ExpansionWarning, ...] = ()
+    forecast: Forecast | None = None  # None: on hidden seeds
+
+
+def read_examples(context: ExpansionContext, seed_input: SeedInput) -> Reading:
+    """A seed with moments is read with everybody as they were then, one with a rule as if it had not fulfilled it."""
     examples = build_examples(context, seed_input.seed)
+    if seed_input.seed.doers is not None:
+        return _read_without_deeds(context, seed_input, seed_input.seed.doers, examples)
     if seed_input.seed.moment is None:
-        return examples, ()
+        return Reading(examples)
     from lookalike.expansion.point_in_time import PointInTime, examples_at_moments
 
     with context.progress.step("embedding users as they were"):
         examples, without_history = examples_at_moments(PointInTime.of(context), seed_input.seed, examples)
-    return examples, (SeedsWithoutHistory(seeds=without_history),) if without_history else ()
+    return Reading(examples, _without_history(without_history))
+
+
+def _read_without_deeds(context: ExpansionContext, seed_input: SeedInput, doers: Doers, examples: Examples) -> Reading:
+    from lookalike.expansion.without_deeds import examples_without_deeds, read_histories
+
+    rule = seed_input.rule
+    assert rule is not None
+    with context.progress.step("reading people as if they had not done it"):
+        read = read_histories(context, seed_input.seed, doers, examples.rows)
+        examples, without_history = examples_without_deeds(context, read, seed_input.seed, examples)
+    with context.progress.step("looking for those who did it later"):
+        forecast = build_forecast(read, examples, context.representation.users)
+    used = RuleUsed(
+        rule=rule.rule,
+        stated=rule.stated,
+        seeds=rule.seeds,
+        matched=seed_input.match.matched,
+        everybody_share=rule.everybody_share,
+        left_out=rule.left_out,
+        first=rule.first,
+    )
+    warnings = (used, *_without_history(without_history), *(() if forecast else (NoForecast(),)))
+    return Reading(examples, warnings, forecast)
+
+
+def _without_history(seeds: int) -> tuple[ExpansionWarning, ...]:
+    return (SeedsWithoutHistory(seeds=seeds),) if seeds else ()
+
+
+def _measuring(forecast: Forecast | None, settings: ExpandSettings) -> tuple[str, int | None]:
+    """What the step is called, and how many parts it has."""
+    if forecast:
+        return "measuring on those who did it later", None
+    return "measuring on held-out seeds", settings.repeats * settings.folds
+
+
+def _forecast_summary(forecast: Forecast | None) -> ForecastSummary | None:
+    return ForecastSummary(cut=forecast.moment, later=len(forecast.later)) if forecast else None
 
 
 def split_by_sub_audience(
@@ -95,7 +157,7 @@ def split_by_sub_audience(
 
     Raises ExpansionError when the seed is one audience.
     """
-    examples, _ = read_examples(context, seed_input)
+    examples = read_examples(context, seed_input).examples
     of = find_sub_audiences(examples, context.representation.layout, context.settings.random_seed).of
     if not of.any():
         raise ExpansionError(

@@ -1,5 +1,6 @@
 """What an expansion may warn of, as data. The sentences are made in `reporting`."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -88,6 +89,25 @@ class UnderrepresentedSubAudience(Message):
     seed_share: float
 
 
+class RuleUsed(Message):
+    """The seeds have something in common that they have done: they are read as if they had not."""
+
+    code: Literal["rule_used"] = "rule_used"
+    rule: str
+    stated: bool
+    seeds: int
+    matched: int
+    everybody_share: float
+    left_out: int
+    first: datetime | None
+
+
+class NoForecast(Message):
+    """Too few people fulfilled the rule after earlier moments: the figures are of hidden seeds, and promise too much."""
+
+    code: Literal["no_forecast"] = "no_forecast"
+
+
 class ListedElsewhere(Message):
     """Candidates who are left out because they are on another audience's list."""
 
@@ -115,6 +135,8 @@ ExpansionWarning = Annotated[
     | NothingToBalance
     | UnderrepresentedSubAudience
     | ListedElsewhere
+    | RuleUsed
+    | NoForecast
     | EscapedIds,
     Field(discriminator="code"),
 ]

@@ -215,6 +215,26 @@ class SeedSummary(SeedMatch):
     parts: int | None = Field(default=None, description="sub-audiences of the whole seed, with --split")
 
 
+class RuleSummary(Record):
+    """What the seeds have done that made them seeds, and everybody who has done it: the doers."""
+
+    rule: str = Field(description="the rule, as --before takes it")
+    stated: bool = Field(description="whether it was given, not found")
+    seeds: int = Field(description="matched seeds that fulfil it")
+    seed_share: float = Field(description="the same as a share of the matched seeds")
+    doers: int = Field(description="users with a vector who fulfil it, seeds included")
+    everybody_share: float = Field(description="the same as a share of all users")
+    left_out: int = Field(description="doers besides the seeds, who are not listed")
+    first: datetime | None = Field(description="when a seed fulfilled it first")
+
+
+class ForecastSummary(Record):
+    """The earlier moment as of which the list was made and judged by who fulfilled the rule first after it."""
+
+    cut: datetime = Field(description="the moment")
+    later: int = Field(description="people who fulfilled the rule later and were looked for")
+
+
 class Suppression(Record):
     """How the ids to suppress match the known users."""
 
@@ -357,6 +377,10 @@ class Evaluation(FileRecord):
     suppression: Suppression = Field(description="users who must not be listed")
     seed_profile: SeedProfile = Field(description="what kind of people the seed is")
     backtest: Backtest | None = Field(description="null if the seeds have no moments")
+    rule: RuleSummary | None = Field(default=None, description="null if the seeds have no rule in common")
+    forecast: ForecastSummary | None = Field(
+        default=None, description="what the figures were measured on if the seeds have a rule; null if on hidden seeds"
+    )
     balanced: bool = Field(description="whether the list keeps the shares of the seed's sub-audiences")
     prospect_list: ListDescription | None = Field(description="null if no list was written")
     representation: RepresentationSource = Field(description="the stored vectors that were read")

@@ -14,6 +14,7 @@ AUTO = "auto"
 REFERENCE_SCORERS = ("transfer", "logistic")  # the best single scorers on most public logs, see docs/benchmarks.md
 CROSS_FIT_GROUPS = 5
 RELIABLE = 2  # standard errors from which on a difference counts
+RELIABLE_FORECAST = 3  # in a forecast, which looks for fewer people than a hold-out repeats
 
 
 def scorers_to_measure(requested: str, examples: Examples) -> tuple[str, ...]:
@@ -41,8 +42,8 @@ def scorers_to_measure(requested: str, examples: Examples) -> tuple[str, ...]:
     return tuple(name for name in usable if name in ("centroid", requested))
 
 
-def choose_scorer(quantiles: Quantiles, names: tuple[str, ...], share: float) -> str:
-    """The reference scorer, unless the held-out lift of another is better by more than two standard errors.
+def choose_scorer(quantiles: Quantiles, names: tuple[str, ...], share: float, reliable: float = RELIABLE) -> str:
+    """The reference scorer, unless the held-out lift of another is better by so many standard errors.
 
     With few seeds the best of several is mostly the luckiest. Differences are taken seed by seed.
     """
@@ -50,12 +51,14 @@ def choose_scorer(quantiles: Quantiles, names: tuple[str, ...], share: float) ->
     chosen = next((name for name in REFERENCE_SCORERS if name in names), names[0])
     for name in names:
         gain = lifts[name] - lifts[chosen]
-        if gain.mean() > RELIABLE * gain.std(ddof=1) / np.sqrt(len(gain)):
+        if gain.mean() > reliable * gain.std(ddof=1) / np.sqrt(len(gain)):
             chosen = name
     return chosen
 
 
-def cross_fitted_quantiles(quantiles: Quantiles, names: tuple[str, ...], share: float, random_seed: int) -> Floats:
+def cross_fitted_quantiles(
+    quantiles: Quantiles, names: tuple[str, ...], share: float, random_seed: int, reliable: float = RELIABLE
+) -> Floats:
     """The quantiles [R, M] of choosing as `choose_scorer` does: for each seed those of the scorer the other seeds chose.
 
     A scorer that was chosen for being best on some seeds looks better on them than it is.
@@ -66,5 +69,5 @@ def cross_fitted_quantiles(quantiles: Quantiles, names: tuple[str, ...], share: 
     for number in np.unique(group):
         inside = group == number
         others = {name: quantiles[name][:, ~inside] for name in names}
-        cross_fitted[:, inside] = quantiles[choose_scorer(others, names, share)][:, inside]
+        cross_fitted[:, inside] = quantiles[choose_scorer(others, names, share, reliable)][:, inside]
     return cross_fitted

@@ -11,13 +11,16 @@ from lookalike.data.arrays import Flags, Floats, Rows, Seconds
 from lookalike.data.id_lists import IdSource
 from lookalike.embeddings import freshness
 from lookalike.embeddings.user_index import Match
-from lookalike.errors import SettingsError
+from lookalike.errors import ExpansionError, SettingsError
 from lookalike.expansion import seed_checks
 from lookalike.expansion.audience import Audience
 from lookalike.expansion.context import ExpansionContext
+from lookalike.expansion.doers import NEVER, Doers, check_rule, find_doers
 from lookalike.expansion.manifest import ListFile
 from lookalike.expansion.messages import ExpansionWarning, NewerFiles
-from lookalike.expansion.result import SeedMatch, Suppression
+from lookalike.expansion.result import RuleSummary, SeedMatch, Suppression
+from lookalike.expansion.rule import Rule, parse_rule
+from lookalike.expansion.rule_finder import find_rule
 
 
 def _no_rows() -> Rows:
@@ -36,6 +39,9 @@ class Seed:
     negatives: Rows = field(default_factory=_no_rows)  # users whose like should rank lower
     listed_elsewhere: Rows = field(default_factory=_no_rows)  # eligible, but not to be listed
     dropped_columns: tuple[str, ...] = ()  # aggregates that no scorer may read
+    doers: Doers | None = (
+        None  # who has done what the seeds have in common, if they have; the seeds are read without it
+    )
 
     @property
     def excluded(self) -> Rows:
@@ -70,6 +76,7 @@ class SeedInput:
     inputs: tuple[ListFile, ...]  # the seed's list first
     warnings: tuple[ExpansionWarning, ...]
     part: Part | None = None
+    rule: RuleSummary | None = None
 
 
 def read_seed(context: ExpansionContext, audience: Audience, force: bool = False) -> SeedInput:
@@ -98,11 +105,12 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
         suppressed=matches["suppress"].rows,
         value=_column(matches["seed"], "value"),
         moment=_moments(context, audience, matches["seed"]),
-        moment_event=audience.before,
+        moment_event=None if stated_rule(audience) else audience.before,
         negatives=np.setdiff1d(matches["negative"].rows, matches["seed"].rows),
         listed_elsewhere=matches["listed"].rows,
         dropped_columns=seed_checks.check_droppable(context.representation.layout.aggregates, audience.drop_features),
     )
+    seed, rule = _with_rule(context, audience, seed)
     negatives = len(seed.negatives) if audience.negative else None
     warnings = seed_checks.list_warnings(match, suppression, negatives)
     if newer := freshness.newer_files(context.database, context.representation):
@@ -113,7 +121,46 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
         ListFile(name=id_lists.source_name(source), sha256=id_lists.source_sha256(source))
         for source in (audience.seed, *audience.suppress, *audience.negative)
     )
-    return SeedInput(seed, match, suppression, inputs, warnings)
+    return SeedInput(seed, match, suppression, inputs, warnings, rule=rule)
+
+
+def _with_rule(context: ExpansionContext, audience: Audience, seed: Seed) -> tuple[Seed, RuleSummary | None]:
+    """The seed with everybody who has done what its people have done, if a rule was stated or is found.
+
+    Other doers are suppressed, unless they are to be listed.
+    """
+    rule = stated = stated_rule(audience)
+    if stated is None and seed.moment is None and not audience.as_of_now:
+        with context.progress.step("looking for what the seeds have in common"):
+            rule = find_rule(context, seed.rows, seed.suppressed)
+    if rule is None:
+        return seed, None
+    check_rule(context, rule)
+    doers = find_doers(context, rule)
+    others = np.setdiff1d(doers.rows, seed.rows)
+    left_out = others[:0] if audience.include_doers else others
+    moments = doers.moments_of(seed.rows)
+    fulfilling = moments < NEVER
+    if not fulfilling.any():
+        raise ExpansionError(
+            f"no seed fulfils the rule {str(rule)[:100]}", "check field and value, or leave --before out"
+        )
+    summary = RuleSummary(
+        rule=str(rule),
+        stated=stated is not None,
+        seeds=int(fulfilling.sum()),
+        seed_share=float(fulfilling.mean()),
+        doers=len(doers.rows),
+        everybody_share=len(doers.rows) / context.representation.users,
+        left_out=len(np.setdiff1d(left_out, seed.suppressed)),
+        first=datetime.fromtimestamp(int(moments.min()), UTC).replace(tzinfo=None),
+    )
+    return replace(seed, suppressed=np.union1d(seed.suppressed, left_out), doers=doers), summary
+
+
+def stated_rule(audience: Audience) -> Rule | None:
+    """The rule of `--before`, if that is one and not an event type."""
+    return parse_rule(audience.before) if audience.before and "=" in audience.before else None
 
 
 def _read_all(sources: tuple[IdSource, ...]) -> pl.DataFrame:
@@ -157,13 +204,13 @@ def _moments(context: ExpansionContext, audience: Audience, match: Match) -> Sec
     A seed without the event is read up to the cut.
     """
     cut = int(context.cut.as_of.replace(tzinfo=UTC).timestamp()) + 1
-    if audience.before is not None:
+    if audience.before is not None and stated_rule(audience) is None:
         types = database.event_types(context.database)
         if audience.before not in types:
             raise SettingsError(f"no event type is called {audience.before[:60]!r}", f"--before {'|'.join(types[:8])}")
         first = database.first_event_times(context.database, audience.before)
         moments = match.matched.join(first, on="user_id", how="left", maintain_order="left")["moment"]
-    elif "ts" in match.matched.columns:
+    elif "ts" in match.matched.columns and audience.before is None:
         moments = match.matched["ts"]
     else:
         return None

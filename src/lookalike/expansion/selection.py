@@ -10,12 +10,20 @@ from lookalike.errors import ExpansionError
 from lookalike.expansion.audience import Size
 from lookalike.expansion.curves import BandSettings
 from lookalike.expansion.examples import Examples
+from lookalike.expansion.forecast import Forecast
 from lookalike.expansion.holdout import ACTIVITY, hold_out
 from lookalike.expansion.metrics import Quantiles
 from lookalike.expansion.permutation_test import permutation_test
 from lookalike.expansion.result import Verdict
-from lookalike.expansion.scorer_selection import AUTO, choose_scorer, cross_fitted_quantiles, scorers_to_measure
-from lookalike.expansion.scorers import fit_all
+from lookalike.expansion.scorer_selection import (
+    AUTO,
+    RELIABLE,
+    RELIABLE_FORECAST,
+    choose_scorer,
+    cross_fitted_quantiles,
+    scorers_to_measure,
+)
+from lookalike.expansion.scorers import fit_readings
 from lookalike.expansion.scorers.rank_ensemble import Score
 from lookalike.expansion.verdict import HeldOutRankings, RequestedList, decide, largest_share
 from lookalike.workspace.random_streams import Stream, generator
@@ -68,22 +76,32 @@ def resolve_size(size: Size, candidates: int) -> int | None:
 
 
 def select(
-    examples: Examples, scorer: str, size: int | None, settings: ExpandSettings, on_fold: Callable[[int], None]
+    examples: Examples,
+    scorer: str,
+    size: int | None,
+    settings: ExpandSettings,
+    on_fold: Callable[[int], None],
+    forecast: Forecast | None = None,
 ) -> Selection:
-    """Measures the scorers, chooses one and the size, and gives the verdict. `size` is None for `auto`."""
+    """Measures the scorers, on a forecast where there is one or else on hidden seeds, chooses one and the size, and gives
+    the verdict. `size` is None for `auto`."""
     names = scorers_to_measure(scorer, examples)
-    quantiles = hold_out(examples, names, settings, on_fold)
+    if forecast:
+        quantiles, sample = forecast.quantiles(names, settings.random_seed), forecast.sample
+    else:
+        quantiles, sample = hold_out(examples, names, settings, on_fold), examples.effective_sample(settings.folds)
     share = size / examples.candidates if size else DEFAULT_SHARE
     chosen = scorer
     if scorer == AUTO:
-        chosen = choose_scorer(quantiles, names, share)
-        quantiles[AUTO] = cross_fitted_quantiles(quantiles, names, share, settings.random_seed)
-    bands = BandSettings(settings.confidence, examples.effective_sample(settings.folds))
+        reliable = RELIABLE_FORECAST if forecast else RELIABLE
+        chosen = choose_scorer(quantiles, names, share, reliable)
+        quantiles[AUTO] = cross_fitted_quantiles(quantiles, names, share, settings.random_seed, reliable)
+    bands = BandSettings(settings.confidence, sample)
     largest = largest_share(quantiles[scorer], examples.candidates, bands, settings.min_lift)
     if size is None:
         share = largest or share
     requested = RequestedList(share, largest, size is None, examples.listed_elsewhere / examples.candidates)
-    rankings = HeldOutRankings(quantiles[scorer], quantiles[ACTIVITY], bands)
+    rankings = HeldOutRankings(quantiles[scorer], quantiles[ACTIVITY], bands, examples.seeds)
     verdict = decide(
         rankings, permutation_test(examples, share, settings), requested, examples.candidates, settings.min_lift
     )
@@ -94,7 +112,7 @@ def select(
 def fit_scorer(examples: Examples, scorer: str, settings: ExpandSettings) -> Score:
     """The scorer fitted on the whole seed."""
     rng = generator(settings.random_seed, Stream.FINAL_FIT)
-    return fit_all((scorer,), examples.space, examples.training_sample, rng)[scorer]
+    return fit_readings((scorer,), examples.space, examples.readings, rng)[scorer]
 
 
 def tiers(count: int, tiers: int) -> Rows:

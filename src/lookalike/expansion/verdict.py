@@ -42,10 +42,7 @@ class HeldOutRankings:
     scorer: Floats
     activity: Floats
     bands: BandSettings
-
-    @property
-    def seeds(self) -> int:
-        return int(self.scorer.shape[1])
+    seeds: int
 
 
 def largest_share(quantiles: Floats, candidates: int, bands: BandSettings, min_lift: float = 1.0) -> float | None:

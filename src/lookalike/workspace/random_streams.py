@@ -32,6 +32,7 @@ class Stream(IntEnum):
     SEED_HALVES = 22
     BACKGROUND_MOMENTS = 23
     BACKTEST = 31
+    FORECAST = 32
 
 
 def generator(random_seed: int, stream: Stream, *keys: int) -> np.random.Generator:

@@ -14,16 +14,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lookalike.data.arrays import Floats, Rows
+from lookalike.data.arrays import Floats, Matrix, Rows
 from lookalike.expansion.scorers import centroids, classifiers, contrast
-from lookalike.expansion.scorers.logistic import Prior
+from lookalike.expansion.scorers.logistic import Linear, Prior
 from lookalike.expansion.scorers.rank_ensemble import Balanced, RankAverage, Score
 from lookalike.expansion.scorers.selected_columns import Selected, columns_read
 from lookalike.expansion.scorers.training_sample import Rng, TrainingSample
 
 __all__ = [
     "ENSEMBLES", "NAMES", "SCORERS", "SEQUENCE_AND_AGGREGATES", "Balanced", "FeatureSpace", "RankAverage", "Score",
-    "Scorer", "Selected", "columns_read", "fit_all",
+    "Scorer", "Selected", "columns_read", "fit_all", "fit_readings",
 ]  # fmt: skip
 
 # "sequence" already contains the content of a history: with "content" beside it each would be shrunk half as much
@@ -97,6 +97,32 @@ def fit_all(names: tuple[str, ...], space: FeatureSpace, sample: TrainingSample,
     embedding, others = space.columns(("sequence",)), sample.background[sample.others]
     groups = [sample.seed[sample.sub_audience == g][:, embedding] for g in np.unique(sample.sub_audience)]
     return {name: Balanced.of(fitted[name], embedding, others, groups) for name in names}
+
+
+def fit_readings(
+    names: tuple[str, ...], space: FeatureSpace, readings: tuple[TrainingSample, ...], rng: Rng
+) -> dict[str, Score]:
+    """The named scorers, each the sum of its fits on all readings of the same people, scaled to the background.
+
+    Only linear scores add up to one that is ranked as fast; other scorers are fitted on the first reading.
+    """
+    fitted = [fit_all(names, space, reading, rng) for reading in readings]
+    background = readings[0].background
+    return {name: _sum_of_linear([scores[name] for scores in fitted], background) for name in names}
+
+
+def _sum_of_linear(scores: list[Score], background: Matrix) -> Score:
+    first = scores[0]
+    linear = [score.score for score in scores if isinstance(score, Selected) and isinstance(score.score, Linear)]
+    if len(scores) == 1 or len(linear) < len(scores) or not isinstance(first, Selected):
+        return first
+    rows = background[:, first.columns]
+    scale = [1 / max(float(score(rows).std()), 1e-12) for score in linear]
+    weights = sum(
+        (score.weights * factor for score, factor in zip(linear, scale, strict=True)), np.zeros(rows.shape[1])
+    )
+    offset = sum(score.offset * factor for score, factor in zip(linear, scale, strict=True))
+    return Selected(first.columns, Linear(weights, offset))
 
 
 def _fit_with_members(

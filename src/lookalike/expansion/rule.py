@@ -1,0 +1,170 @@
+"""Rules: what people have done, written as `category = DOG FOODS or item = 4711 at least 2 times since 2026-05-01`.
+
+    rule   = term { "or" term } [ "at least" NUMBER "times" ] [ "since" DATE ]
+    term   = FIELD "=" VALUE
+
+A field is `item`, `event_type`, a context column, or an attribute of items. A field or value with a keyword, a quote or an
+equals sign inside is written in double quotes, and a quote inside those twice. A rule is fulfilled by the deed that makes
+it so many times; the time of that deed is a person's moment.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import NoReturn
+
+from lookalike.data.deeds import Terms
+from lookalike.errors import SettingsError
+
+MAX_TERMS = 50
+MAX_LENGTH = 4_000
+_EXAMPLE = "for example: category = DOG FOODS or item = 4711 at least 2 times since 2026-05-01"
+
+_TOKEN = re.compile(r'\s*(?:"((?:[^"]|"")*)"|(=)|([^\s="]+))')
+_PLAIN = re.compile(r'[^\s"=]+(?: [^\s"=]+)*')
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Any of the terms, so many times, from a day on."""
+
+    terms: Terms
+    times: int = 1
+    since: date | None = None
+
+    @property
+    def start(self) -> datetime | None:
+        """The first moment that counts, UTC."""
+        return None if self.since is None else datetime(self.since.year, self.since.month, self.since.day)
+
+    def __str__(self) -> str:
+        text = " or ".join(f"{_written(field)} = {_written(value)}" for field, value in self.terms)
+        if self.times > 1:
+            text += f" at least {self.times} times"
+        return text if self.since is None else f"{text} since {self.since}"
+
+
+def parse_rule(text: str) -> Rule:
+    """The rule that a text states. Raises SettingsError with the place of what is wrong."""
+    if len(text) > MAX_LENGTH:
+        raise SettingsError(f"a rule of {len(text):,} characters is too long", f"at most {MAX_LENGTH:,} are read")
+    return _Parser(text, _tokens(text)).rule()
+
+
+@dataclass(frozen=True)
+class _Token:
+    text: str
+    column: int  # from 1
+    is_quoted: bool = False
+
+    def is_word(self, word: str) -> bool:
+        return not self.is_quoted and self.text.lower() == word
+
+
+def _tokens(text: str) -> list[_Token]:
+    tokens, end = [], 0
+    while text[end:].strip():
+        match = _TOKEN.match(text, end)
+        if match is None:
+            column = end + len(text[end:]) - len(text[end:].lstrip()) + 1
+            raise _error(text, column, "a quote is opened and never closed")
+        quoted, _, _ = match.groups()
+        word = quoted.replace('""', '"') if quoted is not None else match.group().strip()
+        tokens.append(_Token(word, match.end() - len(match.group().lstrip()) + 1, quoted is not None))
+        end = match.end()
+    return tokens
+
+
+class _Parser:
+    """Reads tokens from left to right."""
+
+    def __init__(self, text: str, tokens: list[_Token]) -> None:
+        self._text, self._tokens, self._place = text, tokens, 0
+
+    def rule(self) -> Rule:
+        terms = [self._term()]
+        while self._takes("or"):
+            terms.append(self._term())
+        times, since = 1, None
+        if self._takes("at"):
+            times = self._times()
+        if self._takes("since"):
+            since = self._date()
+        if self._next is not None:
+            self._fail(f"unexpected {self._next.text[:40]!r}")
+        if len(terms) > MAX_TERMS:
+            raise SettingsError(f"a rule of {len(terms)} terms is too long", f"at most {MAX_TERMS}")
+        return Rule(tuple(dict.fromkeys(terms)), times, since)
+
+    def _term(self) -> tuple[str, str]:
+        field = self._words("a field", until=("=",))
+        if not self._takes("="):
+            self._fail("expected = after the field")
+        return field, self._words("a value", until=("or", "since", "at"))
+
+    def _words(self, what: str, until: tuple[str, ...]) -> str:
+        """One quoted text, or the plain words before the next keyword as they are written."""
+        token = self._next
+        if token is None or token.is_word("=") or (not token.is_quoted and token.text.lower() in until):
+            self._fail(f"expected {what}")
+        self._place += 1
+        if token.is_quoted:
+            return token.text
+        words = [token.text]
+        while (token := self._next) and not token.is_quoted and not self._ends(token, until):
+            words.append(token.text)
+            self._place += 1
+        return " ".join(words)
+
+    def _ends(self, token: _Token, until: tuple[str, ...]) -> bool:
+        if token.is_word("="):
+            return True
+        if token.is_word("at"):  # "at" alone is a common word in names
+            return (
+                "at" in until and self._place + 1 < len(self._tokens) and self._tokens[self._place + 1].is_word("least")
+            )
+        return token.text.lower() in until
+
+    def _times(self) -> int:
+        if not self._takes("least"):
+            self._fail("expected: at least NUMBER times")
+        token = self._next
+        if token is None or not re.fullmatch(r"[1-9]\d{0,5}", token.text):
+            self._fail("expected a number from 1 on")
+        self._place += 1
+        if not (self._takes("times") or self._takes("time")):
+            self._fail("expected: times")
+        return int(token.text)
+
+    def _date(self) -> date:
+        token = self._next
+        try:
+            day = date.fromisoformat(token.text if token else "")
+        except ValueError:
+            self._fail("expected a date such as 2026-05-01")
+        self._place += 1
+        return day
+
+    @property
+    def _next(self) -> _Token | None:
+        return self._tokens[self._place] if self._place < len(self._tokens) else None
+
+    def _takes(self, word: str) -> bool:
+        token = self._next
+        found = token is not None and token.is_word(word)
+        self._place += found
+        return found
+
+    def _fail(self, problem: str) -> NoReturn:
+        raise _error(self._text, self._next.column if self._next else len(self._text) + 1, problem)
+
+
+def _error(text: str, column: int, problem: str) -> SettingsError:
+    return SettingsError(f"rule {text[:60]!r}, column {column}: {problem}", _EXAMPLE)
+
+
+def _written(text: str) -> str:
+    """The text, in quotes where it would not be read back as it is."""
+    words = text.split(" ")
+    is_plain = bool(_PLAIN.fullmatch(text)) and not any(word.lower() in ("or", "since", "at") for word in words)
+    return text if is_plain else '"' + text.replace('"', '""') + '"'

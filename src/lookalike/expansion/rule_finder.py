@@ -1,0 +1,178 @@
+"""Finds what a seed's people have done that made them a seed: the rule that nearly all of them fulfil and few others do.
+
+A union of terms is grown greedily. Its worth is the log likelihood ratio of the seed's share that fulfils it against
+everybody's, M · KL(seed's share, everybody's share), less the logarithm of the number of terms there were to choose from,
+for each term: a description that long has to be paid for by what it explains (minimum description length, Rissanen 1978).
+"""
+
+import math
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lookalike.data import deeds
+from lookalike.data.arrays import Flags, Floats, Rows, Seconds
+from lookalike.data.deeds import Terms
+from lookalike.data.sequences import SECONDS_PER_DAY
+from lookalike.expansion.context import ExpansionContext
+from lookalike.expansion.rule import MAX_TERMS, Rule
+from lookalike.expansion.sampling import draw_background, draw_sample
+
+MAX_SEEDS, MAX_OTHERS = 2_000, 5_000
+MAX_CANDIDATES = 400  # terms that are combined, those that alone are worth most
+MIN_SEED_SHARE = 0.95  # who come back to a category are up to 0.9 of a seed that has nothing to do with the past
+MAX_OTHERS_SHARE = 0.7
+MIN_WORTH = 0.3  # nats a seed user
+MAX_TIMES = 10
+
+
+@dataclass(frozen=True)
+class _Incidence:
+    """Who has done what: terms by users."""
+
+    terms: Terms  # T
+    seed: Flags  # [T, M]
+    others: Flags  # [T, P]
+    searched: int  # terms that were compared
+
+    def worth(self, seed: Flags, others: Flags, terms: int) -> Floats:
+        """Of unions of so many terms, given who fulfils each, [n, M] and [n, P]."""
+        gain = likelihood_gain(seed.shape[1], seed.mean(axis=1), _smoothed(others))
+        return gain - terms * math.log(max(2, self.searched))
+
+
+def find_rule(context: ExpansionContext, seed: Rows, suppressed: Rows) -> Rule | None:
+    """The rule of a seed, or None when it has none that is worth its length."""
+    settings = context.settings
+    sampled = draw_sample(seed, MAX_SEEDS, settings.random_seed)
+    others = draw_background(
+        context.representation.users, np.union1d(seed, suppressed), MAX_OTHERS, settings.random_seed
+    )
+    if not len(others):
+        return None
+    users = pl.DataFrame(
+        {
+            "user_id": context.index.ids(np.concatenate([sampled, others])),
+            "place": np.concatenate([np.arange(len(sampled)), np.arange(len(others))]),
+            "is_seed": np.arange(len(sampled) + len(others)) < len(sampled),
+        }
+    )
+    done = deeds.deeds_of_users(context.database, users, context.cut).join(users, on="user_id")
+    incidence = _incidence(done, len(sampled), len(others))
+    terms = _best_union(incidence)
+    if not terms:
+        return None
+    return _narrowed(context, Rule(tuple(incidence.terms[term] for term in terms)), users)
+
+
+def likelihood_gain(seeds: int, seed_share: Floats, others_share: Floats) -> Floats:
+    """M · KL(seed's share, others' share) where the seed's is larger, else 0."""
+    p, q = (np.clip(share, 1e-9, 1 - 1e-9) for share in (seed_share, others_share))
+    gain = seeds * (p * np.log(p / q) + (1 - p) * np.log((1 - p) / (1 - q)))
+    return np.where(p > q, gain, 0.0)
+
+
+def _smoothed(others: Flags) -> Floats:
+    """The shares of the others [n, P], never 0: a sample without any does not prove that there are none."""
+    shares: Floats = (others.sum(axis=1) + 1) / (others.shape[1] + 2)
+    return shares
+
+
+def _incidence(done: pl.DataFrame, seeds: int, others: int) -> _Incidence:
+    """The terms that alone are worth most."""
+    counts = done.group_by("field", "value").agg(seeds=pl.col("is_seed").sum(), users=pl.len())
+    seed_share = counts["seeds"].to_numpy() / seeds
+    others_share = (counts["users"].to_numpy() - counts["seeds"].to_numpy() + 1) / (others + 2)
+    worth = pl.Series("worth", likelihood_gain(seeds, seed_share, others_share))
+    best = (
+        counts.with_columns(worth)
+        .filter(pl.col("worth") > 0)
+        .sort("worth", "field", "value", descending=[True, False, False])
+        .head(MAX_CANDIDATES)
+        .with_row_index("term")
+    )
+    cells = done.join(best.select("field", "value", "term"), on=["field", "value"])
+    return _Incidence(
+        terms=tuple(zip(best["field"].to_list(), best["value"].to_list(), strict=True)),
+        seed=_flags(cells.filter("is_seed"), (len(best), seeds)),
+        others=_flags(cells.filter(~pl.col("is_seed")), (len(best), others)),
+        searched=len(counts),
+    )
+
+
+def _flags(cells: pl.DataFrame, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    flags = np.zeros(shape, bool)
+    flags[cells["term"].to_numpy(), cells["place"].to_numpy()] = True
+    return flags
+
+
+def _best_union(incidence: _Incidence) -> list[int]:
+    """The terms of the rule; empty when no union is worth enough."""
+    chosen: list[int] = []
+    best = 0.0
+    seed, others = (np.zeros(flags.shape[1], bool) for flags in (incidence.seed, incidence.others))
+    while len(chosen) < min(MAX_TERMS, len(incidence.terms)):
+        worth = incidence.worth(incidence.seed | seed, incidence.others | others, len(chosen) + 1)
+        term = int(np.argmax(worth))
+        if worth[term] <= best:
+            break
+        best = float(worth[term])
+        chosen.append(term)
+        seed |= incidence.seed[term]
+        others |= incidence.others[term]
+    is_rule = seed.mean() >= MIN_SEED_SHARE and others.mean() <= MAX_OTHERS_SHARE and best >= MIN_WORTH * len(seed)
+    return chosen if is_rule else []
+
+
+# --- how often, and since when -------------------------------------------------------------------------------------------
+
+
+def _narrowed(context: ExpansionContext, rule: Rule, users: pl.DataFrame) -> Rule:
+    """The rule with a number of times or a first day, where either tells the seed much better from the others."""
+    times = deeds.deed_times(context.database, rule.terms, users, context.cut).join(users, on="user_id")
+    seed, others = (_DeedTimes.of(times, users, is_seed) for is_seed in (True, False))
+    since = _first_day(seed)
+    rules = [rule, *(replace(rule, times=number) for number in range(2, MAX_TIMES + 1)), replace(rule, since=since)]
+    required = MIN_SEED_SHARE * float(np.mean(seed.fulfil(rule)))
+    worth = [_worth(candidate, seed, others, required) for candidate in rules]
+    best = int(np.argmax(worth))
+    # the choice among them costs its length too, and a restriction should tell much, not a little
+    return rules[best] if worth[best] > worth[0] + math.log(len(rules)) + MIN_WORTH * seed.users else rule
+
+
+@dataclass(frozen=True)
+class _DeedTimes:
+    """The deeds of some users: times [E] and whose they are [E], in order of time."""
+
+    time: Seconds
+    user: Rows
+    users: int
+
+    @classmethod
+    def of(cls, times: pl.DataFrame, users: pl.DataFrame, is_seed: bool) -> "_DeedTimes":
+        own = times.filter(pl.col("is_seed") == is_seed).sort("time", "place")
+        return cls(own["time"].to_numpy(), own["place"].to_numpy(), int((users["is_seed"] == is_seed).sum()))
+
+    def fulfil(self, rule: Rule) -> Flags:
+        counted = (
+            self.user if rule.start is None else self.user[self.time >= rule.start.replace(tzinfo=UTC).timestamp()]
+        )
+        return np.bincount(counted, minlength=self.users) >= rule.times
+
+
+def _first_day(seed: _DeedTimes) -> date:
+    """The day from which on nearly every seed has a deed: of each seed's last deed the earliest, rare cases aside."""
+    last = np.zeros(seed.users, np.int64)
+    last[seed.user] = seed.time  # in order of time: the last one stays
+    moment = int(np.quantile(last[last > 0], 1 - MIN_SEED_SHARE, method="lower"))
+    return datetime.fromtimestamp(moment // SECONDS_PER_DAY * SECONDS_PER_DAY, UTC).date()
+
+
+def _worth(rule: Rule, seed: _DeedTimes, others: _DeedTimes, required: float) -> float:
+    fulfilled = seed.fulfil(rule)
+    if fulfilled.mean() < required:
+        return 0.0
+    return float(likelihood_gain(seed.users, fulfilled.mean(keepdims=True), _smoothed(others.fulfil(rule)[None]))[0])

@@ -1,0 +1,113 @@
+"""People read as if they had not done what the seed's people have in common.
+
+Buyers are told apart from everybody else by having bought; nobody who is still to buy looks like that. So the deeds are
+taken out of their histories, and they show what buyers are like apart from having bought. The log names more of them than
+a client's list, and all of them teach.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lookalike.data import deeds
+from lookalike.data.arrays import Flags, Rows, Seconds
+from lookalike.data.sequences import Sequences, Vocabulary
+from lookalike.errors import ExpansionError
+from lookalike.expansion.context import ExpansionContext
+from lookalike.expansion.doers import Doers
+from lookalike.expansion.examples import Examples, seed_weights
+from lookalike.expansion.histories import Histories
+from lookalike.expansion.rule import Rule
+from lookalike.expansion.sampling import draw_background, draw_sample
+from lookalike.expansion.seed import Seed
+from lookalike.expansion.seed_checks import MIN_MEASURABLE_SEEDS
+
+MAX_TEACHERS = 4_000  # doers besides the seeds whose histories are read
+MAX_OTHERS = 5_000  # users who have not done it, to look for later doers among
+
+
+@dataclass(frozen=True)
+class DeedFilter:
+    """Tells deeds from other events of sequences."""
+
+    items: Flags  # [V]: whether events about the item are deeds
+    codes: dict[str, Flags]  # coded field -> whether events with the code are
+
+    @classmethod
+    def of(cls, context: ExpansionContext, rule: Rule, vocabulary: Vocabulary) -> "DeedFilter":
+        named = set(deeds.deed_items(context.database, rule.terms))
+        return cls(
+            items=np.array([item in named for item in vocabulary.items], bool),
+            codes={
+                name: np.array([False, *((name, value) in rule.terms for value in values)])
+                for name, values in vocabulary.codes.items()
+            },
+        )
+
+    def __call__(self, sequences: Sequences) -> Flags:
+        """Which events are deeds, [E]."""
+        item = np.asarray(sequences["item"])
+        found: Flags = np.append(self.items, False)[item]  # item -1 is none
+        for name, is_deed in self.codes.items():
+            found = found | is_deed[np.asarray(sequences[name])]
+        return found
+
+
+@dataclass(frozen=True)
+class DoerHistories:
+    """The histories of doers and of other users."""
+
+    histories: Histories
+    doers: Doers
+    is_deed: DeedFilter
+
+    @property
+    def moment(self) -> Seconds:
+        """When each user of the histories fulfilled the rule, or NEVER, [n]."""
+        return self.doers.moments_of(self.histories.rows)
+
+    def without_deeds(self, sequences: Sequences, places: Rows) -> Flags:
+        """Which events stay when the deeds from a person's moment on are taken out, [E]."""
+        since = self.moment[places][sequences.owner]
+        return ~(self.is_deed(sequences) & (np.asarray(sequences["time"]) >= since))
+
+
+def read_histories(context: ExpansionContext, seed: Seed, doers: Doers, sampled: Rows) -> DoerHistories:
+    """The histories of the sampled seeds, of a sample of the other doers, and of a sample of everybody else."""
+    settings = context.settings
+    more = draw_sample(np.setdiff1d(doers.rows, seed.rows), MAX_TEACHERS, settings.random_seed)
+    not_others = np.union1d(np.union1d(seed.rows, seed.suppressed), doers.rows)
+    others = draw_background(context.representation.users, not_others, MAX_OTHERS, settings.random_seed)
+    histories = Histories.read(context, np.union1d(np.union1d(sampled, more), others))
+    return DoerHistories(histories, doers, DeedFilter.of(context, doers.rule, histories.vocabulary))
+
+
+def examples_without_deeds(
+    context: ExpansionContext, read: DoerHistories, seed: Seed, examples: Examples
+) -> tuple[Examples, int]:
+    """The examples with the seeds as if they had not done it, and the other doers as teachers; and how many seeds have
+    done nothing else.
+
+    Raises ExpansionError when hardly any seed has.
+    """
+    histories = read.histories
+    vectors, had_events = histories.vectors(histories.places(examples.rows), keep=read.without_deeds)
+    if had_events.sum() < MIN_MEASURABLE_SEEDS:
+        raise ExpansionError(
+            f"the seeds have done nothing but {str(read.doers.rule)[:100]}: nothing else is known of them",
+            "--as-of-now reads them as they are; or ingest more of what they do",
+        )
+    kept = examples.rows[had_events]
+    more = histories.places(np.setdiff1d(read.doers.rows, seed.rows))
+    teachers, taught = histories.vectors(more, keep=read.without_deeds)
+    without = replace(
+        examples,
+        seed=vectors[had_events],
+        weight=seed_weights(seed, kept),
+        rows=kept,
+        background=examples.background[examples.seed_index < 0],
+        seed_index=np.full(int((examples.seed_index < 0).sum()), -1),
+        teachers=teachers[taught],
+        as_now=context.representation.gather(kept),
+    )
+    return without, int((~had_events).sum())
