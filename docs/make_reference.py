@@ -16,9 +16,9 @@ from pydantic.fields import FieldInfo
 from typer.main import get_command
 
 from lookalike import errors
-from lookalike.api.status import StatusResult
 from lookalike.campaigns.overlap import OverlapResult
 from lookalike.cli.app import app
+from lookalike.cli.printed import PrintedReport, PrintedStatus
 from lookalike.data.ingest.results import IngestPreview, IngestResult
 from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
 from lookalike.expansion.audience import Definition
@@ -51,8 +51,8 @@ JSON: dict[str, type[Record]] = {
     "embed --sessions": SessionsResult,
     "expand": ExpandSummary,
     "overlap": OverlapResult,
-    "report": Evaluation,
-    "status": StatusResult,
+    "report": PrintedReport,
+    "status": PrintedStatus,
 }
 FILES: dict[str, type[Record]] = {"evaluation.json": Evaluation, "manifest.json": ExpansionManifest}
 
@@ -235,13 +235,15 @@ def json_page() -> str:
         "| Command or file | Record |\n| --- | --- |",
         *(f"| `lookalike --json {call}` | {_link(record)} |" for call, record in JSON.items()),
         *(f"| `audiences/NAME/{file}` | {_link(record)} |" for file, record in FILES.items()),
-        "\n`report` adds `page`, the path of the HTML page. `expand` with several lists prints them as `audiences`.\n",
+        "\n`expand` with several lists prints them as `audiences`.\n",
     ]
     for record in _reachable([*JSON.values(), *FILES.values()]):
-        parts += [f"## {record.__name__}\n", f"{_first_paragraph(record)}\n", _fields_table(record)]
+        parts += [f"## {record.__name__}\n", f"{_first_paragraph(record)}\n"]
+        parts += [f"Has all keys of {_link(parent)}, and:\n" for parent in _extended(record)]
+        parts += [_fields_table(record)]
         parts += [
             _variants_table(f"{record.__name__}.{name}", variants)
-            for name, info in record.model_fields.items()
+            for name, info in _own_fields(record).items()
             if (variants := _variants_in(info.annotation))
         ]
     return "\n".join(parts)
@@ -255,9 +257,21 @@ def _reachable(records: list[type[Record]]) -> list[type[Record]]:
         record = waiting.pop(0)
         if record not in found:
             found[record] = None
-            inside = [part for info in record.model_fields.values() for part in _records_in(info.annotation)]
+            kinds = [*_extended(record), *(info.annotation for info in _own_fields(record).values())]
+            inside = [part for kind in kinds for part in _records_in(kind)]
             waiting = inside + waiting
     return list(found)
+
+
+def _extended(record: type[Record]) -> list[Any]:
+    """The record that a method returns, for one that a command prints with more keys; none for others."""
+    return [record.__base__] if record.__module__ == "lookalike.cli.printed" else []
+
+
+def _own_fields(record: type[Record]) -> dict[str, FieldInfo]:
+    """The fields that the extended record has not."""
+    known = {name for parent in _extended(record) for name in parent.model_fields}
+    return {name: info for name, info in record.model_fields.items() if name not in known}
 
 
 def _records_in(kind: Any) -> list[type[Record]]:
@@ -303,7 +317,7 @@ def _link(record: type[Record], page: str = "") -> str:
 
 def _fields_table(record: type[Record]) -> str:
     rows = []
-    for name, info in record.model_fields.items():
+    for name, info in _own_fields(record).items():
         title = f"{record.__name__}.{name}"
         several = _variants_in(info.annotation)
         kind = f"list of [{title}](#{title.lower().replace('.', '')})" if several else _json_kind(info.annotation)

@@ -94,6 +94,10 @@ def test_the_package_exports_few_names_and_each_of_them_exists() -> None:
     assert len(lookalike.__all__) == 11
     assert sorted(lookalike.__all__) == lookalike.__all__
     assert all(getattr(lookalike, name).__module__.startswith("lookalike.") for name in lookalike.__all__)
+    typed = {
+        node.name for node in ast.walk(tree(SOURCE / "__init__.py")) if isinstance(node, ast.alias) and node.asname
+    }
+    assert typed == {*lookalike.__all__}, "type checkers see the same names"
     assert dir(lookalike) == sorted([*lookalike.__all__, "__version__"])
     with pytest.raises(AttributeError, match="has no attribute 'expnd'"):
         _ = lookalike.expnd

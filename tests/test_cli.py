@@ -9,9 +9,9 @@ import pytest
 
 import lookalike
 from lookalike.api import status, train
-from lookalike.api.status import StatusResult
 from lookalike.campaigns.overlap import OverlapResult
 from lookalike.cli import app
+from lookalike.cli.printed import PrintedReport, PrintedStatus
 from lookalike.data.ingest.results import IngestPreview, IngestResult
 from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
 from lookalike.expansion.manifest import ExpansionManifest
@@ -113,9 +113,10 @@ def test_json_is_one_typed_object_for_every_command(fresh: Command, inputs: Inpu
         assert ran.code == 0, ran.err
         assert record.model_validate(ran.json).as_json() == ran.json
     shown = fresh("--json", "status").json
-    assert shown.pop("next") == f"lookalike --workspace {fresh.workspace} report"
-    assert StatusResult.model_validate(shown).as_json() == shown
+    assert PrintedStatus.model_validate(shown).as_json() == shown
+    assert shown["next"] == f"lookalike --workspace {fresh.workspace} report"
     report = fresh("--json", "report").json
+    assert PrintedReport.model_validate(report).as_json() == report
     page = Path(report.pop("page"))
     assert page.is_file()
     assert Evaluation.model_validate(report) == Evaluation.read(page.parent / "evaluation.json")

@@ -12,6 +12,7 @@ from lookalike.errors import (
     LookalikeError,
     SettingsError,
     StateError,
+    system_errors,
     translated_error,
 )
 
@@ -48,6 +49,19 @@ def test_what_the_system_refused_is_a_state_error() -> None:
     assert isinstance(translated, StateError)
     assert "Permission denied" in translated.message
     assert translated.hint == "check the folder and its permissions"
+
+
+def test_what_the_system_refuses_in_a_function_is_translated_and_a_closed_pipe_is_not() -> None:
+    @system_errors()
+    def refused(error: Exception) -> None:
+        raise error
+
+    for error in (PermissionError("space"), FileNotFoundError("space")):
+        with pytest.raises(StateError, match="space"):
+            refused(error)
+    for untouched in (BrokenPipeError(), DataError("a file"), ValueError()):
+        with pytest.raises(type(untouched)):
+            refused(untouched)
 
 
 def test_anything_else_is_a_bug() -> None:

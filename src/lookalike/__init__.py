@@ -11,26 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-if TYPE_CHECKING:
-    from lookalike.api.expand import ExpandResult
-    from lookalike.api.report import Report
-    from lookalike.api.workspace import Workspace, open
-    from lookalike.errors import DataError, ExpansionError, LookalikeError, SettingsError, StateError
-    from lookalike.expansion.result import Band, Verdict
-
-__all__ = [
-    "Band",
-    "DataError",
-    "ExpandResult",
-    "ExpansionError",
-    "LookalikeError",
-    "Report",
-    "SettingsError",
-    "StateError",
-    "Verdict",
-    "Workspace",
-    "open",
-]
+if TYPE_CHECKING:  # "as": so that type checkers take them for public names
+    from lookalike.api.expand import ExpandResult as ExpandResult
+    from lookalike.api.report import Report as Report
+    from lookalike.api.workspace import Workspace as Workspace
+    from lookalike.api.workspace import open as open
+    from lookalike.errors import DataError as DataError
+    from lookalike.errors import ExpansionError as ExpansionError
+    from lookalike.errors import LookalikeError as LookalikeError
+    from lookalike.errors import SettingsError as SettingsError
+    from lookalike.errors import StateError as StateError
+    from lookalike.expansion.result import Band as Band
+    from lookalike.expansion.result import Verdict as Verdict
 
 _HOMES = {
     "Band": "lookalike.expansion.result",
@@ -45,6 +37,7 @@ _HOMES = {
     "Workspace": "lookalike.api.workspace",
     "open": "lookalike.api.workspace",
 }
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,9 @@
 An interrupt ends with 130. Anything else is a bug and ends with 1.
 """
 
+import contextlib
+from collections.abc import Iterator
+
 INTERRUPTED = 130
 
 
@@ -92,3 +95,14 @@ def translated_error(error: Exception) -> LookalikeError:
         )
     translated.__cause__ = error
     return translated
+
+
+@contextlib.contextmanager
+def system_errors() -> Iterator[None]:
+    """Raises what the system refused inside as one of our errors. Also a decorator."""
+    try:
+        yield
+    except BrokenPipeError:  # of what a progress function writes: nobody reads it any more
+        raise
+    except OSError as error:
+        raise translated_error(error) from error

@@ -14,7 +14,7 @@ from lookalike.api import expand as expand_verb
 from lookalike.api.expand import ExpandResult
 from lookalike.cli.app import main
 from lookalike.errors import DataError, ExpansionError, LookalikeError, SettingsError, StateError
-from lookalike.expansion import prospects, seed_profile
+from lookalike.expansion import evaluation, prospects, seed_profile
 from lookalike.expansion.manifest import ExpansionManifest
 from lookalike.expansion.messages import FewNegatives, ListedElsewhere, NothingToBalance, SeedsWithoutHistory
 from lookalike.expansion.result import Evaluation
@@ -119,10 +119,16 @@ def test_the_summary_is_the_main_figures_of_the_evaluation(ready: Command, input
     assert summary.backtest is None
 
 
-def test_a_list_that_was_replaced_since_cannot_be_read(workspace: lookalike.Workspace, inputs: Inputs) -> None:
-    result = workspace.expand(inputs.seed, 20)
-    manifest = ExpansionManifest.read(result.folder / "manifest.json")
-    manifest.model_copy(update={"created": "2031-01-01T00:00:00Z"}).write(result.folder / "manifest.json")
+def test_a_list_that_was_replaced_since_cannot_be_read(
+    workspace: lookalike.Workspace, inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "utc_now", lambda: "2026-03-01T00:00:00Z")  # all within one second
+    result = workspace.expand(inputs.seed, 20, reasons=True)
+    again = workspace.expand(inputs.seed, 20)
+    assert listed(again) == listed(result), "the same list, written again"
+    with pytest.raises(StateError, match="was expanded again since"):
+        _ = result.reasons
+    workspace.expand(inputs.seed, 21)
     with pytest.raises(StateError, match="was expanded again since"):
         _ = result.prospects
 

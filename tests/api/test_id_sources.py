@@ -44,6 +44,7 @@ def test_text_and_paths_are_files(path: str | Path) -> None:
         pl.Series(IDS),
         pl.Series("customer", IDS),
         pl.DataFrame({"user_id": IDS}),
+        pl.LazyFrame({"user_id": IDS}),
         pa.table({"user_id": IDS}),
         pa.record_batch({"user_id": IDS}),
         pa.array(IDS),
@@ -61,6 +62,35 @@ def test_ids_in_pandas(column: bool) -> None:
     frame = pandas.DataFrame({"user_id": IDS})
     assert ids_of(id_source(frame["user_id"] if column else frame, "the seed")) == IDS
     assert ids_of(id_source(pandas.Series([1, 2]), "the seed")) == ["1", "2"]
+
+
+def test_ids_in_the_index_of_pandas() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"user_id": IDS, "value": [1.0, 2.0], "ts": ["2026-03-01", "2026-03-02"]})
+    indexed = frame.set_index("user_id")
+    for table, columns in (
+        (indexed, ["user_id", "value", "ts"]),
+        (indexed["value"], ["user_id", "value"]),
+        (frame.set_index("user_id", drop=False), ["user_id", "value", "ts"]),
+    ):
+        source = id_source(table, "the seed")
+        assert isinstance(source, IdFrame)
+        assert source.frame.columns == columns
+        assert source.frame["user_id"].to_list() == IDS
+
+
+@pytest.mark.parametrize("column", ["value", "ts"])
+def test_values_without_ids_are_not_taken_for_ids(column: str) -> None:
+    assert id_source(pl.DataFrame({"customer": [1, 2]}), "the seed")
+    with pytest.raises(DataError, match=f"the seed: no column user_id, only {column}"):
+        id_source(pl.DataFrame({column: [1, 2]}), "the seed")
+
+
+@pytest.mark.parametrize("kind", [set, frozenset])
+def test_a_set_is_sorted_because_its_order_differs_between_processes(kind: type) -> None:
+    ids = [f"u{number}" for number in range(100)]
+    assert ids_of(id_source(kind(ids), "the seed")) == sorted(ids)
+    assert [ids_of(source) for source in id_sources(kind(ids), "the seed")] == [sorted(ids)]
 
 
 @pytest.mark.parametrize("numbers", [[7, 8], np.array([7, 8]), pl.Series([7, 8])], ids=["list", "numpy", "polars"])
@@ -85,9 +115,8 @@ def test_a_frame_keeps_its_other_columns() -> None:
         (5, "ids cannot be read from a value of type int"),
         (b"u1", "ids cannot be read from a value of type bytes"),
         ({"user_id": IDS}, "ids cannot be read from a value of type dict"),
-        (pl.LazyFrame({"user_id": IDS}), "ids cannot be read from a value of type LazyFrame"),
     ],
-    ids=["numbers and nothing", "bool", "a float column", "a list of paths", "int", "bytes", "dict", "lazy frame"],
+    ids=["numbers and nothing", "bool", "a float column", "a list of paths", "int", "bytes", "dict"],
 )
 def test_anything_else_is_a_data_error(ids: Any, message: str) -> None:
     with pytest.raises(DataError) as raised:
@@ -97,23 +126,38 @@ def test_anything_else_is_a_data_error(ids: Any, message: str) -> None:
 
 
 def test_a_file_name_in_a_list_of_ids_is_pointed_out(tmp_path: Path) -> None:
-    (tmp_path / "seed.csv").touch()
+    (tmp_path / "seed").touch()
     with pytest.raises(DataError) as raised:
-        id_source([str(tmp_path / "seed.csv")], "the seed")
-    assert raised.value.hint == "give files as pathlib.Path"
+        id_source([str(tmp_path / "seed")], "the seed")
+    assert raised.value.hint.startswith("give files as pathlib.Path")
+
+
+@pytest.mark.parametrize("name", ["supress.csv", "a/b.TSV", "ids.txt.gz", "ids.parquet", "ids.jsonl"])
+def test_a_file_name_is_pointed_out_even_if_there_is_no_such_file(name: str) -> None:
+    for call in (id_source, id_sources):
+        with pytest.raises(DataError, match="is the name of a file"):
+            call([*map(str, range(200)), name], "the seed")
+    frame = pl.DataFrame({"user_id": [name]})
+    assert ids_of(id_source(frame, "the seed")) == [name], "a frame holds ids, whatever they look like"
 
 
 def test_a_frame_that_polars_cannot_read_is_a_data_error() -> None:
     pandas = pytest.importorskip("pandas")
     with pytest.raises(DataError, match="the frame cannot be read"):
         id_source(pandas.DataFrame([[1, 2]], columns=["user_id", "user_id"]), "the seed")
+    with pytest.raises(DataError, match="the frame cannot be read"):
+        id_source(pl.scan_csv("nowhere.csv"), "the seed")
 
 
 # --- several lists ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("nothing", [(), [], iter(())], ids=["tuple", "list", "iterator"])
-def test_an_empty_sequence_is_no_list(nothing: Any) -> None:
+@pytest.mark.parametrize(
+    "nothing",
+    [None, (), [], iter(()), [[], ()], pl.DataFrame(), pl.DataFrame({"user_id": []}), pl.Series([], dtype=pl.String)],
+    ids=["none", "tuple", "list", "iterator", "lists", "frame", "column of a frame", "column"],
+)
+def test_nothing_and_what_is_empty_is_no_list(nothing: Any) -> None:
     assert id_sources(nothing, "the seed") == ()
 
 
@@ -128,6 +172,12 @@ def test_paths_and_frames_in_a_sequence_are_lists_of_their_own() -> None:
     path, frame = id_sources([Path("a.csv"), pl.DataFrame({"user_id": IDS})], "the seed")
     assert path == Path("a.csv")
     assert ids_of(frame) == IDS
+
+
+def test_lists_in_a_list_are_lists_of_their_own() -> None:
+    sources = id_sources([IDS, [], ("u3",), {"u5", "u4"}, "a.csv"], "the seed")
+    assert [ids_of(source) for source in sources[:-1]] == [IDS, ["u3"], ["u4", "u5"]]
+    assert sources[-1] == Path("a.csv")
 
 
 def test_anything_else_in_place_of_lists_is_a_data_error() -> None:

@@ -90,6 +90,11 @@ def test_a_report_can_be_saved_anywhere(tmp_path: Path) -> None:
     assert (tmp_path / "page.html").read_text(encoding="utf-8") == result.html
 
 
+def test_a_folder_that_is_not_there_is_a_state_error(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="No such file or directory"):
+        Report(evaluation=example_evaluation()).save(tmp_path / "nowhere" / "page.html")
+
+
 def test_in_a_notebook_the_page_is_in_a_frame_of_its_own() -> None:
     result = Report(evaluation=hostile_evaluation("</script><script>alert(1)</script>"))
     frame = result._repr_html_()

@@ -232,9 +232,18 @@ def test_opening_creates_nothing_and_takes_the_current_folder_by_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert la.open().path == Path(".")
+    assert la.open().path == tmp_path
     assert la.open("nowhere").status().next_step == "ingest"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_relative_path_is_that_of_the_folder_at_the_time(
+    ws: la.Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    same = la.open("space")
+    monkeypatch.chdir("/")
+    assert same.status() == ws.status()
 
 
 def test_progress_may_be_a_function(trained_space: Path, tmp_path: Path, inputs: Inputs) -> None:
@@ -361,6 +370,44 @@ def test_a_bad_option_is_a_settings_error(ws: la.Workspace, inputs: Inputs, opti
     with pytest.raises(SettingsError):
         ws.expand(seed=inputs.seed, size=20, **options)
     assert snapshot(ws.path) == before
+
+
+@pytest.mark.parametrize("argument", ["suppress", "negative", "drop_features", "disjoint_from"])
+def test_none_is_not_given(ws: la.Workspace, inputs: Inputs, argument: str) -> None:
+    plain = ws.expand(seed=inputs.seed, size=20).prospects
+    given = ws.expand(seed=inputs.seed, size=20, **{argument: None}).prospects  # type: ignore[misc]
+    assert plain is not None
+    assert plain.equals(given)
+
+
+def test_a_lone_text_is_one_value(ws: la.Workspace, inputs: Inputs, tmp_path: Path) -> None:
+    definition = inputs.folder / "lone.toml"
+    definition.write_text('seed = "fans.csv"\nsize = 20\n')
+    assert [result.name for result in ws.expand_all(str(definition))] == ["lone"]
+    apart = ws.expand(seed=inputs.seed, size=20, disjoint_from="lone", name="apart", force=True)
+    assert apart.evaluation.candidates == ws.expand(seed=inputs.seed, size=20).evaluation.candidates - 20
+    with pytest.raises(SettingsError, match="no such feature"):
+        ws.expand(seed=inputs.seed, size=20, drop_features="no such feature")
+    (tmp_path / "log.csv").write_text("who,ts,item_id,campaign\nu1,2024-01-01,i1,spring\n")
+    read = ws.preview(tmp_path / "log.csv", map="user_id=who", context="campaign")
+    assert read.files[0].mapping == {"user_id": "who", "ts": "ts", "item_id": "item_id", "context_1": "campaign"}
+
+
+@pytest.mark.parametrize("columns", [5, [("user_id", "who")], b"user_id=who"], ids=["number", "pairs", "bytes"])
+def test_columns_of_another_kind_are_a_settings_error(ws: la.Workspace, inputs: Inputs, columns: Any) -> None:
+    with pytest.raises(SettingsError, match=r"^map: "):
+        ws.preview(inputs.log, map=columns)
+
+
+def test_progress_must_be_a_function(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"^progress: 'yes' is not a function"):
+        la.open(tmp_path, progress="yes")  # type: ignore[arg-type]
+
+
+def test_what_the_system_refuses_is_a_state_error(tmp_path: Path, inputs: Inputs) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StateError, match="File exists"):
+        la.open(tmp_path / "file").ingest(inputs.log)
 
 
 @pytest.mark.parametrize("keyword", ["sise", "split", "definitions"])

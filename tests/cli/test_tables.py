@@ -148,6 +148,7 @@ def expanded(evaluation: Evaluation) -> ExpandResult:
         evaluation=evaluation,
         prospects_file=folder / "prospects.csv" if written else None,
         reasons_file=None,
+        hashes={},
     )
 
 

@@ -5,8 +5,16 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from lookalike.expansion.metrics import AUDIENCE_METRICS
+from lookalike.data.arrays import Floats
+from lookalike.expansion import metrics
 
+AUDIENCE_METRICS: dict[str, Callable[[Floats, float], float]] = {
+    "recall": metrics.recall,
+    "lift": metrics.lift,
+    "auc": lambda quantiles, share: metrics.auc(quantiles),
+    "partial_auc": lambda quantiles, share: metrics.partial_auc(quantiles),
+    "gain": lambda quantiles, share: metrics.gain(quantiles),
+}
 Expected = dict[str, Callable[[float], float]]  # by metric, the value at a share of the candidates
 
 CHANCE: Expected = {

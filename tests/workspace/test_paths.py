@@ -1,7 +1,6 @@
 """The folder of a workspace: its paths, its lock, and the left-overs of killed processes."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -64,7 +63,14 @@ def test_the_lock_creates_no_workspace_unless_asked(tmp_path: Path) -> None:
 
 
 def test_a_second_lock_is_refused_with_the_holders_process(workspace: WorkspaceFolder) -> None:
-    with workspace.locked(), pytest.raises(StateError, match=f"process {os.getpid()} is working"), workspace.locked():
+    with workspace.locked():
+        (workspace.root / ".lock").write_text("1234")  # as another process would
+        with pytest.raises(StateError, match="process 1234 is working"), workspace.locked():
+            pass
+
+
+def test_a_second_lock_in_the_same_process_does_not_send_the_caller_to_itself(workspace: WorkspaceFolder) -> None:
+    with workspace.locked(), pytest.raises(StateError, match="another call of this program is"), workspace.locked():
         pass
 
 

@@ -57,7 +57,7 @@ def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
     [("dim", 0), ("dim", 12), ("dim", 2048), ("epochs", 0), ("window_days", 0), ("random_seed", -1), ("length", 3)],
 )
 def test_a_flag_out_of_range_is_a_settings_error(flag: str, value: int) -> None:
-    with pytest.raises(SettingsError, match=f"the flags: {flag}: "):
+    with pytest.raises(SettingsError, match=f"^{flag}: "):
         with_flags(TrainSettings(), **{flag: value})
 
 

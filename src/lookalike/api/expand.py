@@ -48,6 +48,7 @@ class ExpandResult(Record):
     evaluation: Evaluation
     prospects_file: Path | None
     reasons_file: Path | None
+    hashes: dict[str, str]  # SHA-256 of every file of the folder, as it was written
 
     @property
     def name(self) -> str:
@@ -70,7 +71,7 @@ class ExpandResult(Record):
 
     @property
     def prospects(self) -> "pl.DataFrame | None":
-        """The list: rank, user_id, score, tier. None if none was written. Raises StateError if it was replaced since."""
+        """The list: rank, user_id, score, tier. None if none was written. Raises StateError if another replaced it."""
         return self._read(self.prospects_file)
 
     @property
@@ -82,7 +83,7 @@ class ExpandResult(Record):
         if file is None:
             return None
         manifest = ExpansionManifest.read(self.folder / "manifest.json")
-        if manifest.created != self.evaluation.created:
+        if manifest.outputs.get(file.name) != self.hashes[file.name]:
             raise StateError(f"{self.folder}: was expanded again since", f"lookalike report {self.name}")
         return id_lists.read_list(file)
 
@@ -195,6 +196,7 @@ def _result(audience: Audience, evaluation: Evaluation, folder: Path) -> ExpandR
         evaluation=evaluation,
         prospects_file=folder / f"prospects.{audience.format}" if written else None,
         reasons_file=folder / f"reasons.{audience.format}" if written and audience.reasons else None,
+        hashes=ExpansionManifest.read(folder / "manifest.json").outputs,
     )
 
 

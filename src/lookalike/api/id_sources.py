@@ -27,46 +27,80 @@ class ArrowArray(Protocol):
 
 
 FILES_LOOKED_FOR = 100  # a list of files is short
-Ids = str | os.PathLike[str] | Iterable[str] | ArrowTable | ArrowArray
+FILE_SUFFIXES = (".csv", ".tsv", ".txt", ".parquet", ".jsonl", ".json", ".gz")
+NEVER_IDS = ("value", "ts")  # columns that stand beside the ids
+Table = ArrowTable | ArrowArray | pl.LazyFrame
+Ids = str | os.PathLike[str] | Iterable[str] | Table
 
 
 def id_source(ids: Ids, label: str) -> IdSource:
     """A path as it is; ids and frames as an `IdFrame` that errors call by `label`. Raises DataError for anything else."""
     if isinstance(ids, str | os.PathLike):
         return Path(ids)
-    if isinstance(ids, ArrowTable | ArrowArray):
+    if isinstance(ids, Table):
         return IdFrame(_frame(ids, label), label)
-    if isinstance(ids, Iterable) and not isinstance(ids, bytes | Mapping):
-        return IdFrame(_id_frame(list(ids), label), label)
+    if _is_list(ids):
+        return IdFrame(_id_frame(_ordered(ids), label), label)
     raise DataError(
         f"{label}: ids cannot be read from a value of type {type(ids).__name__}",
         "give a path, a list of ids, or a data frame",
     )
 
 
-def _frame(table: ArrowTable | ArrowArray, label: str) -> pl.DataFrame:
-    """A table as a frame; a single column, such as a pandas Series, as a list of ids."""
+def id_sources(ids: "Ids | Iterable[Ids] | None", label: str) -> tuple[IdSource, ...]:
+    """One list or several; none for None, and no empty ones.
+
+    Paths, frames and lists in a sequence are lists of their own, text in a sequence is one list of ids.
+    """
+    lists: list[Any] = [] if ids is None else [ids]
+    if not isinstance(ids, Table) and _is_list(ids):
+        values = _ordered(ids)
+        several = any(isinstance(value, os.PathLike | Table) or _is_list(value) for value in values)
+        lists = values if several else [values]
+    sources = (id_source(each, label) for each in lists)
+    return tuple(source for source in sources if isinstance(source, Path) or len(source.frame))
+
+
+def _is_list(ids: object) -> bool:
+    return isinstance(ids, Iterable) and not isinstance(ids, str | bytes | Mapping)
+
+
+def _ordered(ids: Any) -> list[Any]:
+    """The values; those of a set sorted, because its own order is another in every process."""
+    return sorted(ids, key=str) if isinstance(ids, set | frozenset) else list(ids)
+
+
+def _frame(table: Table, label: str) -> pl.DataFrame:
+    """A table as a frame; a single column, such as a pandas Series, as a list of ids.
+
+    Raises DataError for a frame of nothing but values or moments.
+    """
+    table = _with_index(table)
     try:
+        if isinstance(table, pl.LazyFrame):
+            table = table.collect()
         if isinstance(table, ArrowTable) and not isinstance(table, pl.Series):
-            return pl.DataFrame(table)
+            return _checked(pl.DataFrame(table), label)
     except pl.exceptions.SchemaError:  # a column of another library: Polars makes frames of tables only
         pass
-    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+    except (TypeError, ValueError, OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{label}: the frame cannot be read ({error})", "give a frame with a column user_id") from error
     column: Any = table  # Polars has names of its own for these protocols
     return _id_frame(pl.Series(values=column).to_list(), label)
 
 
-def id_sources(ids: Ids | Iterable[Ids], label: str) -> tuple[IdSource, ...]:
-    """One list or several: paths and frames in a sequence are lists of their own, text in a sequence is one list of ids."""
-    if isinstance(ids, str | os.PathLike | ArrowTable | ArrowArray):
-        return (id_source(ids, label),)
-    if not isinstance(ids, Iterable):
-        return (id_source(ids, label),)
-    values = list(ids)
-    if any(isinstance(value, os.PathLike | ArrowTable | ArrowArray) for value in values):
-        return tuple(id_source(value, label) for value in values)
-    return (IdFrame(_id_frame(values, label), label),) if values else ()
+def _with_index(table: Any) -> Any:
+    """A table of pandas that has the ids in its index with them as a column; any other as it is."""
+    if type(table).__module__.split(".")[0] != "pandas":
+        return table
+    columns = table.columns if hasattr(table, "columns") else [table.name]
+    return table.reset_index("user_id") if "user_id" in table.index.names and "user_id" not in columns else table
+
+
+def _checked(frame: pl.DataFrame, label: str) -> pl.DataFrame:
+    if frame.width == 1 and frame.columns[0] in NEVER_IDS:
+        raise DataError(f"{label}: no column user_id, only {frame.columns[0]}", "name the column of ids user_id")
+    return frame
 
 
 def _id_frame(values: list[Any], label: str) -> pl.DataFrame:
@@ -81,6 +115,11 @@ def _id_frame(values: list[Any], label: str) -> pl.DataFrame:
             "give a list of user ids",
         )
     ids = [str(value) for value in values]
-    if any(os.path.isfile(value) for value in ids[:FILES_LOOKED_FOR]):
-        raise DataError(f"{label}: the list of ids has the name of a file in it", "give files as pathlib.Path")
+    files = [value for value in ids if value.lower().endswith(FILE_SUFFIXES)]
+    files += filter(os.path.isfile, ids[:FILES_LOOKED_FOR])
+    if files:
+        raise DataError(
+            f"{label}: {files[0][:60]!r} in the list of ids is the name of a file",
+            "give files as pathlib.Path; or, if it is an id, a frame with a column user_id",
+        )
     return pl.DataFrame({"user_id": ids}, schema={"user_id": pl.String})

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from lookalike.api.status import expansions
-from lookalike.errors import StateError
+from lookalike.errors import StateError, system_errors
 from lookalike.expansion.result import Evaluation
 from lookalike.workspace.files import write_text
 from lookalike.workspace.paths import WorkspaceFolder
@@ -30,8 +30,9 @@ class Report(Record):
 
         return page(self.evaluation)
 
+    @system_errors()
     def save(self, path: str | Path) -> Path:
-        """Writes the page; gives its path."""
+        """Writes the page; gives its path. Raises StateError where the system does not allow it."""
         write_text(Path(path), self.html)
         return Path(path)
 

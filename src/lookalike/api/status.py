@@ -58,7 +58,11 @@ class StatusResult(Record):
 
 
 def status(folder: WorkspaceFolder) -> StatusResult:
-    """What the workspace holds, and the next command. Takes no lock: a training may be under way."""
+    """What the workspace holds, and the next command. Takes no lock: a training may be under way.
+
+    Raises StateError while another thread or process has the database open to write: all of an ingest, and the part of
+    a training or an embedding that reads the log.
+    """
     folder.clean_up()
     live = live_version(folder) if has_live_version(folder) else None
     log: LogSummary | None = None

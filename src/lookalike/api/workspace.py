@@ -1,12 +1,12 @@
 """The workspace handle: what `lookalike.open` gives, with a method for each command."""
 
-import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, TypedDict, Unpack
 
-from lookalike.errors import SettingsError, StateError
+from lookalike.api.arguments import Columns, PathLike, Paths, column_pairs, paths_of, several, utc
+from lookalike.errors import SettingsError, StateError, system_errors
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.progress import CallbackProgress, Progress, ProgressEvent, QuietProgress
 from lookalike.workspace.settings import Settings, load_settings, with_flags
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from lookalike.workspace.executor import Executor
 
 ENGINES = ("local", "ray")
-Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
-Columns = Mapping[str, str] | Sequence[str]  # {"user_id": "CustomerID"}, or ["user_id=CustomerID"]
 
 
 class ExpandOptions(TypedDict, total=False):
@@ -33,13 +31,13 @@ class ExpandOptions(TypedDict, total=False):
 
     name: str | None  # of the audience; the seed file's if not given
     scorer: str | None  # auto, or a scorer of docs/concepts.md
-    suppress: "Ids | Sequence[Ids]"  # who must not be listed
-    negative: "Ids | Sequence[Ids]"  # negative examples: similar users rank lower
+    suppress: "Ids | Iterable[Ids] | None"  # who must not be listed
+    negative: "Ids | Iterable[Ids] | None"  # negative examples: similar users rank lower
     before: str | None  # read each seed only up to its first event of this type; or a rule that made people seeds
     as_of_now: bool | None  # read the seeds as they are, whatever they have done in common
     include_doers: bool | None  # list people too who have done what the seeds have in common
-    drop_features: Sequence[str]  # aggregates that no scorer may read; the user embedding goes with them
-    disjoint_from: Sequence[str]  # audiences whose prospects are not listed again
+    drop_features: str | Iterable[str] | None  # aggregates that no scorer may read; the user embedding goes with them
+    disjoint_from: str | Iterable[str] | None  # audiences whose prospects are not listed again
     balance: bool | None  # keep the shares of the seed's sub-audiences
     reasons: bool | None  # write why each is listed
     format: Literal["csv", "parquet"] | None
@@ -98,14 +96,15 @@ class Workspace:
 
     # --- the commands -------------------------------------------------------------------------------------------------
 
+    @system_errors()
     def ingest(
         self,
         paths: Paths,
         *,
-        items: str | os.PathLike[str] | None = None,
-        users: str | os.PathLike[str] | None = None,
+        items: PathLike | None = None,
+        users: PathLike | None = None,
         map: Columns | None = None,
-        context: Sequence[str] = (),
+        context: str | Iterable[str] | None = None,
         timezone: str | None = None,
     ) -> "IngestResult":
         """Reads event logs: files, folders or globs. Files that were read before are skipped, repeated events dropped.
@@ -116,16 +115,17 @@ class Workspace:
         from lookalike.api.ingest import ingest
 
         options = self._ingest_options(items, users, map, context, timezone)
-        return ingest(self.folder, _paths(paths), options, self._progress)
+        return ingest(self.folder, paths_of("paths", paths), options, self._progress)
 
+    @system_errors()
     def preview(
         self,
         paths: Paths,
         *,
-        items: str | os.PathLike[str] | None = None,
-        users: str | os.PathLike[str] | None = None,
+        items: PathLike | None = None,
+        users: PathLike | None = None,
         map: Columns | None = None,
-        context: Sequence[str] = (),
+        context: str | Iterable[str] | None = None,
         timezone: str | None = None,
     ) -> "IngestPreview":
         """How files would be read, with their first rows; writes nothing (the command's --dry-run).
@@ -135,8 +135,9 @@ class Workspace:
         """
         from lookalike.api.ingest import preview
 
-        return preview(_paths(paths), self._ingest_options(items, users, map, context, timezone))
+        return preview(paths_of("paths", paths), self._ingest_options(items, users, map, context, timezone))
 
+    @system_errors()
     def train(
         self,
         *,
@@ -169,9 +170,10 @@ class Workspace:
             epochs=epochs,
             random_seed=random_seed,
         )
-        request = TrainRequest(settings, _utc(as_of), resume, device, from_run, self._executor)
+        request = TrainRequest(settings, utc(as_of), resume, device, from_run, self._executor)
         return train(self.folder, request, self._progress)
 
+    @system_errors()
     def embed(
         self, *, run: str | None = None, as_of: datetime | None = None, full: bool = False, device: str = "auto"
     ) -> "EmbedResult":
@@ -182,23 +184,27 @@ class Workspace:
         """
         from lookalike.api.embed import EmbedRequest, embed
 
-        return embed(self.folder, EmbedRequest(run, _utc(as_of), full, device, self._executor), self._progress)
+        return embed(self.folder, EmbedRequest(run, utc(as_of), full, device, self._executor), self._progress)
 
+    @system_errors()
     def embed_sessions(
         self, paths: Paths, *, run: str | None = None, map: Columns | None = None, device: str = "auto"
     ) -> "SessionsResult":
         """Vectors of anonymous sessions, as a Parquet file (the command's embed --sessions)."""
         from lookalike.api.embed_sessions import SessionsRequest, embed_sessions
 
-        options = self._ingest_options(None, None, map, (), None)
-        return embed_sessions(self.folder, SessionsRequest(_paths(paths), run, options, device), self._progress)
+        options = self._ingest_options(None, None, map, None, None)
+        return embed_sessions(
+            self.folder, SessionsRequest(paths_of("paths", paths), run, options, device), self._progress
+        )
 
+    @system_errors()
     def expand(
         self,
         seed: "Ids | None" = None,
         size: str | int | None = None,
         *,
-        definition: str | os.PathLike[str] | None = None,
+        definition: PathLike | None = None,
         **options: Unpack[ExpandOptions],
     ) -> "ExpandResult":
         """Ranks all users by similarity to a seed and writes the list, with how good it is on held-out people.
@@ -210,12 +216,12 @@ class Workspace:
         ['rank', 'user_id', 'score', 'tier']
         """
         _check_options("expand", options)
-        definitions = [] if definition is None else [definition]
-        return self.expand_all(definitions, seed=seed, size=size, **options)[0]
+        return self.expand_all(definition, seed=seed, size=size, **options)[0]
 
+    @system_errors()
     def expand_all(
         self,
-        definitions: Sequence[str | os.PathLike[str]] = (),
+        definitions: Paths | None = None,
         *,
         seed: "Ids | None" = None,
         size: str | int | None = None,
@@ -227,7 +233,7 @@ class Workspace:
         from lookalike.expansion.audience import requested_audiences
 
         _check_options("expand_all", options)
-        audiences = requested_audiences([Path(path) for path in definitions], _audience_flags(seed, size, options))
+        audiences = requested_audiences(paths_of("definitions", definitions), _audience_flags(seed, size, options))
         settings = with_flags(self.settings.expand, min_lift=options.get("min_lift"))
         request = ExpandRequest(
             audiences,
@@ -238,6 +244,7 @@ class Workspace:
         )
         return expand(self.folder, request, settings, self._progress)
 
+    @system_errors()
     def overlap(self, *names: str) -> "OverlapResult":
         """How many people the lists of several audiences share.
 
@@ -248,6 +255,7 @@ class Workspace:
 
         return overlap(self.folder, list(names))
 
+    @system_errors()
     def report(self, name: str | None = None) -> "Report":
         """Writes the lift report of an expansion, the newest if not named.
 
@@ -258,6 +266,7 @@ class Workspace:
 
         return report(self.folder, name)
 
+    @system_errors()
     def status(self) -> "StatusResult":
         """What the workspace holds, and the next command.
 
@@ -268,6 +277,7 @@ class Workspace:
 
         return status(self.folder)
 
+    @system_errors()
     def next_step(self) -> "NextStep":
         """The command that comes next, found faster than by `status`."""
         from lookalike.api.status import next_step
@@ -276,10 +286,10 @@ class Workspace:
 
     def _ingest_options(
         self,
-        items: str | os.PathLike[str] | None,
-        users: str | os.PathLike[str] | None,
+        items: PathLike | None,
+        users: PathLike | None,
         map: Columns | None,
-        context: Sequence[str],
+        context: str | Iterable[str] | None,
         timezone: str | None,
     ) -> "IngestOptions":
         from lookalike.data.ingest.options import IngestOptions, parse_context, parse_mapping
@@ -288,15 +298,15 @@ class Workspace:
         return IngestOptions(
             items=None if items is None else Path(items),
             users=None if users is None else Path(users),
-            mapping=parse_mapping(_pairs(map)),
+            mapping=parse_mapping(column_pairs(map)),
             timezone=timezone or settings.timezone,
             max_rejected_share=settings.max_rejected_share,
-            context=parse_context(context),
+            context=parse_context(several("context", context)),
         )
 
 
 def open(
-    path: str | os.PathLike[str] = ".",
+    path: PathLike = ".",
     *,
     progress: Callable[[ProgressEvent], None] | Progress | None = None,
     engine: str = "local",
@@ -304,14 +314,16 @@ def open(
 ) -> Workspace:
     """The workspace in a folder; the first `ingest` creates it.
 
-    `progress` is called with every step and message; by default nothing is reported. Raises SettingsError for an unknown
-    engine.
+    `progress` is called with every step and message; by default nothing is reported. A relative path is that of the
+    folder now, wherever the process goes later. Raises SettingsError for an unknown engine.
 
     >>> la.open("client/").path.name
     'client'
     """
-    reporter: Progress | None = CallbackProgress(progress) if callable(progress) else progress
-    return Workspace(WorkspaceFolder(Path(path)), reporter, _executor(engine, ray_address))
+    reporter = CallbackProgress(progress) if callable(progress) else progress
+    if reporter is not None and not isinstance(reporter, Progress):
+        raise SettingsError(f"progress: {str(progress)[:40]!r} is not a function", "progress=print")
+    return Workspace(WorkspaceFolder(Path(path).absolute()), reporter, _executor(engine, ray_address))
 
 
 def _executor(engine: str, ray_address: str | None) -> "Executor | None":
@@ -331,24 +343,6 @@ def _check_options(method: str, options: ExpandOptions) -> None:
         raise TypeError(f"{method}() got an unexpected keyword argument {unknown[0]!r}")
 
 
-def _utc(moment: datetime | None) -> datetime | None:
-    """The moment as UTC without a zone, as times are in the log. Raises SettingsError for anything but a datetime."""
-    if moment is not None and not isinstance(moment, datetime):
-        raise SettingsError(f"as_of: {str(moment)[:40]!r} is not a datetime", "as_of=datetime(2026, 3, 1)")
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment and moment.tzinfo else moment
-
-
-def _pairs(map: Columns | None) -> list[str]:
-    """`FIELD=COLUMN` for each entry."""
-    if isinstance(map, Mapping):
-        return [f"{field}={column}" for field, column in map.items()]
-    return list(map or ())
-
-
-def _paths(paths: Paths) -> list[Path]:
-    return [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(path) for path in paths]
-
-
 def _audience_flags(seed: "Ids | None", size: str | int | None, options: ExpandOptions) -> "AudienceFlags":
     from lookalike.api.id_sources import id_source, id_sources
     from lookalike.expansion.audience import AudienceFlags, parse_size
@@ -364,8 +358,8 @@ def _audience_flags(seed: "Ids | None", size: str | int | None, options: ExpandO
         balance=options.get("balance"),
         reasons=options.get("reasons"),
         format=options.get("format"),
-        suppress=id_sources(options.get("suppress", ()), "the suppression list"),
-        negative=id_sources(options.get("negative", ()), "the negative examples"),
-        drop_features=tuple(options.get("drop_features", ())),
-        disjoint_from=tuple(options.get("disjoint_from", ())),
+        suppress=id_sources(options.get("suppress"), "the suppression list"),
+        negative=id_sources(options.get("negative"), "the negative examples"),
+        drop_features=several("drop_features", options.get("drop_features")),
+        disjoint_from=several("disjoint_from", options.get("disjoint_from")),
     )

@@ -335,15 +335,15 @@ def report(
     open_page: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """Show how good a list is, here and as an HTML page."""
-    from lookalike.cli.report_tables import report_tables
+    from lookalike.cli import printed, report_tables
 
     flags = _flags(context)
     result = flags.open().report(name)
     if name is None:
         made = result.evaluation.created[:16].replace("T", " ")
         flags.console.note(f"the newest audience: {result.evaluation.name}, made {made} UTC")
-    value = result.evaluation.as_json() | {"page": str(result.path)}
-    flags.console.result(value, *report_tables(result.evaluation, everything=everything))
+    value = printed.PrintedReport(**dict(result.evaluation), page=str(result.path))
+    flags.console.result(value.as_json(), *report_tables.report_tables(result.evaluation, everything=everything))
     if not everything:
         flags.console.note(f"more: {flags.command(f'report {result.evaluation.name} --all')}")
     flags.console.note(f"page: {result.path}")
@@ -354,12 +354,13 @@ def report(
 @app.command()
 def status(context: typer.Context) -> None:
     """Show what the workspace holds, and the next command."""
-    from lookalike.cli import tables
+    from lookalike.cli import printed, tables
 
     flags = _flags(context)
     result = flags.open().status()
     following = flags.command(tables.next_command(result))
-    flags.console.result(result.as_json() | {"next": following}, *tables.status_tables(result, following))
+    value = printed.PrintedStatus(**dict(result), next=following)
+    flags.console.result(value.as_json(), *tables.status_tables(result, following))
 
 
 # Typer keeps click's usage error in a private module; this is its public child's parent.

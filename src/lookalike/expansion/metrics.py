@@ -4,8 +4,6 @@ Everything follows from quantiles [R, M]: for each held-out seed, in each repeat
 before it.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 
 from lookalike.data.arrays import Floats
@@ -53,12 +51,3 @@ def gain(quantiles: Floats) -> float:
 def precision_floor(recall: float, held_out: float, size: float) -> float:
     """The least precision of the first `size`: only held-out seeds are known to belong to the audience."""
     return recall * held_out / size
-
-
-AUDIENCE_METRICS: dict[str, Callable[[Floats, float], float]] = {
-    "recall": recall,
-    "lift": lift,
-    "auc": lambda quantiles, share: auc(quantiles),
-    "partial_auc": lambda quantiles, share: partial_auc(quantiles),
-    "gain": lambda quantiles, share: gain(quantiles),
-}

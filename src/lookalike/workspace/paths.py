@@ -70,6 +70,7 @@ class WorkspaceFolder:
                 file.seek(0)
                 holder = file.read().strip()
                 who = f"process {holder}" if holder.isdigit() else "another process"
+                who = "another call of this program" if holder == str(os.getpid()) else who
                 raise StateError(
                     f"{self.root}: {who} is working on this workspace",
                     "wait until it ends, or name another --workspace",

@@ -6,7 +6,7 @@ A message is a typed record; its sentence is made in `reporting.messages`.
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lookalike.workspace.records import Record
 
@@ -23,6 +23,7 @@ class Advance(Protocol):
     def __call__(self, done: float, detail: str = "", /) -> None: ...
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Takes what a verb reports."""
 

@@ -115,19 +115,21 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: {error}", "see docs/settings.md for an example") from error
 
 
-def validated(kind: type[T], values: dict[str, Any], where: str) -> T:
+def validated(kind: type[T], values: dict[str, Any], where: str = "") -> T:
     """`values` as the dataclass `kind`. Raises SettingsError that lists every fault, with the nearest known name."""
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         faults = [_fault(kind, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
-        raise SettingsError(f"{where}: {'; '.join(faults)}", "see docs/settings.md for every key") from error
+        message = "; ".join(faults)
+        hint = "see docs/settings.md for every key"
+        raise SettingsError(f"{where}: {message}" if where else message, hint) from error
 
 
 def with_flags(section: T, **flags: Any) -> T:
     """The section with each flag that was given (is not None) in place of its setting."""
     given = {name: value for name, value in flags.items() if value is not None}
-    return validated(type(section), asdict(section) | given, "the flags")  # type: ignore[call-overload]
+    return validated(type(section), asdict(section) | given)  # type: ignore[call-overload]
 
 
 def _fault(kind: Any, location: tuple[int | str, ...], code: str, text: str) -> str:
