@@ -36,18 +36,19 @@ def expanded_space(tmp_path_factory: pytest.TempPathFactory, trained_space: Path
 @pytest.fixture
 def fresh(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Command:
     """Commands in an empty workspace."""
+    (tmp_path / "space").mkdir(exist_ok=True)
     return Command(capsys, tmp_path / "space")
 
 
 @pytest.fixture
 def ready(capsys: pytest.CaptureFixture[str], tmp_path: Path, trained_space: Path) -> Command:
     """Commands in a copy of the trained workspace."""
-    shutil.copytree(trained_space, tmp_path / "space")
+    shutil.copytree(trained_space, tmp_path / "space", dirs_exist_ok=True)
     return Command(capsys, tmp_path / "space")
 
 
 @pytest.fixture
 def expanded(capsys: pytest.CaptureFixture[str], tmp_path: Path, expanded_space: Path) -> Command:
     """Commands in a copy of the workspace that has the expansion `fans`."""
-    shutil.copytree(expanded_space, tmp_path / "space")
+    shutil.copytree(expanded_space, tmp_path / "space", dirs_exist_ok=True)
     return Command(capsys, tmp_path / "space")

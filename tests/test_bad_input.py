@@ -185,37 +185,38 @@ def test_an_unknown_scorer_encoder_device_or_format(ready: Command, inputs: Inpu
 def test_train_before_ingest(fresh: Command) -> None:
     message, hint = fresh.refused(4, *TRAIN)
     assert "nothing was ingested" in message
-    assert hint == "lookalike ingest FILES"
-    assert not fresh.workspace.exists()
+    assert hint == f"lookalike --workspace {fresh.workspace} ingest FILES"
+    assert not any(fresh.workspace.iterdir())
 
 
 def test_expand_before_train(fresh: Command, inputs: Inputs) -> None:
     assert fresh("ingest", inputs.log).code == 0
     message, hint = fresh.refused(4, *expanding(inputs.seed))
     assert "no encoder was trained" in message
-    assert hint == "lookalike train"
+    assert hint == f"lookalike --workspace {fresh.workspace} train"
 
 
 def test_expand_before_ingest(fresh: Command, inputs: Inputs) -> None:
     message, _ = fresh.refused(4, *expanding(inputs.seed))
     assert "no encoder was trained" in message
-    assert not fresh.workspace.exists()
+    assert not any(fresh.workspace.iterdir())
 
 
 def test_report_before_expand(ready: Command) -> None:
     message, hint = ready.refused(4, "report")
     assert "nothing was expanded" in message
-    assert hint.startswith("lookalike expand")
+    assert hint.startswith(f"lookalike --workspace {ready.workspace} expand")
 
 
 def test_report_before_anything(fresh: Command) -> None:
     fresh.refused(4, "report")
-    assert not fresh.workspace.exists()
+    assert not any(fresh.workspace.iterdir())
 
 
 def test_resume_without_an_unfinished_training(ready: Command) -> None:
     message, hint = ready.refused(4, *TRAIN, "--resume")
-    assert (message, hint) == ("no unfinished training to resume", "lookalike train")
+    assert message == "no unfinished training to resume"
+    assert hint == f"lookalike --workspace {ready.workspace} train"
 
 
 def test_a_cut_before_the_first_event(ready: Command) -> None:
@@ -320,7 +321,7 @@ def test_vectors_without_a_manifest_are_made_again_by_the_run(ready: Command, in
     assert "embed --run" in ready.refused(4, *expanding(inputs.seed))[1]
     message, hint = ready.refused(4, "embed")
     assert "no stored vectors that can be read" in message
-    assert hint == "lookalike embed --run r000001"
+    assert hint == f"lookalike --workspace {ready.workspace} embed --run r000001"
     assert ready("--json", "status").json["next"] == f"lookalike --workspace {ready.workspace} embed --run r000001"
     assert ready("embed", "--run", "r000001").code == 0
     assert ready(*expanding(inputs.seed)).code == 0
@@ -599,7 +600,6 @@ def write_ordinary_seed(folder: Path) -> Path:
 def test_hostile_ids_and_names_go_through_every_command(fresh: Command, tmp_path: Path) -> None:
     hostile = write_hostile_log(tmp_path)
     seed = write_ordinary_seed(tmp_path)
-    fresh.workspace.mkdir()
     (fresh.workspace / "lookalike.toml").write_text("[expand]\nmin_cell = 1\n")
     ran = fresh("--json", "ingest", tmp_path / "hostile.parquet", "--items", tmp_path / "hostile-items.parquet")
     assert ran.code == 0, ran.err

@@ -66,11 +66,11 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str], name: str) -
         (("train", "--window", "soon"), "soon"),
         (("train", "--window", "0d"), "0d"),
         (("train", "--as-of", "yesterday"), "yesterday"),
-        (("train", "--dim", "7"), "dim"),
-        (("train", "--epochs", "0"), "epochs"),
+        (("train", "--dim", "7"), "--dim 7: must be a multiple of 8"),
+        (("train", "--epochs", "0"), "--epochs 0: must be at least 1"),
         (("expand",), "--seed"),
-        (("expand", "--seed", "s.csv"), "--size"),
-        (("expand", "--size", "5%"), "--seed"),
+        (("expand", "--seed", "s.csv"), "--size is missing"),
+        (("expand", "--size", "5%"), "--seed is missing"),
         (("ingest", "x.csv", "--map", "user_id"), "user_id"),
         (("overlap", "fans"), "two different audiences"),
         (("--engine", "spark", "status"), "spark"),
@@ -81,7 +81,7 @@ def test_a_usage_error_is_two_lines_and_exit_code_2(fresh: Command, words: tuple
     message, hint = fresh.refused(2, *words)
     assert named in message
     assert hint
-    assert not fresh.workspace.exists()
+    assert not any(fresh.workspace.iterdir())
 
 
 def test_a_mistyped_command_has_the_nearest_one_in_its_hint(fresh: Command) -> None:
@@ -139,7 +139,7 @@ def test_tables_go_to_stdout_and_messages_to_stderr(fresh: Command, inputs: Inpu
         TRAIN: ("300 users embedded", f"{next_line} expand"),
         ("expand", "--seed", inputs.seed, "--size", "10%"): ("seeds matched", f"{next_line} report fans"),
         ("report",): ("expand this seed", "page: "),
-        ("status",): (f"next lookalike --workspace {fresh.workspace} report", ""),
+        ("status",): (f"next lookalike --workspace {fresh.workspace} expand", ""),
     }
     for words, (data, message) in outputs.items():
         ran = fresh(*words)
@@ -270,7 +270,47 @@ def test_ingest_names_the_run_to_embed_with_when_the_vectors_are_gone(ready: Com
 
 def test_status_changes_nothing(fresh: Command) -> None:
     assert fresh("status").code == 0
-    assert not fresh.workspace.exists()
+    assert not any(fresh.workspace.iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("status",),
+        TRAIN,
+        ("embed",),
+        ("expand", "--seed", "s.csv", "--size", "5%"),
+        ("overlap", "a", "b"),
+        ("report",),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_folder_that_does_not_exist_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "nowhere"
+    message, hint = Command(capsys, folder).refused(4, *words)
+    assert message == f"{folder}: no such folder"
+    assert hint == f"lookalike --workspace {folder} ingest FILES creates it"
+    assert not folder.exists()
+
+
+def test_an_ingest_creates_the_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path, inputs: Inputs) -> None:
+    program = Command(capsys, tmp_path / "new" / "space")
+    assert program("ingest", inputs.log, "--dry-run").code == 0
+    assert not program.workspace.exists()
+    assert program("ingest", inputs.log).code == 0
+    assert program("status").code == 0
+
+
+def test_a_hint_keeps_the_workspace(fresh: Command) -> None:
+    _, hint = fresh.refused(4, *TRAIN)
+    assert hint == f"lookalike --workspace {fresh.workspace} ingest FILES"
+
+
+def test_after_the_report_the_next_step_is_another_seed(expanded: Command) -> None:
+    assert expanded("report").code == 0
+    assert expanded("--json", "status").json["next_step"] == "expand"
 
 
 # --- single flags ----------------------------------------------------------------------------------------------------
@@ -280,7 +320,7 @@ def test_dry_run_shows_the_mapping_and_writes_nothing(fresh: Command, inputs: In
     ran = fresh("--json", "ingest", inputs.log, "--dry-run")
     assert ran.json["files"][0]["mapping"]["item_id"] == "item_id"
     assert "First rows as stored" in fresh("ingest", inputs.log, "--dry-run").out
-    assert not fresh.workspace.exists()
+    assert not any(fresh.workspace.iterdir())
 
 
 def test_eight_context_columns_are_kept_and_a_ninth_is_refused(fresh: Command, tmp_path: Path) -> None:

@@ -62,7 +62,6 @@ def another_log(folder: Path) -> Path:
 @pytest.fixture
 def other_workspace(fresh: Command, tmp_path: Path) -> Command:
     """A workspace with the other log and no encoder."""
-    fresh.workspace.mkdir()
     (fresh.workspace / "lookalike.toml").write_text(SETTINGS)
     assert fresh("ingest", another_log(tmp_path / "files")).code == 0
     return fresh

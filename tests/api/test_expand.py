@@ -182,7 +182,7 @@ def test_a_value_that_is_no_weight_is_refused_with_its_line(
     file = write(tmp_path / "odd.csv", seed, value=["1", "2", value, *["3"] * (len(seed) - 3)])
     error = refused(workspace, DataError, seed=file, size=20)
     assert "odd.csv: line 4: value " in error.message
-    assert "(1 such lines)" in error.message
+    assert "(1 such line)" in error.message
     assert "value" in error.hint
 
 

@@ -37,14 +37,16 @@ def test_ids_of_a_csv_are_compared_without_their_escapes(workspace: WorkspaceFol
 
 @pytest.mark.parametrize("names", [[], ["spring"], ["spring", "spring"]], ids=["none", "one", "the same twice"])
 def test_two_different_audiences_are_needed(workspace: WorkspaceFolder, names: list[str]) -> None:
-    with pytest.raises(SettingsError, match="two different audiences are needed"):
+    with pytest.raises(SettingsError, match="two different audiences are needed") as raised:
         overlap(workspace, names)
+    assert raised.value.hint.startswith("with a list: spring, summer;")
 
 
 @pytest.mark.parametrize("name", ["refused", "nowhere"])
 def test_an_audience_without_a_list_is_a_state_error(workspace: WorkspaceFolder, name: str) -> None:
-    with pytest.raises(StateError, match=f"{name}: there is no list"):
+    with pytest.raises(StateError, match=f"{name}: there is no list") as raised:
         overlap(workspace, ["spring", name])
+    assert raised.value.hint.startswith("with a list: spring, summer;")
 
 
 def test_a_name_cannot_lead_out_of_the_workspace(workspace: WorkspaceFolder) -> None:

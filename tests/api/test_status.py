@@ -62,6 +62,15 @@ def test_the_next_step_when_parts_are_missing(workspace: WorkspaceFolder) -> Non
     assert next_step(workspace) == "ingest"
 
 
+def test_an_expansion_is_to_be_reported_once(expanded: Command, inputs: Inputs) -> None:
+    workspace = WorkspaceFolder(expanded.workspace)
+    assert next_step(workspace) == "report"
+    assert expanded("report").code == 0
+    assert next_step(workspace) == status(workspace).next_step == "expand"
+    assert expanded("expand", "--seed", inputs.seed, "--size", "10%").code == 0
+    assert next_step(workspace) == "report"
+
+
 def test_new_events_are_to_be_embedded(ready: Command, tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("user_id,ts,item_id\nu001,2024-04-20,i01\n")
     assert ready("ingest", tmp_path / "new.csv").code == 0

@@ -16,6 +16,14 @@ def test_a_suggested_command_names_the_workspace_unless_it_is_the_current_folder
     assert GlobalFlags(Path("a client"), Console()).command("train") == "lookalike --workspace 'a client' train"
 
 
+def test_the_commands_of_a_hint_are_for_the_workspace() -> None:
+    client = GlobalFlags(Path("a client"), Console())
+    assert client.hint("lookalike train, or embed") == "lookalike --workspace 'a client' train, or embed"
+    assert client.hint("--force; lookalike report x") == "--force; lookalike --workspace 'a client' report x"
+    assert client.hint("lookalike COMMAND --help") == "lookalike COMMAND --help"
+    assert GlobalFlags(Path("."), Console()).hint("lookalike train") == "lookalike train"
+
+
 def test_an_unknown_engine_is_a_settings_error() -> None:
     with pytest.raises(SettingsError, match="no engine is called 'spark'"):
         GlobalFlags(Path("client"), Console(), engine="spark").open()

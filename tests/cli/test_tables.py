@@ -42,7 +42,7 @@ from lookalike.encoder.results import (
     TrainResult,
     UserGroupFigures,
 )
-from lookalike.expansion.result import Check, Evaluation
+from lookalike.expansion.result import Check, Evaluation, Suppression
 
 WIDTH = 80
 LONG = Path("a-folder-with-a-very-long-name/") / ("and-a-file-" * 9 + "events.csv")
@@ -296,6 +296,11 @@ def test_an_expansion_shows_the_verdict_the_figures_and_the_files() -> None:
     assert "reasons" not in text
 
 
+def test_without_a_list_to_suppress_nothing_is_said_of_it() -> None:
+    nobody = replaced(example_evaluation(), "suppression", Suppression(given=0, matched=0))
+    assert "suppressed" not in words(tables.expand_tables(expanded(nobody)))
+
+
 def test_a_limited_size_names_the_requested_one() -> None:
     limited = replaced(example_evaluation(), "verdict.up_to", 100)
     assert "up to 100 people (168 were requested)" in words(tables.expand_tables(expanded(limited)))
@@ -351,6 +356,9 @@ def test_status_shows_what_is_there_and_what_comes_next() -> None:
         "expansion fans: 26 prospects",
     ):
         assert part in text
+    refused = STATUS.expansions[0].model_copy(update={"prospects": 0})
+    shown = words(tables.status_tables(STATUS.model_copy(update={"expansions": (refused,)}), "lookalike report"))
+    assert "expansion fans: refused, no list" in shown
     empty = words(ALL_TABLES["empty status"])
     assert "events 0 trained runs none vectors none next lookalike ingest FILES" in empty
 

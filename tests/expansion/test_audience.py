@@ -60,6 +60,21 @@ def test_an_invalid_size_is_a_settings_error(text: str | int) -> None:
         parse_size(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("0%", "a share is above 0% and at most 100%"),
+        ("150 %", "a share is above 0% and at most 100%"),
+        ("-5%", "a share is above 0% and at most 100%"),
+        ("0", "a count is at least 1"),
+        (-5, "a count is at least 1"),
+    ],
+)
+def test_a_size_out_of_range_names_the_limits(text: str | int, limits: str) -> None:
+    with pytest.raises(SettingsError, match=f"size '{text}' is out of range: {limits}"):
+        parse_size(text)
+
+
 @given(st.one_of(st.integers(1, 10**9).map(str), st.integers(1, 100).map(lambda share: f"{share}%"), st.just("auto")))
 def test_a_size_as_text_is_what_was_parsed(text: str) -> None:
     assert str(parse_size(text)) == text
@@ -190,8 +205,12 @@ def test_a_fault_of_a_definition_is_a_settings_error(tmp_path: Path, text: str, 
 
 
 def test_seed_and_size_are_needed_and_a_definition_is_a_toml_file(tmp_path: Path) -> None:
-    for flags in (AudienceFlags(), AudienceFlags(seed=Path("s.csv")), AudienceFlags(size=Size(count=5))):
-        with pytest.raises(SettingsError, match="neither a definition nor both --seed and --size"):
+    for flags, message in (
+        (AudienceFlags(), "neither a definition nor --seed and --size were given"),
+        (AudienceFlags(seed=Path("s.csv")), "--size is missing"),
+        (AudienceFlags(size=Size(count=5)), "--seed is missing"),
+    ):
+        with pytest.raises(SettingsError, match=message):
             requested_audiences([], flags)
     with pytest.raises(SettingsError, match="a definition is a TOML file") as refused:
         requested_audiences([tmp_path / "seed.csv"], AudienceFlags())

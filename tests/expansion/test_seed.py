@@ -198,6 +198,9 @@ def test_before_an_event_type_each_moment_is_the_first_event_of_it_or_the_cut(tr
     with pytest.raises(SettingsError, match="no event type is called 'buy'") as refused:
         read(trained_space, audience_of(frame(FANS_IDS), before="buy"))
     assert refused.value.hint == "--before purchase|view"
+    with pytest.raises(SettingsError, match="no event type is called 'purchse'") as refused:
+        read(trained_space, audience_of(frame(FANS_IDS), before="purchse"))
+    assert refused.value.hint == "did you mean purchase? --before purchase|view"
 
 
 def test_seconds_are_those_of_utc() -> None:

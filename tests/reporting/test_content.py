@@ -3,6 +3,7 @@
 import pytest
 
 from example_evaluation import SCORERS, example_evaluation, refused_evaluation, replaced
+from lookalike.expansion.result import Suppression
 from lookalike.reporting import content
 from lookalike.reporting.formatting import NBSP
 
@@ -21,6 +22,11 @@ def test_key_figures_come_with_their_context() -> None:
     assert figures()[f"Lift at 168{NBSP}people"][1:] == ("3.8×", "likely 2.4–5.2; at most 16× is possible")
     assert figures()["Hidden seed people found"][1:] == ("19.1%", "12%–26.2% of those held out")
     assert figures()["Largest list worth taking"][1:] == ("1,234", "its last half is reliably better than chance")
+
+
+def test_without_a_list_to_suppress_nothing_is_said_of_it() -> None:
+    nobody = replaced(example_evaluation(), "suppression", Suppression(given=0, matched=0))
+    assert content.key_figures(nobody)[1].note == f"of 3,611{NBSP}people eligible"
 
 
 def test_a_refused_seed_has_no_audience() -> None:

@@ -89,17 +89,24 @@ def test_a_failed_or_impossible_permutation_test_counts_against_the_list() -> No
 
 
 @pytest.mark.parametrize(
-    ("comparison", "words"),
+    ("comparison", "words", "mark"),
     [
-        ("reliably_lower", "reliably less than the list"),
-        ("lower", "about the same as the list"),
-        ("not_lower", "about the same as the list"),
-        ("reliably_higher", "reliably more than the list"),
+        ("reliably_lower", "reliably less than the list", "for"),
+        ("lower", "about the same as the list", "for"),
+        ("not_lower", "not reliably more than the list", "note"),
     ],
 )
-def test_ranking_by_activity_is_compared_in_words(comparison: str, words: str) -> None:
+def test_ranking_by_activity_is_compared_in_words(comparison: str, words: str, mark: texts.Mark) -> None:
     evaluation = replaced(example_evaluation(), "verdict.activity", comparison)
-    assert line_of(evaluation, "Ranking by activity").text == f"Ranking by activity alone: 2.0×, {words}"
+    line = line_of(evaluation, "Ranking by activity")
+    assert line == texts.Line(f"Ranking by activity alone: 2.0×, {words}", mark)
+
+
+def test_activity_that_is_reliably_better_counts_against_the_list() -> None:
+    beaten = Check(name="not_beaten_by_activity", passed=False, value=5.0, threshold=None)
+    evaluation = replaced(with_check(example_evaluation(), beaten), "verdict.activity", "reliably_higher")
+    line = line_of(evaluation, "Ranking by activity")
+    assert line == texts.Line("Ranking by activity alone: 5.0×, reliably more than the list", "against")
 
 
 def test_no_size_worth_taking_is_a_note_unless_the_size_is_auto() -> None:

@@ -48,17 +48,34 @@ def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
         load_settings(path)
     message = raised.value.message
     assert message.startswith(f"{path}: ")
-    faults = ("'train.epoch', did you mean 'epochs'?", "train.dim: ", "expand.folds: ", "expand.tiers: ", "'x'")
+    limits = ("train.dim: must be a multiple of 8", "expand.folds: must be at least 2")
+    faults = ("'train.epoch', did you mean 'epochs'?", *limits, "expand.tiers: ", "'x'")
     assert [fault for fault in faults if fault not in message] == []
 
 
 @pytest.mark.parametrize(
-    ("flag", "value"),
-    [("dim", 0), ("dim", 12), ("dim", 2048), ("epochs", 0), ("window_days", 0), ("random_seed", -1), ("length", 3)],
+    ("flag", "value", "message"),
+    [
+        ("dim", 0, "dim 0: must be at least 8"),
+        ("dim", 12, "dim 12: must be a multiple of 8"),
+        ("dim", 2048, "dim 2048: must be at most 1024"),
+        ("epochs", 0, "epochs 0: must be at least 1"),
+        ("epochs", "many", "epochs many: must be a valid integer, unable to parse string as an integer"),
+        ("window_days", 0, "window 0: must be at least 1"),
+        ("random_seed", -1, "random_seed -1: must be at least 0"),
+        ("dropout", 1.0, "dropout 1.0: must be below 1"),
+        ("learning_rate", 0.0, "learning_rate 0.0: must be above 0"),
+    ],
 )
-def test_a_flag_out_of_range_is_a_settings_error(flag: str, value: int) -> None:
-    with pytest.raises(SettingsError, match=f"^{flag}: "):
+def test_a_flag_out_of_range_is_a_settings_error(flag: str, value: object, message: str) -> None:
+    with pytest.raises(SettingsError) as raised:
         with_flags(TrainSettings(), **{flag: value})
+    assert raised.value.message == message
+
+
+def test_all_flags_out_of_range_are_reported_at_once() -> None:
+    with pytest.raises(SettingsError, match=r"^dim 0: must be at least 8; epochs 0: must be at least 1$"):
+        with_flags(TrainSettings(), dim=0, epochs=0)
 
 
 def test_settings_are_immutable() -> None:

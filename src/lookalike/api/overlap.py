@@ -10,5 +10,5 @@ def overlap(folder: WorkspaceFolder, names: list[str]) -> OverlapResult:
     """The overlap of the lists of two or more audiences. Raises StateError when one has no list."""
     distinct = list(dict.fromkeys(names))
     if len(distinct) < 2:
-        raise SettingsError("two different audiences are needed", "lookalike status names those there are")
+        raise SettingsError("two different audiences are needed", id_lists.lists_hint(folder.audiences))
     return list_overlap({name: id_lists.read_prospects(folder.audience(name)) for name in distinct})

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lookalike.api.status import expansions
+from lookalike.api.status import REPORT_PAGE, expansions
 from lookalike.errors import StateError, system_errors
 from lookalike.expansion.result import Evaluation
 from lookalike.workspace.files import write_text
@@ -59,8 +59,8 @@ def report(folder: WorkspaceFolder, name: str | None = None) -> Report:
     # without the lock, so that a report can be had during a training: an expansion that ended meanwhile has precedence
     if Evaluation.read(target / "evaluation.json") != evaluation:
         raise StateError(f"{target}: was expanded again just now", f"lookalike report {target.name}")
-    write_text(target / "report.html", html)
-    return made.model_copy(update={"path": target / "report.html"})
+    write_text(target / REPORT_PAGE, html)
+    return made.model_copy(update={"path": target / REPORT_PAGE})
 
 
 def _newest(folder: WorkspaceFolder) -> str:

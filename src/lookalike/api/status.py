@@ -15,6 +15,7 @@ from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.records import Record
 
 NextStep = Literal["ingest", "train", "embed", "embed_run", "expand", "report"]
+REPORT_PAGE = "report.html"  # in the folder of an expansion
 
 
 class RunSummary(Record):
@@ -96,7 +97,14 @@ def _next_step(folder: WorkspaceFolder, db: Database, live: Representation | Non
         return "embed_run" if run_summaries(folder) else "train"
     if freshness.newer_files(db, live):
         return "embed"
-    return "report" if any(folder.audiences.glob("*/manifest.json")) else "expand"
+    return "report" if _lacks_report(folder) else "expand"
+
+
+def _lacks_report(folder: WorkspaceFolder) -> bool:
+    """Whether the newest expansion has no page yet. Another expansion of the audience removes the page."""
+    manifests = folder.audiences.glob("[!.]*/manifest.json")
+    newest = max(manifests, key=lambda file: file.stat().st_mtime_ns, default=None)
+    return newest is not None and not (newest.parent / REPORT_PAGE).exists()
 
 
 def run_summaries(folder: WorkspaceFolder) -> tuple[RunSummary, ...]:

@@ -96,7 +96,7 @@ def ingest(
     """Read event logs into the workspace. Files that were read before are skipped, repeated events dropped."""
     from lookalike.cli import tables
 
-    flags, workspace = _flags(context), _flags(context).open()
+    flags, workspace = _flags(context), _flags(context).open(create=True)
     call = workspace.preview if dry_run else workspace.ingest
     result = call(
         paths,
@@ -266,7 +266,7 @@ def expand(
         float | None, typer.Option(help="Lift that the last half of an auto size must reliably exceed; 1 if not given.")
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Write the list against the verdict; measure fewer than 25 seeds.")
+        bool, typer.Option("--force", help="Write the list against the verdict; of fewer than 25 seeds only figures.")
     ] = False,
 ) -> None:
     """Rank everybody by similarity to a seed and write the list.
@@ -402,6 +402,8 @@ def _say_interrupted(invocation: Invocation) -> None:
 def _failed(error: LookalikeError, invocation: Invocation) -> int:
     from lookalike.cli.console import Console
 
+    if invocation.flags:
+        error.hint = invocation.flags.hint(error.hint)
     Console().error(error)
     if invocation.debug:
         traceback.print_exception(error)

@@ -1,16 +1,20 @@
 """What the flags before a command decide, and how single flags are read. Stored as Typer's `ctx.obj`."""
 
+import re
 import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lookalike.errors import SettingsError
+from lookalike.errors import SettingsError, StateError
 
 if TYPE_CHECKING:
     from lookalike.api.workspace import Workspace
     from lookalike.cli.console import Console
+
+
+_SUGGESTED = re.compile(r"\blookalike (?=[a-z])")
 
 
 @dataclass(frozen=True)
@@ -22,16 +26,27 @@ class GlobalFlags:
     engine: str = "local"
     ray_address: str | None = None
 
-    def open(self) -> "Workspace":
-        """The workspace, reporting to the console. Raises SettingsError for an unknown engine."""
+    def open(self, *, create: bool = False) -> "Workspace":
+        """The workspace, reporting to the console.
+
+        Raises SettingsError for an unknown engine, and StateError when there is no such folder and the command cannot
+        create it.
+        """
         from lookalike.api.workspace import open
 
-        return open(self.workspace, progress=self.console, engine=self.engine, ray_address=self.ray_address)
+        workspace = open(self.workspace, progress=self.console, engine=self.engine, ray_address=self.ray_address)
+        if not create and not self.workspace.is_dir():
+            raise StateError(f"{self.workspace}: no such folder", "lookalike ingest FILES creates it")
+        return workspace
 
     def command(self, words: str) -> str:
         """A command to suggest, with the workspace it is for."""
         place = "" if self.workspace == Path(".") else f"--workspace {shlex.quote(str(self.workspace))} "
         return f"lookalike {place}{words}"
+
+    def hint(self, text: str) -> str:
+        """A hint whose commands are for the workspace."""
+        return _SUGGESTED.sub(lambda _: self.command(""), text)
 
 
 def parse_days(text: str | None) -> int | None:

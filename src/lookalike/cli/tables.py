@@ -13,11 +13,11 @@ from lookalike.reporting.verdict_text import failed_checks, headline, lines
 
 if TYPE_CHECKING:
     from lookalike.api.expand import ExpandResult
-    from lookalike.api.status import StatusResult
+    from lookalike.api.status import ExpansionSummary, StatusResult
     from lookalike.campaigns.overlap import OverlapResult
     from lookalike.data.ingest.results import FilePreview, FileReport, IngestPreview, IngestResult
     from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
-    from lookalike.expansion.result import Evaluation
+    from lookalike.expansion.result import Evaluation, Suppression
 
 Shown = Table | str
 NEXT_COMMANDS = {
@@ -188,7 +188,7 @@ def expand_tables(result: "ExpandResult") -> list[Shown]:
         *(["", line.text] for line in lines(evaluation)),
         ["scorer", evaluation.scorer],
         ["seeds matched", f"{seed.matched:,} ({percent(seed.match_rate)}), {seed.used:,} used"],
-        ["suppressed", f"{suppression.matched:,} known users of {suppression.given:,} ids given"],
+        *([["suppressed", _suppressed(suppression)]] if suppression.given else []),
         ["size", f"{evaluation.size:,} of {evaluation.candidates:,} candidates"],
         *([["backtest", _backtest(evaluation)]] if evaluation.backtest else []),
         ["list", str(result.prospects_file or "none was written")],
@@ -196,6 +196,10 @@ def expand_tables(result: "ExpandResult") -> list[Shown]:
         ["figures", str(result.folder / "evaluation.json")],
     ]
     return [table(evaluation.name, ["", ""], rows)]
+
+
+def _suppressed(suppression: "Suppression") -> str:
+    return f"{suppression.matched:,} known users of {suppression.given:,} ids given"
 
 
 def _backtest(evaluation: "Evaluation") -> str:
@@ -247,9 +251,13 @@ def status_tables(result: "StatusResult", following: str) -> list[Shown]:
     rows.append(["trained runs", ", ".join(run.run for run in result.runs) or "none"])
     stored = f"{vectors.users:,} users by {vectors.run}, as of {day(vectors.as_of)}" if vectors else "none"
     rows.append(["vectors", stored])
-    rows += [["expansion", f"{made.name}: {made.prospects:,} prospects"] for made in result.expansions]
+    rows += [["expansion", f"{made.name}: {_listed(made)}"] for made in result.expansions]
     rows.append(["next", following])
     return [table("Status", ["", ""], rows)]
+
+
+def _listed(expansion: "ExpansionSummary") -> str:
+    return f"{expansion.prospects:,} prospects" if expansion.prospects else "refused, no list"
 
 
 def next_command(result: "StatusResult") -> str:

@@ -160,7 +160,10 @@ def read_prospects(folder: Path) -> pl.DataFrame:
     for file in (folder / "prospects.parquet", folder / "prospects.csv"):
         if file.exists():
             return read_list(file).select("user_id")
-    raise StateError(
-        f"{folder}: there is no list",
-        "lookalike status shows which lists exist; a refused seed has none without --force",
-    )
+    raise StateError(f"{folder}: there is no list", lists_hint(folder.parent))
+
+
+def lists_hint(audiences: Path) -> str:
+    """Names the audiences of a workspace that have a list."""
+    names = sorted({file.parent.name for file in audiences.glob("[!.]*/prospects.*")})
+    return f"with a list: {', '.join(names) or 'none'}; a refused seed has one only with --force"

@@ -14,7 +14,8 @@ from lookalike.expansion.manifest import AudienceRecord
 from lookalike.workspace.paths import checked_name
 from lookalike.workspace.settings import read_toml, validated
 
-_SHARE = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+_SHARE = re.compile(r"(-?\d+(?:\.\d+)?)\s*%")
+_COUNT = re.compile(r"-?\d+")
 FORMATS = ("csv", "parquet")
 
 
@@ -53,15 +54,19 @@ def parse_size(text: str | int) -> Size:
     words = str(text).strip().lower()
     if words == "auto":
         return Size()
-    share = _SHARE.fullmatch(words)
-    if share and 0 < float(share[1]) <= 100:
+    if share := _SHARE.fullmatch(words):
+        if not 0 < float(share[1]) <= 100:
+            raise _size_error(text, "is out of range: a share is above 0% and at most 100%")
         return Size(share=float(share[1]) / 100)
-    digits = words.replace("_", "").replace(",", "")
-    if digits.isdecimal() and int(digits) > 0:
-        return Size(count=int(digits))
-    raise SettingsError(
-        f"size {str(text)[:40]!r} is not a count, a share such as 5%, or auto", "--size 500000, or --size 5%"
-    )
+    if count := _COUNT.fullmatch(words.replace("_", "").replace(",", "")):
+        if int(count[0]) < 1:
+            raise _size_error(text, "is out of range: a count is at least 1")
+        return Size(count=int(count[0]))
+    raise _size_error(text, "is not a count, a share such as 5%, or auto")
+
+
+def _size_error(text: str | int, reason: str) -> SettingsError:
+    return SettingsError(f"size {str(text)[:40]!r} {reason}", "--size 500000, or --size 5%")
 
 
 @dataclass(frozen=True)
@@ -141,10 +146,20 @@ def requested_audiences(definitions: list[Path], flags: AudienceFlags) -> list[A
     if definitions:
         return [_with_flags(load_definition(definition), flags) for definition in definitions]
     if flags.seed is None or flags.size is None:
-        raise SettingsError(
-            "neither a definition nor both --seed and --size were given", "lookalike expand --seed seed.csv --size 5%"
-        )
+        raise _missing(flags)
     return [_with_flags(Audience(_name_for(flags.seed), flags.seed, flags.size, named=False), flags)]
+
+
+def _missing(flags: AudienceFlags) -> SettingsError:
+    """The error for flags that lack the seed, the size, or both."""
+    example = "lookalike expand --seed seed.csv --size 5%"
+    if flags.size is not None:
+        return SettingsError("--seed is missing: who are the people to find more of?", example)
+    if flags.seed is not None:
+        return SettingsError(
+            "--size is missing: how many are to be listed?", "--size 500000, --size 5%, or --size auto"
+        )
+    return SettingsError("neither a definition nor --seed and --size were given", example)
 
 
 def _with_flags(audience: Audience, flags: AudienceFlags) -> Audience:

@@ -9,6 +9,7 @@ import polars as pl
 from lookalike.data import database, id_lists
 from lookalike.data.arrays import Flags, Floats, Rows, Seconds
 from lookalike.data.id_lists import IdSource
+from lookalike.data.ingest.options import did_you_mean
 from lookalike.embeddings import freshness
 from lookalike.embeddings.user_index import Match
 from lookalike.errors import ExpansionError, SettingsError
@@ -207,7 +208,9 @@ def _moments(context: ExpansionContext, audience: Audience, match: Match) -> Sec
     if audience.before is not None and stated_rule(audience) is None:
         types = database.event_types(context.database)
         if audience.before not in types:
-            raise SettingsError(f"no event type is called {audience.before[:60]!r}", f"--before {'|'.join(types[:8])}")
+            near = did_you_mean(audience.before, types, 0.6)
+            hint = f"{near}--before {'|'.join(types[:8])}"
+            raise SettingsError(f"no event type is called {audience.before[:60]!r}", hint)
         first = database.first_event_times(context.database, audience.before)
         moments = match.matched.join(first, on="user_id", how="left", maintain_order="left")["moment"]
     elif "ts" in match.matched.columns and audience.before is None:

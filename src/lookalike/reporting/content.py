@@ -3,7 +3,7 @@
 import math
 from typing import Literal, NamedTuple
 
-from lookalike.expansion.result import CurvePoint, Evaluation, ScorerFigures
+from lookalike.expansion.result import CurvePoint, Evaluation, ScorerFigures, Suppression
 from lookalike.reporting.formatting import (
     Label,
     band,
@@ -46,6 +46,13 @@ class Method(NamedTuple):
 # --- key figures -----------------------------------------------------------------------------------------------------
 
 
+def _suppressed(suppression: Suppression) -> str:
+    if not suppression.given:
+        return ""
+    verb = "is" if suppression.given == 1 else "are"
+    return f"; {count(suppression.matched)} of {plural(suppression.given, 'id', 'ids')} given {verb} suppressed"
+
+
 def key_figures(evaluation: Evaluation) -> list[Figure]:
     """The key figures, in the order in which people ask for them."""
     seed, suppression, held = evaluation.seed, evaluation.suppression, evaluation.held_out
@@ -60,8 +67,7 @@ def key_figures(evaluation: Evaluation) -> list[Figure]:
         Figure(
             "Candidates",
             count(evaluation.candidates),
-            f"of {people(evaluation.universe)} eligible; {count(suppression.matched)} of "
-            f"{plural(suppression.given, 'id', 'ids')} given are suppressed",
+            f"of {people(evaluation.universe)} eligible{_suppressed(suppression)}",
         ),
         Figure(
             "Seed match rate",

@@ -70,7 +70,7 @@ def key_sentence(evaluation: Evaluation) -> str:
 def lines(evaluation: Evaluation) -> tuple[Line, ...]:
     """A line for each check that has something to say, and one for the limit of the size."""
     texts = [(check, _CHECK_TEXTS[check.name](evaluation, check)) for check in evaluation.verdict.checks]
-    spoken = [Line(text, _mark(check)) for check, text in texts if text]
+    spoken = [Line(text, _mark(evaluation, check)) for check, text in texts if text]
     if evaluation.verdict.up_to is not None:
         limit = f"Beyond {people(evaluation.verdict.up_to)} the last half of the list is no longer reliably {_better(evaluation)}"
         spoken.append(Line(limit, "note"))
@@ -83,7 +83,10 @@ def failed_checks(evaluation: Evaluation) -> list[str]:
     return [text[0].lower() + text[1:] for text in texts]
 
 
-def _mark(check: Check) -> Mark:
+def _mark(evaluation: Evaluation, check: Check) -> Mark:
+    """Activity that finds as much as the list does not speak against it, but not for it either."""
+    if check.name == "not_beaten_by_activity" and evaluation.verdict.activity == "not_lower":
+        return "note"
     if check.passed:
         return "for"
     return "against" if check.required else "note"
@@ -117,7 +120,7 @@ def _beyond_activity(evaluation: Evaluation, check: Check) -> str:
 _ACTIVITY = {
     "reliably_lower": "reliably less than the list",
     "lower": "about the same as the list",
-    "not_lower": "about the same as the list",
+    "not_lower": "not reliably more than the list",
     "reliably_higher": "reliably more than the list",
 }
 

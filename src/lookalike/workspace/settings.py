@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+from pydantic_core import ErrorDetails
 
 from lookalike.errors import SettingsError
 
@@ -115,27 +116,53 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: {error}", "see docs/settings.md for an example") from error
 
 
-def validated(kind: type[T], values: dict[str, Any], where: str = "") -> T:
+def validated(kind: type[T], values: dict[str, Any], where: str) -> T:
     """`values` as the dataclass `kind`. Raises SettingsError that lists every fault, with the nearest known name."""
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        faults = [_fault(kind, fault["loc"], fault["type"], fault["msg"]) for fault in error.errors()]
-        message = "; ".join(faults)
-        hint = "see docs/settings.md for every key"
-        raise SettingsError(f"{where}: {message}" if where else message, hint) from error
+        faults = [_fault(kind, fault) for fault in error.errors()]
+        raise SettingsError(f"{where}: {'; '.join(faults)}", "see docs/settings.md for every key") from error
 
 
 def with_flags(section: T, **flags: Any) -> T:
     """The section with each flag that was given (is not None) in place of its setting."""
     given = {name: value for name, value in flags.items() if value is not None}
-    return validated(type(section), asdict(section) | given)  # type: ignore[call-overload]
+    try:
+        return TypeAdapter(type(section)).validate_python(asdict(section) | given)  # type: ignore[call-overload]
+    except ValidationError as error:
+        faults = [_flag_fault(fault) for fault in error.errors()]
+        raise SettingsError("; ".join(faults), "see docs/settings.md for what each may be") from error
 
 
-def _fault(kind: Any, location: tuple[int | str, ...], code: str, text: str) -> str:
+def _flag_fault(fault: ErrorDetails) -> str:
+    """`epochs 0: must be at least 1`, for a flag or an argument from Python."""
+    flag = str(fault["loc"][0]).removesuffix("_days")
+    return f"{flag} {str(fault['input'])[:40]}: {_requirement(fault)}"
+
+
+_LIMITS = {
+    "greater_than_equal": ("ge", "at least"),
+    "greater_than": ("gt", "above"),
+    "less_than_equal": ("le", "at most"),
+    "less_than": ("lt", "below"),
+    "multiple_of": ("multiple_of", "a multiple of"),
+}
+
+
+def _requirement(fault: ErrorDetails) -> str:
+    """What a value must be, in our words where pydantic's are long."""
+    if fault["type"] not in _LIMITS:
+        return fault["msg"].replace("Input should be", "must be")
+    limit, words = _LIMITS[fault["type"]]
+    return f"must be {words} {fault['ctx'][limit]:g}"
+
+
+def _fault(kind: Any, fault: ErrorDetails) -> str:
+    location = fault["loc"]
     key = ".".join(map(str, location))
-    if code not in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"{key}: {text}"
+    if fault["type"] not in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"{key}: {_requirement(fault)}"
     for part in location[:-1]:
         kind = next(f.type for f in fields(kind) if f.name == part)
     near = difflib.get_close_matches(str(location[-1]), [f.name for f in fields(kind)], n=1)

@@ -17,3 +17,12 @@ def test_a_file_ingested_with_another_mapping_is_refused(database: Database, tmp
     ingest(database, log)
     error = refused(database, log, mapping={"user_id": "shopper"})
     assert "was read before with another column as user_id" in error.message
+
+
+def test_a_column_that_a_file_lacks_is_named_when_the_file_was_ingested_too(database: Database, tmp_path: Path) -> None:
+    log = write(tmp_path / "a.csv", "user_id,shopper,ts\nx,ann,2024-01-01\n")
+    ingest(database, log)
+    for field in ("user_id", "value"):
+        error = refused(database, log, mapping={field: "shoper"})
+        assert f"--map {field}=shoper: there is no column 'shoper'" in error.message
+        assert error.hint.startswith("did you mean shopper?")

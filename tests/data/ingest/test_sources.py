@@ -38,7 +38,9 @@ def test_a_folder_and_a_pattern_give_each_readable_file_once(database: Database,
 
 def test_a_missing_path_and_a_folder_without_a_log_are_refused(database: Database, tmp_path: Path) -> None:
     assert "no such file or folder" in refused(database, tmp_path / "gone.csv").message
-    assert "no such file or folder" in refused(database, tmp_path / "*.csv").message
+    pattern = refused(database, tmp_path / "*.csv")
+    assert "no such file or folder" in pattern.message
+    assert pattern.hint.startswith("no file matches the pattern")
     write(tmp_path / "in" / "picture.png", "x")
     assert "no file in this folder can be read" in refused(database, tmp_path / "in").message
 

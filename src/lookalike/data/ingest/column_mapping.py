@@ -46,7 +46,7 @@ def map_event_columns(
         if is_nested(columns[name]):
             raise DataError(f"{file_name}: --context {name}: the column holds nested values", "declare a plain column")
     candidates = [name for name, kind in columns.items() if not is_nested(kind) and name not in kept.values()]
-    _check_requested(requested, columns, file_name)
+    check_requested(requested, columns, file_name)
     fields, ambiguous = match_columns(candidates, column_names("events"), requested)
     for field in REQUIRED_EVENT_FIELDS:
         if field not in fields:
@@ -111,7 +111,7 @@ def is_nested(kind: str) -> bool:
     return kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION", "VARIANT"))
 
 
-def _check_requested(requested: dict[str, str], columns: dict[str, str], file_name: str) -> None:
+def check_requested(requested: dict[str, str], columns: dict[str, str], file_name: str) -> None:
     """Raises DataError for a column that the file lacks."""
     for field, column in requested.items():
         if column not in columns:

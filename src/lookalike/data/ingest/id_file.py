@@ -142,7 +142,7 @@ def _check_cells(cells: pl.DataFrame, path: Path, name: str) -> None:
     first = wrong.row(0, named=True)
     raise DataError(
         f"{path}: line {first['line']}: {name} {str(first[f'given_{name}'] or '')[:_MAX_SHOWN]!r} is "
-        f"{_EXTRA_COLUMNS[name]} ({len(wrong):,} such lines)",
+        f"{_EXTRA_COLUMNS[name]} ({len(wrong):,} such line{'s' * (len(wrong) > 1)})",
         f"remove these lines, or the whole column {name}",
     )
 

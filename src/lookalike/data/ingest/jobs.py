@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 
 from lookalike.data.database import Database
-from lookalike.data.ingest import context_columns, event_plan, file_records, load_tables, readers
+from lookalike.data.ingest import column_mapping, context_columns, event_plan, file_records, load_tables, readers
 from lookalike.data.ingest.event_plan import EventPlan
 from lookalike.data.ingest.load_tables import TablePlan
 from lookalike.data.ingest.options import IngestOptions
@@ -61,18 +61,27 @@ def check_requested_context(database: Database, jobs: list[Job], requested: tupl
 def _plan_job(database: Database, file: InputFile, options: IngestOptions, scratch: Path) -> Job:
     digest = sha256(file.source.path)
     if file_records.is_recorded(database, digest, file.kind):
-        _check_same_mapping(database, file, digest, options)
+        _check_same_mapping(database, file, digest, options, scratch)
         return Job(file.source, file.kind, digest, None)
     return Job(file.source, file.kind, digest, plan_file(database.connection, file, options, scratch))
 
 
-def _check_same_mapping(database: Database, file: InputFile, digest: str, options: IngestOptions) -> None:
-    """Raises DataError for an event file that was ingested with another mapping: skipping it would look like success."""
+def _check_same_mapping(
+    database: Database, file: InputFile, digest: str, options: IngestOptions, scratch: Path
+) -> None:
+    """Raises DataError for an event file that was ingested with another mapping: skipping it would look like success.
+
+    A column that the file lacks is named as such.
+    """
     if file.kind != "events":
         return
     mapping = file_records.recorded_mapping(database, digest, file.kind)
-    differing = [field for field, column in options.mapping.items() if field in mapping and mapping[field] != column]
-    if differing:
+    requested = {field: column for field, column in options.mapping.items() if mapping.get(field) != column}
+    if requested:
+        with readers.reading_errors(file.source):
+            reader = readers.open_reader(database.connection, file.source, scratch)
+            column_mapping.check_requested(requested, reader.columns, file.source.name)
+    if differing := [field for field in requested if field in mapping]:
         raise DataError(
             f"{file.source.name}: was read before with another column as {', '.join(differing)}",
             "ingest into a new --workspace",

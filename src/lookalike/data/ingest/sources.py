@@ -140,9 +140,11 @@ def _expand(path: Path) -> Iterator[Path]:
     elif path.exists():
         yield path
     else:
-        names = sorted(glob.glob(str(path), recursive=True)) if glob.has_magic(str(path)) else []
+        is_pattern = glob.has_magic(str(path))
+        names = sorted(glob.glob(str(path), recursive=True)) if is_pattern else []
         if not names:
-            raise DataError(f"{path}: no such file or folder", "check the path")
+            hint = "no file matches the pattern: check the path" if is_pattern else "check the path"
+            raise DataError(f"{path}: no such file or folder", hint)
         for match in map(Path, names):
             if match.is_dir():
                 yield from _expand(match)
