@@ -9,6 +9,7 @@ from rich.table import Table
 from lookalike.errors import ExpansionError
 from lookalike.reporting.formatting import count, day, likely, percent, printable, times
 from lookalike.reporting.ingest_messages import check_sentence, note_sentence
+from lookalike.reporting.rule_section import measured_by, rule_sentence
 from lookalike.reporting.verdict_text import failed_checks, headline, lines
 
 if TYPE_CHECKING:
@@ -186,6 +187,8 @@ def expand_tables(result: "ExpandResult") -> list[Shown]:
     rows = [
         ["verdict", headline(evaluation) + requested],
         *(["", line.text] for line in lines(evaluation)),
+        *([["rule", rule_sentence(evaluation.rule, seed.matched)]] if evaluation.rule else []),
+        *([["measured on", measured_by(evaluation)]] if evaluation.forecast else []),
         ["scorer", evaluation.scorer],
         ["seeds matched", f"{seed.matched:,} ({percent(seed.match_rate)}), {seed.used:,} used"],
         *([["suppressed", _suppressed(suppression)]] if suppression.given else []),

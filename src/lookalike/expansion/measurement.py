@@ -131,7 +131,8 @@ def _read_without_deeds(context: ExpansionContext, seed_input: SeedInput, doers:
         left_out=rule.left_out,
         first=rule.first,
     )
-    warnings = (used, *_without_history(without_history), *(() if forecast else (NoForecast(),)))
+    context.progress.say(used)
+    warnings = (*_without_history(without_history), *(() if forecast else (NoForecast(),)))
     return Reading(examples, warnings, forecast)
 
 

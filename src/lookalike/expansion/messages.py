@@ -135,7 +135,6 @@ ExpansionWarning = Annotated[
     | NothingToBalance
     | UnderrepresentedSubAudience
     | ListedElsewhere
-    | RuleUsed
     | NoForecast
     | EscapedIds,
     Field(discriminator="code"),

@@ -20,6 +20,7 @@ from lookalike.reporting.formatting import (
     score,
     times,
 )
+from lookalike.reporting.rule_section import measured_by
 
 Measure = Literal["lift", "recall"]
 ROUND_SHARES = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5)
@@ -56,7 +57,6 @@ def _suppressed(suppression: Suppression) -> str:
 def key_figures(evaluation: Evaluation) -> list[Figure]:
     """The key figures, in the order in which people ask for them."""
     seed, suppression, held = evaluation.seed, evaluation.suppression, evaluation.held_out
-    floor = float(evaluation.settings["expand.min_lift"])
     unused = seed.matched - seed.used if seed.point_in_time else 0
     return [
         Figure(
@@ -81,17 +81,26 @@ def key_figures(evaluation: Evaluation) -> list[Figure]:
             f"{likely(held.low, held.high)}; at most {times(held.max_lift)} is possible",
         ),
         Figure(
-            "Hidden seed people found",
+            "Hidden seed people found" if evaluation.forecast is None else "Later people found",
             percent(held.recall),
-            f"{percent_band(held.recall_low, held.recall_high)} of those held out",
+            f"{percent_band(held.recall_low, held.recall_high)} of those looked for",
         ),
         Figure(
             "Largest list worth taking",
-            "none" if held.largest is None else count(held.largest),
-            ("no size has a last half" if held.largest is None else "its last half is")
-            + (" reliably better than chance" if floor <= 1 else f" reliably above {times(floor)}"),
+            *_largest(evaluation),
         ),
     ]
+
+
+def _largest(evaluation: Evaluation) -> tuple[str, str]:
+    """The largest list worth taking, and what that means. A list that is to be made is never called worth nothing."""
+    largest, floor = evaluation.held_out.largest, float(evaluation.settings["expand.min_lift"])
+    better = "better than chance" if floor <= 1 else f"above {times(floor)}"
+    if largest is not None:
+        return count(largest), f"its last half is reliably {better}"
+    if evaluation.verdict.expand:
+        return "not known", f"too few people to tell where the last half stops being {better}"
+    return "none", f"no size has a last half reliably {better}"
 
 
 def requested_size(evaluation: Evaluation) -> str:
@@ -236,7 +245,7 @@ def provenance(evaluation: Evaluation) -> list[tuple[str, str]]:
         ("Made", moment(evaluation.created)),
         ("Events before", moment(evaluation.as_of)),
         ("Scorer", f"{clean(evaluation.scorer, 40)} (requested: {clean(evaluation.requested_scorer, 40)})"),
-        ("Measured by", f"{count(evaluation.folds)}-fold hold-out, {count(evaluation.repeats)} times"),
+        ("Measured by", measured_by(evaluation)),
         ("Stored vectors", clean(source.version, 60)),
         ("Run", clean(source.run, 60)),
         ("Trained", moment(source.trained)),

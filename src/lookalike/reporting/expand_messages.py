@@ -1,10 +1,11 @@
-"""What an expansion warns of, in words."""
+"""What an expansion warns of and tells, in words."""
 
 from collections.abc import Callable
 from typing import Any
 
 from lookalike.expansion import messages
-from lookalike.reporting.formatting import clean, percent
+from lookalike.reporting.formatting import percent
+from lookalike.reporting.rule_section import rule_hint, rule_sentence
 from lookalike.workspace.progress import Message
 
 SENTENCES: dict[type[Message], Callable[[Any], str]] = {
@@ -44,7 +45,6 @@ SENTENCES: dict[type[Message], Callable[[Any], str]] = {
         f"{m.users:,} people on other lists are left out: figures assume that they ranked first; curves are of the whole "
         "ranking"
     ),
-    messages.RuleUsed: lambda m: _rule_used(m),
     messages.NoForecast: lambda m: (
         "too few people fulfilled the rule lately for a forecast: the figures are of hidden seeds, and may promise too much"
     ),
@@ -54,14 +54,6 @@ SENTENCES: dict[type[Message], Callable[[Any], str]] = {
     ),
 }
 
-
-def _rule_used(message: messages.RuleUsed) -> str:
-    since = f", from {message.first.date()} on" if message.first else ""
-    left_out = (
-        f"; {message.left_out:,} others who have are left out (--include-doers lists them)" if message.left_out else ""
-    )
-    return (
-        f"{message.seeds:,} of {message.matched:,} seeds have in common: {clean(message.rule, 200)} "
-        f"({percent(message.everybody_share)} of everybody has it{since}). They are read as if they had not done it"
-        f"{left_out}; --as-of-now reads them as they are"
-    )
+NEWS: dict[type[Message], Callable[[Any], str]] = {
+    messages.RuleUsed: lambda m: f"{rule_sentence(m, m.matched)}; {rule_hint(m)}",
+}

@@ -10,6 +10,7 @@ SENTENCES: dict[type[Message], Callable[[Any], str]] = {
     **ingest_messages.SENTENCES,
     **train_messages.SENTENCES,
     **expand_messages.SENTENCES,
+    **expand_messages.NEWS,
 }
 
 

@@ -10,9 +10,10 @@ from typing import Any
 from lookalike.expansion.result import Evaluation
 from lookalike.reporting import backtest_section, content, seed_section
 from lookalike.reporting.charts import charts
-from lookalike.reporting.formatting import clean, count, label, moment, people, percent
+from lookalike.reporting.formatting import clean, label, moment, people, percent
 from lookalike.reporting.messages import sentence
 from lookalike.reporting.over_index import trait_groups
+from lookalike.reporting.rule_section import looked_for, measurement_explained
 from lookalike.reporting.vega import Spec
 from lookalike.reporting.verdict_text import verdict_text
 
@@ -75,8 +76,8 @@ def view(evaluation: Evaluation) -> dict[str, Any]:
         "groups": trait_groups(comparison),
         "audience_users": people(comparison.audience_users) if comparison else "",
         "base_users": people(comparison.base_users) if comparison else "",
-        "folds": count(evaluation.folds),
-        "repeats": count(evaluation.repeats),
+        "looked_for": looked_for(evaluation),
+        "measurement": measurement_explained(evaluation),
         "provenance": content.provenance(evaluation),
         "counts": content.count_rows(evaluation),
         "settings": content.setting_rows(evaluation),

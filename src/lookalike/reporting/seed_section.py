@@ -1,7 +1,8 @@
 """What the seed's profile says, one sentence a fact."""
 
-from lookalike.expansion.result import Evaluation, SeedProfile, SeedSummary
+from lookalike.expansion.result import Evaluation, RuleSummary, SeedProfile, SeedSummary
 from lookalike.reporting.formatting import clean, count, percent, plural, score, times
+from lookalike.reporting.rule_section import rule_sentence
 from lookalike.reporting.verdict_text import leak_text
 
 MAX_LEAKS_SHOWN = 5
@@ -11,8 +12,9 @@ OUTLIERS_BY_CHANCE = 0.05
 def seed_facts(evaluation: Evaluation) -> list[str]:
     """The facts there are, the most telling first."""
     profile, seed = evaluation.seed_profile, evaluation.seed
-    facts = [_similarity(profile), _activity(profile), _sub_audiences(profile), *_shares(evaluation), _leaks(profile)]
-    if profile.outliers:
+    facts = [] if evaluation.rule is None else [f"{_rule(evaluation.rule, seed)}."]
+    facts += [_similarity(profile), _activity(profile), _sub_audiences(profile), *_shares(evaluation), _leaks(profile)]
+    if profile.outliers and evaluation.forecast is None:
         expected = count(OUTLIERS_BY_CHANCE * seed.used)
         facts.append(
             f"{plural(profile.outliers, 'seed ranks', 'seeds rank')} behind 95% of the candidates when hidden; by chance it "
@@ -31,6 +33,11 @@ def seed_facts(evaluation: Evaluation) -> list[str]:
     if profile.busy:
         facts.append(f"{plural(profile.busy, 'seed has', 'seeds have')} more events a day than 99.9% of all users.")
     return facts
+
+
+def _rule(rule: RuleSummary, seed: SeedSummary) -> str:
+    text = rule_sentence(rule, seed.matched)
+    return text[0].upper() + text[1:]
 
 
 def _similarity(profile: SeedProfile) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from lookalike.expansion.result import Check, Evaluation, Leak
-from lookalike.reporting.formatting import clean, count, likely, people, percent, times
+from lookalike.reporting.formatting import clean, count, day, likely, people, percent, times
 
 MAX_LEAKS_NAMED = 3
 Mark = Literal["for", "against", "note"]
@@ -61,6 +61,11 @@ def key_sentence(evaluation: Evaluation) -> str:
     """The key number in one plain sentence."""
     held = evaluation.held_out
     who = "first person" if held.size == 1 else f"first {people(held.size)}"
+    if evaluation.forecast:
+        return (
+            f"On a list made as of {day(evaluation.forecast.cut)}, the {who} held {times(held.lift)} as many of those who did "
+            f"it later as a random pick ({likely(held.low, held.high)}). Ranking by activity alone: {times(held.activity_lift)}."
+        )
     return (
         f"In a test with hidden seed people, the {who} on the list held {times(held.lift)} as many of them as a random "
         f"pick ({likely(held.low, held.high)}). Ranking by activity alone: {times(held.activity_lift)}."
@@ -130,8 +135,10 @@ def _not_beaten_by_activity(evaluation: Evaluation, check: Check) -> str:
 
 
 def _worth_taking(evaluation: Evaluation, check: Check) -> str:
-    if not check.passed:
+    if not check.passed and not evaluation.verdict.expand:
         return f"No size passes: the last half of the list is never reliably {_better(evaluation)}"
+    if not check.passed:
+        return f"Too few people to tell up to what size the last half of the list is reliably {_better(evaluation)}"
     if check.required:
         return f"The largest list whose last half is reliably {_better(evaluation)}"
     return ""

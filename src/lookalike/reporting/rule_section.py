@@ -1,0 +1,55 @@
+"""What a seed's people have in common, and what the list was therefore measured on."""
+
+from lookalike.expansion.messages import RuleUsed
+from lookalike.expansion.result import Evaluation, RuleSummary
+from lookalike.reporting.formatting import clean, count, day, percent, plural
+
+
+def rule_sentence(rule: RuleSummary | RuleUsed, matched: int) -> str:
+    """What the seeds have done, how rare that is, how they are read, and who is left out; no full stop."""
+    whose = "all" if rule.seeds == matched == 1 else f"{count(rule.seeds)} of {count(matched)}"
+    since = f", the first on {day(rule.first)}" if rule.first else ""
+    text = (
+        f"{whose} seeds have done {clean(rule.rule, 200)} ({percent(rule.everybody_share)} of everybody has{since}): they "
+        "are read as if they had not"
+    )
+    if rule.left_out:
+        others = plural(rule.left_out, "other person who has is", "other people who have are")
+        text += f", and {others} left out"
+    return text
+
+
+def rule_hint(rule: RuleSummary | RuleUsed) -> str:
+    """Which flags change what was done; no full stop."""
+    flags = ["--include-doers lists the others"] if rule.left_out else []
+    return "; ".join([*flags, "--as-of-now reads the seeds as they are"])
+
+
+def looked_for(evaluation: Evaluation) -> str:
+    """Whom the list had to find, in the plural."""
+    return "hidden seed people" if evaluation.forecast is None else "people who did it later"
+
+
+def measured_by(evaluation: Evaluation) -> str:
+    """How the figures were measured, in a few words."""
+    if evaluation.forecast is None:
+        return f"{count(evaluation.folds)}-fold hold-out, {count(evaluation.repeats)} times"
+    return (
+        f"a list made as of {day(evaluation.forecast.cut)}, and {plural(evaluation.forecast.later, 'person', 'people')} "
+        "who did it later"
+    )
+
+
+def measurement_explained(evaluation: Evaluation) -> tuple[str, str]:
+    """A heading and a paragraph on how to read the figures."""
+    if evaluation.forecast is None:
+        return "Held out", (
+            f"The seed was split into {count(evaluation.folds)} parts, {count(evaluation.repeats)} times. Each part in turn "
+            "was hidden among the candidates, the scorer was fitted on the others, and the ranking had to find the hidden "
+            "people. No lift on this page was measured on people the scorer was fitted on."
+        )
+    return "Forecast", (
+        f"The list was made once more as of {day(evaluation.forecast.cut)}, from the people who had done it by then, and "
+        f"had to find the {count(evaluation.forecast.later)} people who did it first after that day. The band leaves room for "
+        "the chance in what will come as well. The encoder was trained on the whole log."
+    )
