@@ -64,22 +64,19 @@ def deeds_of_users(database: Database, users: pl.DataFrame, cut: Cut) -> pl.Data
     """What some users (column `user_id`) have done before the cut, each thing once: `user_id`, `field`, `value`."""
     columns = {ITEM: _ITEM_COLUMN, **deed_fields(database).columns}
     done = [
-        f"SELECT user_id, $name{place} AS field, {column} AS value FROM acts WHERE {column} IS NOT NULL"
-        for place, column in enumerate(columns.values())
+        f"SELECT user_id, ?::VARCHAR AS field, {column} AS value FROM acts WHERE {column} IS NOT NULL"
+        for column in columns.values()
     ]
     done += ["SELECT user_id, attribute AS field, a.value FROM acts JOIN item_attributes a USING (item_id)"]
-    names = {f"name{place}": name for place, name in enumerate(columns)}
     with database.registered(chosen_users=users.select("user_id")):
-        table = database.connection.execute(
+        return database.frame(
             f"""WITH acts AS (
                     SELECT DISTINCT user_id, {", ".join(columns.values())} FROM events
-                    WHERE ts < $as_of AND user_id IN (SELECT user_id FROM chosen_users))
+                    WHERE ts < ? AND user_id IN (SELECT user_id FROM chosen_users))
                 {" UNION ".join(done)}""",
-            {"as_of": cut.as_of, **names},
-        ).to_arrow_table()
-    frame = pl.from_arrow(table)
-    assert isinstance(frame, pl.DataFrame)
-    return frame
+            cut.as_of,
+            *columns,
+        )
 
 
 _ITEMS: Final = f"""

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from lookalike.data import deeds
 from lookalike.data.arrays import Flags, Floats, Rows, Seconds
 from lookalike.data.deeds import Terms
-from lookalike.data.sequences import SECONDS_PER_DAY
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.rule import MAX_TERMS, Rule
 from lookalike.expansion.sampling import draw_background, draw_sample
@@ -134,8 +133,9 @@ def _narrowed(context: ExpansionContext, rule: Rule, users: pl.DataFrame) -> Rul
     """The rule with a number of times or a first day, where either tells the seed much better from the others."""
     times = deeds.deed_times(context.database, rule.terms, users, context.cut).join(users, on="user_id")
     seed, others = (_DeedTimes.of(times, users, is_seed) for is_seed in (True, False))
-    since = _first_day(seed)
-    rules = [rule, *(replace(rule, times=number) for number in range(2, MAX_TIMES + 1)), replace(rule, since=since)]
+    numbers = [replace(rule, times=number) for number in range(2, MAX_TIMES + 1)]
+    days = [replace(rule, since=day) for day in _first_days(seed)]
+    rules = [rule, *numbers, *days]
     required = MIN_SEED_SHARE * float(np.mean(seed.fulfil(rule)))
     worth = [_worth(candidate, seed, others, required) for candidate in rules]
     best = int(np.argmax(worth))
@@ -163,12 +163,12 @@ class _DeedTimes:
         return np.bincount(counted, minlength=self.users) >= rule.times
 
 
-def _first_day(seed: _DeedTimes) -> date:
-    """The day from which on nearly every seed has a deed: of each seed's last deed the earliest, rare cases aside."""
+def _first_days(seed: _DeedTimes) -> list[date]:
+    """The day from which on every seed has a deed, and the one from which on nearly every seed has."""
     last = np.zeros(seed.users, np.int64)
     last[seed.user] = seed.time  # in order of time: the last one stays
-    moment = int(np.quantile(last[last > 0], 1 - MIN_SEED_SHARE, method="lower"))
-    return datetime.fromtimestamp(moment // SECONDS_PER_DAY * SECONDS_PER_DAY, UTC).date()
+    moments = np.quantile(last[last > 0], [0, 1 - MIN_SEED_SHARE], method="lower")
+    return [datetime.fromtimestamp(int(moment), UTC).date() for moment in moments]
 
 
 def _worth(rule: Rule, seed: _DeedTimes, others: _DeedTimes, required: float) -> float:

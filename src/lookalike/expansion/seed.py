@@ -131,6 +131,8 @@ def _with_rule(context: ExpansionContext, audience: Audience, seed: Seed) -> tup
     Other doers are suppressed, unless they are to be listed.
     """
     rule = stated = stated_rule(audience)
+    if stated is not None and audience.as_of_now:
+        raise SettingsError("--as-of-now reads no rule, and --before states one", "leave one of them out")
     if stated is None and seed.moment is None and not audience.as_of_now:
         with context.progress.step("looking for what the seeds have in common"):
             rule = find_rule(context, seed.rows, seed.suppressed)
@@ -205,7 +207,13 @@ def _moments(context: ExpansionContext, audience: Audience, match: Match) -> Sec
     A seed without the event is read up to the cut.
     """
     cut = int(context.cut.as_of.replace(tzinfo=UTC).timestamp()) + 1
-    if audience.before is not None and stated_rule(audience) is None:
+    if stated_rule(audience) is not None:
+        if "ts" in match.matched.columns:
+            raise SettingsError(
+                "the seed's column ts and the rule both say when people became seeds", "leave one of them out"
+            )
+        return None
+    if audience.before is not None:
         types = database.event_types(context.database)
         if audience.before not in types:
             near = did_you_mean(audience.before, types, 0.6)
@@ -213,7 +221,7 @@ def _moments(context: ExpansionContext, audience: Audience, match: Match) -> Sec
             raise SettingsError(f"no event type is called {audience.before[:60]!r}", hint)
         first = database.first_event_times(context.database, audience.before)
         moments = match.matched.join(first, on="user_id", how="left", maintain_order="left")["moment"]
-    elif "ts" in match.matched.columns and audience.before is None:
+    elif "ts" in match.matched.columns:
         moments = match.matched["ts"]
     else:
         return None

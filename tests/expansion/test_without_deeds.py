@@ -1,0 +1,212 @@
+"""Seeds of people who have done something: the rule is found, they are read without it, and a forecast judges the list."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import lookalike as la
+from expansion_context import opened_context
+from lookalike.errors import ExpansionError, SettingsError
+from lookalike.expansion.doers import NEVER, find_doers
+from lookalike.expansion.histories import Histories
+from lookalike.expansion.rule import parse_rule
+from lookalike.expansion.rule_finder import find_rule, likelihood_gain
+from lookalike.expansion.without_deeds import DeedFilter, DoerHistories
+from rule_log import RULE, RuleSpace, rule_space
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> RuleSpace:
+    return rule_space(tmp_path_factory.mktemp("rule"))
+
+
+@pytest.fixture
+def ws(space: RuleSpace, tmp_path: Path) -> la.Workspace:
+    shutil.copytree(space.workspace.root, tmp_path / "space")
+    return la.open(tmp_path / "space")
+
+
+def rule_of(space: RuleSpace, seed: list[str]) -> str | None:
+    with opened_context(space.workspace.root) as context:
+        rows = context.index.match({"seed": pl.DataFrame({"user_id": seed})})["seed"].rows
+        rule = find_rule(context, rows, np.zeros(0, np.int64))
+        return None if rule is None else str(rule)
+
+
+# --- what the seeds have in common -----------------------------------------------------------------------------------
+
+
+def test_the_rule_of_a_seed_is_found(space: RuleSpace) -> None:
+    assert rule_of(space, space.seed()) == RULE
+
+
+def test_a_union_of_items_is_found(space: RuleSpace) -> None:
+    buyers = space.deeds.filter(pl.col("item_id").is_in(["d0", "d1"]))["user_id"].unique().sort().to_list()
+    assert rule_of(space, buyers) in ("item = d0 or item = d1", "item = d1 or item = d0")
+
+
+def test_people_who_merely_share_an_interest_have_no_rule(space: RuleSpace) -> None:
+    others = sorted({f"u{row:05d}" for row in range(900)} - set(space.doers))
+    assert rule_of(space, others[:60]) is None
+
+
+def test_what_everybody_does_is_no_rule(space: RuleSpace) -> None:
+    assert rule_of(space, [f"u{row:05d}" for row in range(0, 900, 9)]) is None
+
+
+def test_buyers_of_the_last_weeks_have_a_rule_with_a_first_day(space: RuleSpace) -> None:
+    late = space.deeds.filter(pl.col("ts") >= pl.datetime(2024, 4, 25))["user_id"].unique().sort().to_list()
+    assert rule_of(space, late) == f"{RULE} since 2024-04-25"
+
+
+def test_buyers_of_three_have_a_rule_with_a_number(space: RuleSpace) -> None:
+    loyal = space.deeds.group_by("user_id").len().filter(pl.col("len") >= 3)["user_id"].sort().to_list()
+    assert rule_of(space, loyal) == f"{RULE} at least 3 times"
+
+
+def test_gain_is_the_kullback_leibler_divergence_of_a_rarer_deed() -> None:
+    gain = likelihood_gain(10, np.array([0.5, 0.2]), np.array([0.25, 0.4]))
+    assert gain.tolist() == [pytest.approx(10 * (0.5 * np.log(2) + 0.5 * np.log(0.5 / 0.75))), 0]
+
+
+# --- who has done it, and how they are read --------------------------------------------------------------------------
+
+
+def test_doers_are_all_who_fulfil_the_rule_since_their_first_deed(space: RuleSpace) -> None:
+    first = dict(space.deeds.group_by("user_id").agg(pl.col("ts").min()).rows())
+    with opened_context(space.workspace.root) as context:
+        doers = find_doers(context, parse_rule(RULE))
+        ids = context.index.ids(doers.rows).to_list()
+        absent = doers.moments_of(np.setdiff1d(np.arange(context.representation.users), doers.rows))
+    assert sorted(ids) == space.doers
+    assert dict(zip(ids, doers.moment.tolist(), strict=True)) == {
+        user: _seconds(moment) for user, moment in first.items()
+    }
+    assert (absent == NEVER).all()
+
+
+def _seconds(moment: object) -> int:
+    return int(np.datetime64(moment, "s").astype(np.int64))  # type: ignore[call-overload]
+
+
+def test_a_second_purchase_is_the_moment_of_those_who_buy_twice(space: RuleSpace) -> None:
+    with opened_context(space.workspace.root) as context:
+        doers = find_doers(context, parse_rule(f"{RULE} at least 2 times"))
+        ids = context.index.ids(doers.rows).to_list()
+    times = space.deeds.sort("ts").group_by("user_id", maintain_order=True).agg("ts")
+    second = {user: _seconds(moments[1]) for user, moments in times.rows() if len(moments) > 1}
+    assert dict(zip(ids, doers.moment.tolist(), strict=True)) == second
+
+
+def test_only_the_deeds_are_taken_out_of_a_history(space: RuleSpace) -> None:
+    with opened_context(space.workspace.root) as context:
+        doers = find_doers(context, parse_rule(RULE))
+        histories = Histories.read(context, doers.rows[:20])
+        is_deed = DeedFilter.of(context, doers.rule, histories.vocabulary)
+        read = DoerHistories(histories, doers, is_deed)
+        places = np.arange(20)
+        kept = read.without_deeds(histories.sequences, places)
+        items = np.array(histories.vocabulary.items)[np.asarray(histories.sequences["item"])]
+        as_they_are, _ = histories.vectors(places)
+        stored = context.representation.gather(histories.rows)
+        without, _ = histories.vectors(places, keep=read.without_deeds)
+        names = context.representation.layout.aggregates
+        column = context.representation.layout.column("category=dog food")
+    assert (kept == ~np.char.startswith(items, "d")).all()
+    assert np.array_equal(as_they_are, stored), "nothing taken out gives the stored vectors"
+    assert "category=dog food" in names
+    assert (as_they_are[:, column] > 0).all()
+    assert (without[:, column] == 0).all()
+
+
+# --- the list and its figures ----------------------------------------------------------------------------------------
+
+
+def test_nobody_who_has_done_it_is_listed_and_the_report_says_so(ws: la.Workspace, space: RuleSpace) -> None:
+    result = ws.expand(seed=space.seed(), size=60)
+    rule, forecast = result.evaluation.rule, result.evaluation.forecast
+    assert rule is not None
+    assert forecast is not None
+    assert (rule.rule, rule.stated, rule.seeds) == (RULE, False, 60)
+    assert (rule.doers, rule.left_out) == (len(space.doers), len(space.doers) - 60)
+    assert result.prospects is not None
+    assert not set(result.prospects["user_id"]) & set(space.doers)
+    later = space.deeds.group_by("user_id").agg(pl.col("ts").min()).filter(pl.col("ts") >= forecast.cut).height
+    assert 0.9 * later <= forecast.later <= later, "all but those who did nothing before"
+    html = result.report().html
+    assert "60 of 60 seeds have done category = dog food" in html
+    assert "people who did it later" in html
+
+
+def test_the_promise_is_far_below_recognition(ws: la.Workspace, space: RuleSpace) -> None:
+    honest = ws.expand(seed=space.seed(), size=60, name="honest", force=True)
+    recognised = ws.expand(seed=space.seed(), size=60, name="now", as_of_now=True, force=True)
+    assert recognised.evaluation.rule is None
+    assert recognised.evaluation.forecast is None
+    assert recognised.lift.value > 1.5 * honest.lift.value
+    assert honest.lift.value > 1.5  # interest and activity do tell
+
+
+def test_doers_are_listed_if_they_are_asked_for(ws: la.Workspace, space: RuleSpace) -> None:
+    result = ws.expand(seed=space.seed(), size=60, include_doers=True, force=True)
+    assert result.evaluation.rule is not None
+    assert result.evaluation.rule.left_out == 0
+    assert result.prospects is not None
+    assert set(result.prospects["user_id"]) & set(space.doers)
+    assert not set(result.prospects["user_id"]) & set(space.seed())
+
+
+def test_a_stated_rule_is_used_as_one_that_is_found(ws: la.Workspace, space: RuleSpace) -> None:
+    found = ws.expand(seed=space.seed(), size=60, force=True)
+    stated = ws.expand(seed=space.seed(), size=60, before=RULE, name="stated", force=True)
+    assert stated.evaluation.rule is not None
+    assert stated.evaluation.rule.stated
+    assert stated.prospects is not None
+    assert found.prospects is not None
+    assert stated.prospects.equals(found.prospects)
+
+
+def test_suppressed_doers_stay_suppressed(ws: la.Workspace, space: RuleSpace) -> None:
+    suppressed = [user for user in space.doers if user not in space.seed()][:40]
+    result = ws.expand(seed=space.seed(), size=60, suppress=suppressed, include_doers=True, force=True)
+    assert result.prospects is not None
+    assert not set(result.prospects["user_id"]) & set(suppressed)
+
+
+# --- bad input -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ("colour = red", "no field is called 'colour'"),
+        ("category = cat food", "no seed fulfils the rule category = cat food"),
+        (f"{RULE} since 2030-01-01", "no seed fulfils the rule"),
+        ("category = '; DROP TABLE events; --", "no seed fulfils the rule"),
+        ("category =", "column 11: expected a value"),
+    ],
+)
+def test_a_rule_that_names_nothing_is_refused(ws: la.Workspace, space: RuleSpace, rule: str, problem: str) -> None:
+    with pytest.raises((SettingsError, ExpansionError)) as raised:
+        ws.expand(seed=space.seed(), size=60, before=rule)
+    assert problem in raised.value.message
+
+
+def test_moments_of_the_file_and_a_rule_contradict_each_other(ws: la.Workspace, space: RuleSpace) -> None:
+    seed = pl.DataFrame({"user_id": space.seed(), "ts": ["2024-05-01"] * 60})
+    with pytest.raises(SettingsError, match="both say when"):
+        ws.expand(seed=seed, size=60, before=RULE)
+
+
+def test_as_of_now_and_a_rule_contradict_each_other(ws: la.Workspace, space: RuleSpace) -> None:
+    with pytest.raises(SettingsError, match="as-of-now"):
+        ws.expand(seed=space.seed(), size=60, before=RULE, as_of_now=True)
+
+
+def test_people_who_have_done_nothing_else_teach_nothing(ws: la.Workspace, space: RuleSpace) -> None:
+    everything = "event_type = view or event_type = purchase"
+    with pytest.raises(ExpansionError, match=r"have done nothing but|nobody to rank"):
+        ws.expand(seed=space.seed(), size=60, before=everything)
