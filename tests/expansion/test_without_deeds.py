@@ -12,6 +12,7 @@ from expansion_context import opened_context
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.expansion.doers import NEVER, find_doers
 from lookalike.expansion.histories import Histories
+from lookalike.expansion.messages import InCommon
 from lookalike.expansion.rule import parse_rule
 from lookalike.expansion.rule_finder import find_rule, likelihood_gain
 from lookalike.expansion.without_deeds import DeedFilter, DoerHistories
@@ -32,8 +33,8 @@ def ws(space: RuleSpace, tmp_path: Path) -> la.Workspace:
 def rule_of(space: RuleSpace, seed: list[str]) -> str | None:
     with opened_context(space.workspace.root) as context:
         rows = context.index.match({"seed": pl.DataFrame({"user_id": seed})})["seed"].rows
-        rule = find_rule(context, rows, np.zeros(0, np.int64))
-        return None if rule is None else str(rule)
+        found = find_rule(context, rows, np.zeros(0, np.int64))
+        return None if found is None or not found.is_certain else str(found.rule)
 
 
 # --- what the seeds have in common -----------------------------------------------------------------------------------
@@ -176,6 +177,35 @@ def test_suppressed_doers_stay_suppressed(ws: la.Workspace, space: RuleSpace) ->
     assert not set(result.prospects["user_id"]) & set(suppressed)
 
 
+def test_everybody_who_fulfils_a_rule_can_be_the_seed(ws: la.Workspace, space: RuleSpace) -> None:
+    by_rule = ws.expand(seed_rule=RULE, size=60, force=True)
+    by_list = ws.expand(seed=space.doers, before=RULE, size=60, name="listed", force=True)
+    assert by_rule.name == "category-dog-food"
+    assert by_rule.evaluation.seed.matched == len(space.doers)
+    assert by_rule.evaluation.rule is not None
+    assert by_rule.evaluation.rule.left_out == 0
+    assert by_rule.prospects is not None
+    assert by_list.prospects is not None
+    assert by_rule.prospects.equals(by_list.prospects)
+
+
+def test_a_definition_may_state_the_rule_of_the_seed(ws: la.Workspace, tmp_path: Path) -> None:
+    (tmp_path / "dogs.toml").write_text(f'seed_rule = "{RULE} since 2024-04-01"\nsize = 60\n')
+    result = ws.expand(definition=tmp_path / "dogs.toml", force=True)
+    assert result.evaluation.rule is not None
+    assert result.evaluation.rule.rule == f"{RULE} since 2024-04-01"
+    assert result.evaluation.rule.stated
+
+
+def test_seeds_that_are_read_as_they_are_are_warned_of_what_gives_them_away(ws: la.Workspace, space: RuleSpace) -> None:
+    now = ws.expand(seed=space.seed(), size=60, as_of_now=True, force=True)
+    assert now.warnings[0] == InCommon(rule=RULE, seed_share=1)
+    others = sorted({f"u{row:05d}" for row in range(900)} - set(space.doers))[:15]
+    mixed = ws.expand(seed=space.seed() + others, size=60, name="mixed", force=True)
+    assert mixed.evaluation.rule is None
+    assert mixed.warnings[0] == InCommon(rule=RULE, seed_share=0.8)
+
+
 # --- bad input -------------------------------------------------------------------------------------------------------
 
 
@@ -199,6 +229,31 @@ def test_moments_of_the_file_and_a_rule_contradict_each_other(ws: la.Workspace, 
     seed = pl.DataFrame({"user_id": space.seed(), "ts": ["2024-05-01"] * 60})
     with pytest.raises(SettingsError, match="both say when"):
         ws.expand(seed=seed, size=60, before=RULE)
+
+
+def test_two_seeds_contradict_each_other(ws: la.Workspace, space: RuleSpace, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="both say who the seed is"):
+        ws.expand(seed=space.seed(), seed_rule=RULE, size=60)
+    with pytest.raises(SettingsError, match="and --before too"):
+        ws.expand(seed_rule=RULE, before=RULE, size=60)
+    (tmp_path / "none.toml").write_text("size = 60\n")
+    with pytest.raises(SettingsError, match="give either seed or seed_rule"):
+        ws.expand(definition=tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ("category = cat food", "nobody fulfils the rule category = cat food"),
+        ('category = "dog food\' OR 1=1 --"', "nobody fulfils the rule"),
+        ("event_type = view or event_type = purchase", "every user is a seed"),
+        ("item = " + "x" * 10_000, "is too long"),
+    ],
+)
+def test_a_seed_rule_that_makes_no_seed_is_refused(ws: la.Workspace, rule: str, problem: str) -> None:
+    with pytest.raises((SettingsError, ExpansionError)) as raised:
+        ws.expand(seed_rule=rule, size=60)
+    assert problem in raised.value.message
 
 
 def test_as_of_now_and_a_rule_contradict_each_other(ws: la.Workspace, space: RuleSpace) -> None:

@@ -11,7 +11,7 @@ from lookalike.data import database, id_lists
 from lookalike.embeddings.representation import live_version
 from lookalike.encoder.run_arrays import load_run_arrays
 from lookalike.errors import SettingsError, StateError
-from lookalike.expansion.audience import Audience
+from lookalike.expansion.audience import Audience, seed_name, seed_sha256
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.evaluation import write_expansion
 from lookalike.expansion.manifest import ExpansionManifest
@@ -223,8 +223,8 @@ def _check_replaceable(folder: WorkspaceFolder, audience: Audience) -> None:
     if audience.named or not manifest.exists():
         return
     replaced = ExpansionManifest.read(manifest).inputs[0]
-    own = audience.defined and replaced.name == id_lists.source_name(audience.seed)
-    if not own and replaced.sha256 != id_lists.source_sha256(audience.seed):
+    own = audience.defined and replaced.name == seed_name(audience.seed)
+    if not own and replaced.sha256 != seed_sha256(audience.seed):
         raise SettingsError(
             f"audiences/{audience.name} holds the list of another seed",
             f"--name NAME, or --name {audience.name} to replace it",

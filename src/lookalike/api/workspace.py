@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from lookalike.api.report import Report
     from lookalike.api.status import NextStep, StatusResult
     from lookalike.campaigns.overlap import OverlapResult
+    from lookalike.data.id_lists import IdSource
     from lookalike.data.ingest.options import IngestOptions
     from lookalike.data.ingest.results import IngestPreview, IngestResult
     from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
     from lookalike.expansion.audience import AudienceFlags
+    from lookalike.expansion.rule import Rule
     from lookalike.workspace.executor import Executor
 
 ENGINES = ("local", "ray")
@@ -34,6 +36,7 @@ class ExpandOptions(TypedDict, total=False):
     suppress: "Ids | Iterable[Ids] | None"  # who must not be listed
     negative: "Ids | Iterable[Ids] | None"  # negative examples: similar users rank lower
     before: str | None  # read each seed only up to its first event of this type; or a rule that made people seeds
+    seed_rule: str | None  # everybody who has done this is the seed, such as category = DOG FOODS
     as_of_now: bool | None  # read the seeds as they are, whatever they have done in common
     include_doers: bool | None  # list people too who have done what the seeds have in common
     drop_features: str | Iterable[str] | None  # aggregates that no scorer may read; the user embedding goes with them
@@ -343,12 +346,23 @@ def _check_options(method: str, options: ExpandOptions) -> None:
         raise TypeError(f"{method}() got an unexpected keyword argument {unknown[0]!r}")
 
 
+def _seed(seed: "Ids | None", rule: str | None) -> "IdSource | Rule | None":
+    from lookalike.api.id_sources import id_source
+    from lookalike.expansion.rule import parse_rule
+
+    if rule is None:
+        return None if seed is None else id_source(seed, "the seed")
+    if seed is not None:
+        raise SettingsError("seed and seed_rule both say who the seed is", "leave one of them out")
+    return parse_rule(rule)
+
+
 def _audience_flags(seed: "Ids | None", size: str | int | None, options: ExpandOptions) -> "AudienceFlags":
-    from lookalike.api.id_sources import id_source, id_sources
+    from lookalike.api.id_sources import id_sources
     from lookalike.expansion.audience import AudienceFlags, parse_size
 
     return AudienceFlags(
-        seed=None if seed is None else id_source(seed, "the seed"),
+        seed=_seed(seed, options.get("seed_rule")),
         size=None if size is None else parse_size(size),
         name=options.get("name"),
         scorer=options.get("scorer"),

@@ -214,6 +214,10 @@ def expand(
         typer.Argument(help="Audience definitions (TOML) instead of flags; all in one pass.", metavar="DEFINITION…"),
     ] = None,
     seed: Annotated[Path | None, typer.Option(help="List with a column user_id: the people to find more of.")] = None,
+    seed_rule: Annotated[
+        str | None,
+        typer.Option(metavar="RULE", help="Instead of --seed: everybody who has done this, as category = DOG FOODS."),
+    ] = None,
     size: Annotated[str | None, typer.Option(help="How many: 500000, 5%, or auto.")] = None,
     name: Annotated[str | None, typer.Option(help="Name of the audience; the seed file's if not given.")] = None,
     scorer: Annotated[str | None, typer.Option(help="auto, or a scorer of docs/concepts.md.")] = None,
@@ -288,6 +292,7 @@ def expand(
         scorer=scorer,
         suppress=suppress or (),
         negative=negative or (),
+        seed_rule=seed_rule,
         before=before,
         as_of_now=as_of_now,
         include_doers=include_doers,

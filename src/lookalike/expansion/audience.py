@@ -1,5 +1,6 @@
 """An audience definition: who the seed is and what list is wanted. Flags and a TOML file make the same one."""
 
+import hashlib
 import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -8,9 +9,10 @@ from typing import Any, Literal
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as validated_dataclass
 
-from lookalike.data.id_lists import IdSource, source_name
+from lookalike.data.id_lists import IdSource, source_name, source_sha256
 from lookalike.errors import SettingsError
 from lookalike.expansion.manifest import AudienceRecord
+from lookalike.expansion.rule import Rule, parse_rule
 from lookalike.workspace.paths import checked_name
 from lookalike.workspace.settings import read_toml, validated
 
@@ -69,12 +71,22 @@ def _size_error(text: str | int, reason: str) -> SettingsError:
     return SettingsError(f"size {str(text)[:40]!r} {reason}", "--size 500000, or --size 5%")
 
 
+def seed_name(seed: IdSource | Rule) -> str:
+    """The name of the seed's file, without its folder, or of its frame; or its rule."""
+    return str(seed) if isinstance(seed, Rule) else source_name(seed)
+
+
+def seed_sha256(seed: IdSource | Rule) -> str:
+    """A hash that is the same for the same list, or the same rule."""
+    return hashlib.sha256(str(seed).encode()).hexdigest() if isinstance(seed, Rule) else source_sha256(seed)
+
+
 @dataclass(frozen=True)
 class Audience:
     """One definition. Paths are as given; those in a TOML file are relative to its folder."""
 
     name: str
-    seed: IdSource
+    seed: IdSource | Rule  # a list, or everybody who fulfils a rule
     size: Size
     scorer: str = "auto"
     suppress: tuple[IdSource, ...] = ()
@@ -94,7 +106,7 @@ class Audience:
         """The definition as a manifest keeps it: file names without folders, which would tell about the machine."""
         return AudienceRecord(
             name=self.name,
-            seed=source_name(self.seed),
+            seed=seed_name(self.seed),
             size=str(self.size),
             scorer=self.scorer,
             suppress=tuple(map(source_name, self.suppress)),
@@ -114,7 +126,7 @@ class Audience:
 class AudienceFlags:
     """What was given besides, or instead of, definition files; None and empty mean not given."""
 
-    seed: IdSource | None = None
+    seed: IdSource | Rule | None = None
     size: Size | None = None
     name: str | None = None
     scorer: str | None = None
@@ -177,9 +189,9 @@ def _with_flags(audience: Audience, flags: AudienceFlags) -> Audience:
     return replace(audience, **changes)
 
 
-def _name_for(seed: IdSource) -> str:
+def _name_for(seed: IdSource | Rule) -> str:
     """The seed's own name as far as that can be an audience's."""
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", source_name(seed).split(".")[0]).strip("-._") or "audience"
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", seed_name(seed).split(".")[0]).strip("-._") or "audience"
     return name[:100]
 
 
@@ -190,8 +202,9 @@ def _name_for(seed: IdSource) -> str:
 class Definition:
     """The keys of a definition file."""
 
-    seed: str
     size: int | str
+    seed: str | None = None
+    seed_rule: str | None = None
     name: str | None = None
     scorer: str = "auto"
     suppress: tuple[str, ...] | str = ()
@@ -212,7 +225,7 @@ def load_definition(path: Path) -> Audience:
     folder = path.parent
     return Audience(
         name=checked_name(definition.name or path.stem),
-        seed=folder / definition.seed,
+        seed=_defined_seed(definition, path),
         size=parse_size(definition.size),
         scorer=definition.scorer,
         suppress=_beside(folder, definition.suppress),
@@ -228,6 +241,15 @@ def load_definition(path: Path) -> Audience:
         named=False,
         defined=True,
     )
+
+
+def _defined_seed(definition: Definition, path: Path) -> IdSource | Rule:
+    """Raises SettingsError unless either a file or a rule is given."""
+    if (definition.seed is None) == (definition.seed_rule is None):
+        raise SettingsError(
+            f"{path}: give either seed or seed_rule", 'seed = "seed.csv", or seed_rule = "category = DOG FOODS"'
+        )
+    return parse_rule(definition.seed_rule) if definition.seed_rule else path.parent / str(definition.seed)
 
 
 def _beside(folder: Path, files: tuple[str, ...] | str) -> tuple[Path, ...]:

@@ -102,6 +102,14 @@ class RuleUsed(Message):
     first: datetime | None
 
 
+class InCommon(Message):
+    """Many seeds have done something that few others have, and they are read as they are."""
+
+    code: Literal["in_common"] = "in_common"
+    rule: str
+    seed_share: float
+
+
 class NoForecast(Message):
     """Too few people fulfilled the rule after earlier moments: the figures are of hidden seeds, and promise too much."""
 
@@ -135,6 +143,7 @@ ExpansionWarning = Annotated[
     | NothingToBalance
     | UnderrepresentedSubAudience
     | ListedElsewhere
+    | InCommon
     | NoForecast
     | EscapedIds,
     Field(discriminator="code"),

@@ -22,7 +22,8 @@ from lookalike.expansion.sampling import draw_background, draw_sample
 
 MAX_SEEDS, MAX_OTHERS = 2_000, 5_000
 MAX_CANDIDATES = 400  # terms that are combined, those that alone are worth most
-MIN_SEED_SHARE = 0.95  # who come back to a category are up to 0.9 of a seed that has nothing to do with the past
+MIN_SEED_SHARE = 0.95  # people who will do a thing have done it before up to nine times in ten
+MIN_SHARED = 0.7  # of the seed, from which on what they have in common is worth a warning
 MAX_OTHERS_SHARE = 0.7
 MIN_WORTH = 0.3  # nats a seed user
 MAX_TIMES = 10
@@ -43,7 +44,20 @@ class _Incidence:
         return gain - terms * math.log(max(2, self.searched))
 
 
-def find_rule(context: ExpansionContext, seed: Rows, suppressed: Rows) -> Rule | None:
+@dataclass(frozen=True)
+class FoundRule:
+    """What much of a seed has done and few others have."""
+
+    rule: Rule
+    seed_share: float
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether so many have that it must be what made them seeds."""
+        return self.seed_share >= MIN_SEED_SHARE
+
+
+def find_rule(context: ExpansionContext, seed: Rows, suppressed: Rows) -> FoundRule | None:
     """The rule of a seed, or None when it has none that is worth its length."""
     settings = context.settings
     sampled = draw_sample(seed, MAX_SEEDS, settings.random_seed)
@@ -61,10 +75,11 @@ def find_rule(context: ExpansionContext, seed: Rows, suppressed: Rows) -> Rule |
     )
     done = deeds.deeds_of_users(context.database, users, context.cut).join(users, on="user_id")
     incidence = _incidence(done, len(sampled), len(others))
-    terms = _best_union(incidence)
+    terms, seed_share = _best_union(incidence)
     if not terms:
         return None
-    return _narrowed(context, Rule(tuple(incidence.terms[term] for term in terms)), users)
+    rule = Rule(tuple(incidence.terms[term] for term in terms))
+    return FoundRule(_narrowed(context, rule, users) if seed_share >= MIN_SEED_SHARE else rule, seed_share)
 
 
 def likelihood_gain(seeds: int, seed_share: Floats, others_share: Floats) -> Floats:
@@ -108,8 +123,8 @@ def _flags(cells: pl.DataFrame, shape: tuple[int, int]) -> NDArray[np.bool_]:
     return flags
 
 
-def _best_union(incidence: _Incidence) -> list[int]:
-    """The terms of the rule; empty when no union is worth enough."""
+def _best_union(incidence: _Incidence) -> tuple[list[int], float]:
+    """The terms of the rule, none when no union is worth enough, and the share of the seed that fulfils it."""
     chosen: list[int] = []
     best = 0.0
     seed, others = (np.zeros(flags.shape[1], bool) for flags in (incidence.seed, incidence.others))
@@ -122,8 +137,8 @@ def _best_union(incidence: _Incidence) -> list[int]:
         chosen.append(term)
         seed |= incidence.seed[term]
         others |= incidence.others[term]
-    is_rule = seed.mean() >= MIN_SEED_SHARE and others.mean() <= MAX_OTHERS_SHARE and best >= MIN_WORTH * len(seed)
-    return chosen if is_rule else []
+    is_rule = seed.mean() >= MIN_SHARED and others.mean() <= MAX_OTHERS_SHARE and best >= MIN_WORTH * len(seed)
+    return (chosen if is_rule else []), float(seed.mean())
 
 
 # --- how often, and since when -------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 import polars as pl
 
-from lookalike.data import database, id_lists
+from lookalike.data import database, deeds, id_lists
 from lookalike.data.arrays import Flags, Floats, Rows, Seconds
 from lookalike.data.id_lists import IdSource
 from lookalike.data.ingest.options import did_you_mean
@@ -14,11 +14,11 @@ from lookalike.embeddings import freshness
 from lookalike.embeddings.user_index import Match
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.expansion import seed_checks
-from lookalike.expansion.audience import Audience
+from lookalike.expansion.audience import Audience, seed_name, seed_sha256
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.doers import NEVER, Doers, check_rule, find_doers
 from lookalike.expansion.manifest import ListFile
-from lookalike.expansion.messages import ExpansionWarning, NewerFiles
+from lookalike.expansion.messages import ExpansionWarning, InCommon, NewerFiles
 from lookalike.expansion.result import RuleSummary, SeedMatch, Suppression
 from lookalike.expansion.rule import Rule, parse_rule
 from lookalike.expansion.rule_finder import find_rule
@@ -85,8 +85,7 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
 
     All lists are matched with the known users in one pass.
     """
-    timezones = database.log_timezones(context.database)
-    given = id_lists.read_ids(audience.seed, with_values=True, timezones=timezones).ids
+    given = _given(context, audience.seed)
     suppress, negative = _read_all(audience.suppress), _read_all(audience.negative)
     listed = [id_lists.read_prospects(context.folder.audience(name)) for name in audience.disjoint_from]
     matches = context.index.match(
@@ -100,7 +99,7 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
     suppression = Suppression(given=len(suppress), matched=len(matches["suppress"].rows))
     seed_checks.check_suppression(suppression)
     match = _seed_match(context, given, matches["seed"], matches["suppress"].rows)
-    seed_checks.check_seed(match, context.representation.users, id_lists.source_name(audience.seed), force)
+    seed_checks.check_seed(match, context.representation.users, seed_name(audience.seed), force)
     seed = Seed(
         rows=matches["seed"].rows,
         suppressed=matches["suppress"].rows,
@@ -111,33 +110,55 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
         listed_elsewhere=matches["listed"].rows,
         dropped_columns=seed_checks.check_droppable(context.representation.layout.aggregates, audience.drop_features),
     )
-    seed, rule = _with_rule(context, audience, seed)
+    seed, rule, in_common = _with_rule(context, audience, seed)
     negatives = len(seed.negatives) if audience.negative else None
     warnings = seed_checks.list_warnings(match, suppression, negatives)
+    warnings = (*warnings, *in_common)
     if newer := freshness.newer_files(context.database, context.representation):
         warnings = (*warnings, NewerFiles(files=newer))
     for warning in warnings:
         context.progress.say(warning)
-    inputs = tuple(
-        ListFile(name=id_lists.source_name(source), sha256=id_lists.source_sha256(source))
-        for source in (audience.seed, *audience.suppress, *audience.negative)
+    inputs = (
+        ListFile(name=seed_name(audience.seed), sha256=seed_sha256(audience.seed)),
+        *(
+            ListFile(name=id_lists.source_name(source), sha256=id_lists.source_sha256(source))
+            for source in (*audience.suppress, *audience.negative)
+        ),
     )
     return SeedInput(seed, match, suppression, inputs, warnings, rule=rule)
 
 
-def _with_rule(context: ExpansionContext, audience: Audience, seed: Seed) -> tuple[Seed, RuleSummary | None]:
-    """The seed with everybody who has done what its people have done, if a rule was stated or is found.
+def _given(context: ExpansionContext, source: IdSource | Rule) -> pl.DataFrame:
+    """The ids of the seed's list, or of everybody who fulfils its rule."""
+    if not isinstance(source, Rule):
+        timezones = database.log_timezones(context.database)
+        return id_lists.read_ids(source, with_values=True, timezones=timezones).ids
+    check_rule(context, source)
+    given = deeds.first_deeds(context.database, source.terms, context.cut, source.start, source.times).select("user_id")
+    if given.is_empty():
+        raise ExpansionError(f"nobody fulfils the rule {str(source)[:100]}", "check field, value and date")
+    return given
+
+
+def _with_rule(
+    context: ExpansionContext, audience: Audience, seed: Seed
+) -> tuple[Seed, RuleSummary | None, tuple[ExpansionWarning, ...]]:
+    """The seed with everybody who has done what its people have done, if a rule was stated or is found; and a warning if
+    they have something in common that is not used.
 
     Other doers are suppressed, unless they are to be listed.
     """
     rule = stated = stated_rule(audience)
     if stated is not None and audience.as_of_now:
         raise SettingsError("--as-of-now reads no rule, and --before states one", "leave one of them out")
-    if stated is None and seed.moment is None and not audience.as_of_now:
+    if stated is None and seed.moment is None:
         with context.progress.step("looking for what the seeds have in common"):
-            rule = find_rule(context, seed.rows, seed.suppressed)
+            found = find_rule(context, seed.rows, seed.suppressed)
+        if found and (audience.as_of_now or not found.is_certain):
+            return seed, None, (InCommon(rule=str(found.rule), seed_share=found.seed_share),)
+        rule = found.rule if found else None
     if rule is None:
-        return seed, None
+        return seed, None, ()
     check_rule(context, rule)
     doers = find_doers(context, rule)
     others = np.setdiff1d(doers.rows, seed.rows)
@@ -158,11 +179,17 @@ def _with_rule(context: ExpansionContext, audience: Audience, seed: Seed) -> tup
         left_out=len(np.setdiff1d(left_out, seed.suppressed)),
         first=datetime.fromtimestamp(int(moments.min()), UTC).replace(tzinfo=None),
     )
-    return replace(seed, suppressed=np.union1d(seed.suppressed, left_out), doers=doers), summary
+    return replace(seed, suppressed=np.union1d(seed.suppressed, left_out), doers=doers), summary, ()
 
 
 def stated_rule(audience: Audience) -> Rule | None:
-    """The rule of `--before`, if that is one and not an event type."""
+    """The rule that the seed is made by, or that of `--before`, if that is one and not an event type."""
+    if isinstance(audience.seed, Rule):
+        if audience.before is not None:
+            raise SettingsError(
+                "--seed-rule says already what made people seeds, and --before too", "leave --before out"
+            )
+        return audience.seed
     return parse_rule(audience.before) if audience.before and "=" in audience.before else None
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lookalike.expansion import messages
-from lookalike.reporting.formatting import percent
+from lookalike.reporting.formatting import clean, percent
 from lookalike.reporting.rule_section import rule_hint, rule_sentence
 from lookalike.workspace.progress import Message
 
@@ -44,6 +44,10 @@ SENTENCES: dict[type[Message], Callable[[Any], str]] = {
     messages.ListedElsewhere: lambda m: (
         f"{m.users:,} people on other lists are left out: figures assume that they ranked first; curves are of the whole "
         "ranking"
+    ),
+    messages.InCommon: lambda m: (
+        f"{percent(m.seed_share)} of the seeds have done {clean(m.rule, 200)}, and are recognised by it: if that is what made "
+        "them seeds, expect much less from people who have not done it yet; --before with this rule measures that"
     ),
     messages.NoForecast: lambda m: (
         "too few people fulfilled the rule lately for a forecast: the figures are of hidden seeds, and may promise too much"
