@@ -166,13 +166,16 @@ def settings_page() -> str:
 
 
 DEFINITION = {
-    "seed": "file with a column `user_id`, or with only one column: the people to find more of",
     "size": 'how many prospects: a count (`500_000`), a share of the candidates (`"5%"`), or `"auto"`',
+    "seed": "file with a column `user_id`, or with only one column: the people to find more of; or give `seed_rule`",
+    "seed_rule": "everybody who has done this is the seed, such as `category = DOG FOODS since 2026-05-01`",
     "name": "name of the audience and of its folder; the file's name if not given",
     "scorer": "`auto`, or one of the scorers of docs/concepts.md",
     "suppress": "files of ids that must never be listed",
     "negative": "files of ids of negative examples: churned, returned, fraud; similar users rank lower",
-    "before": "an event type: only what each seed did before its first event of this type is read",
+    "before": "the rule that made people seeds; or an event type: each is read up to their first event of it",
+    "as_of_now": "`true`: the seeds are read as they are, whatever they have done in common",
+    "include_doers": "`true`: people who have done what the seeds have in common are listed too",
     "drop_features": "aggregate columns that no scorer may read; the user embedding is not read either",
     "disjoint_from": "names of audiences whose prospects are not listed again",
     "balance": "`true`: the list keeps the shares that the seed's sub-audiences have",
@@ -183,7 +186,7 @@ DEFINITION = {
 
 def _definition_default(key: str) -> str:
     field = next(f for f in fields(Definition) if f.name == key)
-    if key in ("seed", "size"):
+    if key == "size":
         return "must be given"
     return "" if field.default in (None, (), False) else f"`{field.default}`"
 

@@ -66,7 +66,7 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str], name: str) -
         (("train", "--window", "soon"), "soon"),
         (("train", "--window", "0d"), "0d"),
         (("train", "--as-of", "yesterday"), "yesterday"),
-        (("train", "--dim", "7"), "--dim 7: must be a multiple of 8"),
+        (("train", "--dim", "7"), "dim 7: must be a multiple of 8"),
         (("train", "--epochs", "0"), "epochs 0: must be at least 1"),
         (("expand",), "--seed"),
         (("expand", "--seed", "s.csv"), "--size is missing"),

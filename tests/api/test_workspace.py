@@ -251,7 +251,12 @@ def test_progress_may_be_a_function(trained_space: Path, tmp_path: Path, inputs:
     events: list[ProgressEvent] = []
     la.open(tmp_path / "space", progress=events.append).expand(seed=inputs.seed, size=20)
     steps = list(dict.fromkeys(event.step for event in events if event.step))
-    assert steps == ["measuring on held-out seeds", "profiling the seed", "ranking all users"]
+    assert steps == [
+        "looking for what the seeds have in common",
+        "measuring on held-out seeds",
+        "profiling the seed",
+        "ranking all users",
+    ]
     ranking = [event for event in events if event.step == "ranking all users"]
     assert (ranking[0].done, ranking[-1].done, ranking[-1].total) == (0, 300, 300)
 

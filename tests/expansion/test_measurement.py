@@ -135,10 +135,11 @@ def test_the_examples_of_a_seed_with_moments_are_users_as_they_were(trained_spac
     audience = dated(["2023-01-01"] * 3 + ["2024-03-20"] * 37)
     with opened_context(trained_space) as context:
         dated_input = read_seed(context, audience)
-        examples, warnings = read_examples(context, dated_input)
-        plain, no_warnings = read_examples(context, read_seed(context, audience_of(FANS_IDS)))
-    assert (examples.seeds, warnings) == (37, (SeedsWithoutHistory(seeds=3),))
-    assert (plain.seeds, no_warnings) == (40, ())
+        then = read_examples(context, dated_input)
+        now = read_examples(context, read_seed(context, audience_of(FANS_IDS)))
+    examples, plain = then.examples, now.examples
+    assert (examples.seeds, then.warnings) == (37, (SeedsWithoutHistory(seeds=3),))
+    assert (plain.seeds, now.warnings, now.forecast) == (40, (), None)
     column = examples.activity_column
     assert np.median(examples.seed[:, column]) < np.median(plain.seed[:, column])
 

@@ -39,8 +39,10 @@ def test_seeds_without_an_earlier_event_are_counted() -> None:
 
 
 def test_no_size_worth_taking_and_a_minimum_lift() -> None:
-    nothing = replaced(example_evaluation(), "held_out.largest", None)
+    nothing = replaced(refused_evaluation(), "held_out.largest", None)
     assert content.key_figures(nothing)[-1][1:] == ("none", "no size has a last half reliably better than chance")
+    to_be_made = replaced(example_evaluation(), "held_out.largest", None)
+    assert content.key_figures(to_be_made)[-1].value == "not known", "a list that is to be made is worth something"
     stricter = replaced(example_evaluation(), "settings", {"expand.min_lift": 2})
     assert content.key_figures(stricter)[-1].note == "its last half is reliably above 2.0×"
 

@@ -14,7 +14,7 @@ def test_messages_of_all_verbs_have_their_sentence() -> None:
 
 
 def test_no_two_modules_have_a_sentence_for_the_same_message() -> None:
-    parts = (ingest_messages.SENTENCES, train_messages.SENTENCES, expand_messages.SENTENCES)
+    parts = (ingest_messages.SENTENCES, train_messages.SENTENCES, expand_messages.SENTENCES, expand_messages.NEWS)
     assert len(SENTENCES) == sum(map(len, parts))
 
 

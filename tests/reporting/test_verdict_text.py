@@ -111,8 +111,9 @@ def test_activity_that_is_reliably_better_counts_against_the_list() -> None:
 
 def test_no_size_worth_taking_is_a_note_unless_the_size_is_auto() -> None:
     nothing = Check(name="worth_taking", passed=False, required=False, value=None, threshold=1)
-    line = line_of(with_check(example_evaluation(), nothing), "No size passes")
+    line = line_of(with_check(refused_evaluation(), nothing), "No size passes")
     assert line == texts.Line("No size passes: the last half of the list is never reliably better than chance", "note")
+    assert line_of(with_check(example_evaluation(), nothing), "Too few people to tell up to what size").mark == "note"
     auto = replaced(with_check(example_evaluation(), nothing), "verdict.checks.4.required", True)
     assert line_of(auto, "No size passes").mark == "against"
     taken = replaced(example_evaluation(), "verdict.checks.4.required", True)

@@ -27,6 +27,7 @@ def test_the_numbers_of_the_streams_are_these() -> None:
         "SEED_HALVES": 22,
         "BACKGROUND_MOMENTS": 23,
         "BACKTEST": 31,
+        "FORECAST": 32,
     }
 
 

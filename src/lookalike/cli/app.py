@@ -2,9 +2,7 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +11,7 @@ import typer
 from lookalike import __version__
 from lookalike.cli.arguments import hoist_global_flags, usage_error
 from lookalike.cli.context import GlobalFlags, parse_days, parse_moment
+from lookalike.cli.failure import Invocation, failed, say_interrupted
 from lookalike.errors import INTERRUPTED, LookalikeError, SettingsError, translated_error
 
 app = typer.Typer(
@@ -23,15 +22,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-
-
-@dataclass
-class Invocation:
-    """One call of the program. The callback fills it in; `main` needs it when the call fails."""
-
-    flags: GlobalFlags | None = None
-    command: str = ""
-    debug: bool = False
 
 
 def _version(wanted: bool) -> None:
@@ -382,37 +372,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = app(args=words or ["--help"], prog_name="lookalike", standalone_mode=False, obj=invocation) or 0
     except _UsageError as error:
         commands = [each.callback.__name__ for each in app.registered_commands if each.callback]
-        return _failed(usage_error(error, commands), invocation)
+        return failed(usage_error(error, commands), invocation)
     except LookalikeError as error:
-        return _failed(error, invocation)
+        return failed(error, invocation)
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except BrokenPipeError:
         sys.stderr.close()  # the reader of our pipe has gone: there is nobody to tell
         return 1
     except Exception as error:
-        return _failed(translated_error(error), invocation)
+        return failed(translated_error(error), invocation)
     if code == INTERRUPTED:  # Typer may turn the interrupt into its exit code by itself
-        _say_interrupted(invocation)
+        say_interrupted(invocation)
     return code
-
-
-def _say_interrupted(invocation: Invocation) -> None:
-    sys.stderr.write("interrupted: nothing is half-written\n")
-    flags = invocation.flags
-    if flags and invocation.command == "train" and (flags.workspace / "runs" / "unfinished" / "state.json").exists():
-        sys.stderr.write(f"hint: {flags.command('train --resume')} continues after the last whole epoch\n")
-
-
-def _failed(error: LookalikeError, invocation: Invocation) -> int:
-    from lookalike.cli.console import Console
-
-    if invocation.flags:
-        error.hint = invocation.flags.hint(error.hint)
-    Console().error(error)
-    if invocation.debug:
-        traceback.print_exception(error)
-    return error.exit_code
 
 
 def entry() -> None:

@@ -102,6 +102,17 @@ def _registered(database: Database, terms: Terms) -> Iterator[str]:
         yield " OR ".join(conditions)
 
 
+def count_with_other_events(database: Database, terms: Terms, users: pl.DataFrame, cut: Cut) -> int:
+    """How many of some users (column `user_id`) have done anything else before the cut."""
+    with _registered(database, terms) as is_deed, database.registered(chosen_users=users.select("user_id")):
+        ((count,),) = database.rows(
+            f"""SELECT count(DISTINCT user_id) FROM events e
+                WHERE ts < ? AND NOT coalesce({is_deed}, false) AND user_id IN (SELECT user_id FROM chosen_users)""",
+            cut.as_of,
+        )
+    return int(count)
+
+
 def deed_times(database: Database, terms: Terms, users: pl.DataFrame, cut: Cut) -> pl.DataFrame:
     """Every deed of some users (column `user_id`) before the cut: `user_id`, `time` (seconds since 1970)."""
     with _registered(database, terms) as is_deed, database.registered(chosen_users=users.select("user_id")):

@@ -109,7 +109,9 @@ def _curves(selection: Selection) -> dict[str, tuple[CurvePoint, ...]]:
     return curves | {RANDOM: random_curve(shares, selection.candidates)}
 
 
-def _held_out(examples: Examples, selection: Selection, settings: ExpandSettings, *, is_forecast: bool) -> HeldOut:
+def _held_out(
+    examples: Examples, selection: Selection, settings: ExpandSettings, *, is_forecast: bool = False
+) -> HeldOut:
     """The figures at the requested size."""
     begin, end = selection.requested.begin, selection.requested.end
     quantiles = selection.own_quantiles

@@ -16,11 +16,10 @@ from lookalike.expansion.messages import (
     ListedElsewhere,
     NoForecast,
     NothingToBalance,
-    RuleUsed,
     SeedsWithoutHistory,
 )
 from lookalike.expansion.ranking.scan import RankingRequest
-from lookalike.expansion.result import Backtest, ForecastSummary, SeedProfile, Verdict
+from lookalike.expansion.result import Backtest, ForecastSummary, RuleUsed, SeedProfile, Verdict
 from lookalike.expansion.seed import Part, SeedInput
 from lookalike.expansion.seed_checks import MIN_SEEDS, profile_warnings
 from lookalike.expansion.seed_profile import SubAudiences, find_sub_audiences, profile_seed
@@ -122,16 +121,7 @@ def _read_without_deeds(context: ExpansionContext, seed_input: SeedInput, doers:
         examples, without_history = examples_without_deeds(context, read, seed_input.seed, examples)
     with context.progress.step("looking for those who did it later"):
         forecast = build_forecast(read, examples, context.representation.users)
-    used = RuleUsed(
-        rule=rule.rule,
-        stated=rule.stated,
-        seeds=rule.seeds,
-        matched=seed_input.match.matched,
-        everybody_share=rule.everybody_share,
-        left_out=rule.left_out,
-        first=rule.first,
-    )
-    context.progress.say(used)
+    context.progress.say(RuleUsed(rule=rule, matched=seed_input.match.matched))
     warnings = (*_without_history(without_history), *(() if forecast else (NoForecast(),)))
     return Reading(examples, warnings, forecast)
 

@@ -1,6 +1,5 @@
 """What an expansion may warn of, as data. The sentences are made in `reporting`."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -87,19 +86,6 @@ class UnderrepresentedSubAudience(Message):
     number: int
     list_share: float
     seed_share: float
-
-
-class RuleUsed(Message):
-    """The seeds have something in common that they have done: they are read as if they had not."""
-
-    code: Literal["rule_used"] = "rule_used"
-    rule: str
-    stated: bool
-    seeds: int
-    matched: int
-    everybody_share: float
-    left_out: int
-    first: datetime | None
 
 
 class InCommon(Message):

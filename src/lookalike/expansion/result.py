@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from lookalike.expansion.messages import ExpansionWarning
+from lookalike.workspace.progress import Message
 from lookalike.workspace.records import FileRecord, Record
 
 EXPAND: Literal["expand"] = "expand"
@@ -226,6 +227,14 @@ class RuleSummary(Record):
     everybody_share: float = Field(description="the same as a share of all users")
     left_out: int = Field(description="doers besides the seeds, who are not listed")
     first: datetime | None = Field(description="when a seed fulfilled it first")
+
+
+class RuleUsed(Message):
+    """The seeds have a rule, and are read as if they had not fulfilled it."""
+
+    code: Literal["rule_used"] = "rule_used"
+    rule: RuleSummary
+    matched: int
 
 
 class ForecastSummary(Record):

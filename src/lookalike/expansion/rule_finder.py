@@ -25,7 +25,9 @@ MAX_CANDIDATES = 400  # terms that are combined, those that alone are worth most
 MIN_SEED_SHARE = 0.95  # people who will do a thing have done it before up to nine times in ten
 MIN_SHARED = 0.7  # of the seed, from which on what they have in common is worth a warning
 MAX_OTHERS_SHARE = 0.7
-MIN_WORTH = 0.3  # nats a seed user
+MIN_WORTH = 0.3  # nats a seed user, and ...
+MIN_TOTAL_WORTH = 15.0  # ... in all: 25 people have a few items in common by chance
+MIN_WITH_HISTORY = 0.5  # of the seed, who must have done something else to be read without the deed
 MAX_TIMES = 10
 
 
@@ -50,11 +52,12 @@ class FoundRule:
 
     rule: Rule
     seed_share: float
+    with_history: float  # the share of the seed that has done something else
 
     @property
-    def is_certain(self) -> bool:
-        """Whether so many have that it must be what made them seeds."""
-        return self.seed_share >= MIN_SEED_SHARE
+    def is_used(self) -> bool:
+        """Whether so many have that it must be what made them seeds, and something else is known of them."""
+        return self.seed_share >= MIN_SEED_SHARE and self.with_history >= MIN_WITH_HISTORY
 
 
 def find_rule(context: ExpansionContext, seed: Rows, suppressed: Rows) -> FoundRule | None:
@@ -79,7 +82,11 @@ def find_rule(context: ExpansionContext, seed: Rows, suppressed: Rows) -> FoundR
     if not terms:
         return None
     rule = Rule(tuple(incidence.terms[term] for term in terms))
-    return FoundRule(_narrowed(context, rule, users) if seed_share >= MIN_SEED_SHARE else rule, seed_share)
+    if seed_share >= MIN_SEED_SHARE:
+        rule = _narrowed(context, rule, users)
+    seeds = users.filter("is_seed")
+    with_history = deeds.count_with_other_events(context.database, rule.terms, seeds, context.cut)
+    return FoundRule(rule, seed_share, with_history / len(seeds))
 
 
 def likelihood_gain(seeds: int, seed_share: Floats, others_share: Floats) -> Floats:
@@ -137,7 +144,8 @@ def _best_union(incidence: _Incidence) -> tuple[list[int], float]:
         chosen.append(term)
         seed |= incidence.seed[term]
         others |= incidence.others[term]
-    is_rule = seed.mean() >= MIN_SHARED and others.mean() <= MAX_OTHERS_SHARE and best >= MIN_WORTH * len(seed)
+    is_worth_it = best >= max(MIN_TOTAL_WORTH, MIN_WORTH * len(seed))
+    is_rule = is_worth_it and seed.mean() >= MIN_SHARED and others.mean() <= MAX_OTHERS_SHARE
     return (chosen if is_rule else []), float(seed.mean())
 
 

@@ -42,7 +42,11 @@ class HeldOutRankings:
     scorer: Floats
     activity: Floats
     bands: BandSettings
-    seeds: int
+    seed_count: int | None = None  # if the quantiles are not of the seeds themselves
+
+    @property
+    def seeds(self) -> int:
+        return int(self.scorer.shape[1]) if self.seed_count is None else self.seed_count
 
 
 def largest_share(quantiles: Floats, candidates: int, bands: BandSettings, min_lift: float = 1.0) -> float | None:

@@ -58,6 +58,9 @@ def key_figures(evaluation: Evaluation) -> list[Figure]:
     """The key figures, in the order in which people ask for them."""
     seed, suppression, held = evaluation.seed, evaluation.suppression, evaluation.held_out
     unused = seed.matched - seed.used if seed.point_in_time else 0
+    found, whom = ("Hidden seed people found", "held out")
+    if evaluation.forecast:
+        found, whom = ("Later people found", "looked for")
     return [
         Figure(
             "Audience",
@@ -81,9 +84,9 @@ def key_figures(evaluation: Evaluation) -> list[Figure]:
             f"{likely(held.low, held.high)}; at most {times(held.max_lift)} is possible",
         ),
         Figure(
-            "Hidden seed people found" if evaluation.forecast is None else "Later people found",
+            found,
             percent(held.recall),
-            f"{percent_band(held.recall_low, held.recall_high)} of those looked for",
+            f"{percent_band(held.recall_low, held.recall_high)} of those {whom}",
         ),
         Figure(
             "Largest list worth taking",

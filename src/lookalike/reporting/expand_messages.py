@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lookalike.expansion import messages
+from lookalike.expansion.result import RuleUsed
 from lookalike.reporting.formatting import clean, percent
 from lookalike.reporting.rule_section import rule_hint, rule_sentence
 from lookalike.workspace.progress import Message
@@ -59,5 +60,5 @@ SENTENCES: dict[type[Message], Callable[[Any], str]] = {
 }
 
 NEWS: dict[type[Message], Callable[[Any], str]] = {
-    messages.RuleUsed: lambda m: f"{rule_sentence(m, m.matched)}; {rule_hint(m)}",
+    RuleUsed: lambda m: f"{rule_sentence(m.rule, m.matched)}; {rule_hint(m.rule)}",
 }

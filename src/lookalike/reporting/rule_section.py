@@ -1,25 +1,21 @@
 """What a seed's people have in common, and what the list was therefore measured on."""
 
-from lookalike.expansion.messages import RuleUsed
 from lookalike.expansion.result import Evaluation, RuleSummary
 from lookalike.reporting.formatting import clean, count, day, percent, plural
 
 
-def rule_sentence(rule: RuleSummary | RuleUsed, matched: int) -> str:
+def rule_sentence(rule: RuleSummary, matched: int) -> str:
     """What the seeds have done, how rare that is, how they are read, and who is left out; no full stop."""
-    whose = "all" if rule.seeds == matched == 1 else f"{count(rule.seeds)} of {count(matched)}"
     since = f", the first on {day(rule.first)}" if rule.first else ""
-    text = (
-        f"{whose} seeds have done {clean(rule.rule, 200)} ({percent(rule.everybody_share)} of everybody has{since}): they "
-        "are read as if they had not"
-    )
+    who = f"{count(rule.seeds)} of {count(matched)} seeds have done {clean(rule.rule, 200)}"
+    text = f"{who} ({percent(rule.everybody_share)} of everybody has{since}): they are read as if they had not"
     if rule.left_out:
         others = plural(rule.left_out, "other person who has is", "other people who have are")
         text += f", and {others} left out"
     return text
 
 
-def rule_hint(rule: RuleSummary | RuleUsed) -> str:
+def rule_hint(rule: RuleSummary) -> str:
     """Which flags change what was done; no full stop."""
     flags = ["--include-doers lists the others"] if rule.left_out else []
     return "; ".join([*flags, "--as-of-now reads the seeds as they are"])

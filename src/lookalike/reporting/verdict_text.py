@@ -135,7 +135,7 @@ def _not_beaten_by_activity(evaluation: Evaluation, check: Check) -> str:
 
 
 def _worth_taking(evaluation: Evaluation, check: Check) -> str:
-    if not check.passed and not evaluation.verdict.expand:
+    if not check.passed and (check.required or not evaluation.verdict.expand):
         return f"No size passes: the last half of the list is never reliably {_better(evaluation)}"
     if not check.passed:
         return f"Too few people to tell up to what size the last half of the list is reliably {_better(evaluation)}"
