@@ -61,8 +61,8 @@ class ExpandResult(Record):
 
     @property
     def lift(self) -> Band:
-        """The held-out lift at the requested size, with its confidence band."""
-        return self.evaluation.held_out.lift_band
+        """The lift to expect at the requested size, with its confidence band."""
+        return self.evaluation.promise
 
     @property
     def warnings(self) -> tuple[ExpansionWarning, ...]:
@@ -95,7 +95,7 @@ class ExpandResult(Record):
 
     def summary(self) -> ExpandSummary:
         """What `lookalike expand --json` prints."""
-        evaluation, held = self.evaluation, self.evaluation.held_out
+        evaluation, held, promise = self.evaluation, self.evaluation.held_out, self.evaluation.promise
         return ExpandSummary(
             name=evaluation.name,
             scorer=evaluation.scorer,
@@ -109,9 +109,9 @@ class ExpandResult(Record):
             match_rate=evaluation.seed.match_rate,
             used=evaluation.seed.used,
             suppression=evaluation.suppression,
-            lift=held.lift,
-            lift_low=held.low,
-            lift_high=held.high,
+            lift=promise.value,
+            lift_low=promise.low,
+            lift_high=promise.high,
             activity_lift=held.activity_lift,
             backtest=_backtest_summary(evaluation),
             warnings=evaluation.warnings,

@@ -115,7 +115,7 @@ def _held_out(
     """The figures at the requested size."""
     begin, end = selection.requested.begin, selection.requested.end
     quantiles = selection.own_quantiles
-    lift = marginal_band(quantiles, begin, end, selection.bands)
+    lift = selection.lift_band
     recall = lift.scaled(end - begin)
     activity = marginal_band(selection.quantiles[ACTIVITY], begin, end, selection.bands)
     hidden = examples.seeds // min(settings.folds, examples.seeds)  # seeds in one fold

@@ -24,6 +24,7 @@ from lookalike.expansion.seed import Part, SeedInput
 from lookalike.expansion.seed_checks import MIN_SEEDS, profile_warnings
 from lookalike.expansion.seed_profile import SubAudiences, find_sub_audiences, profile_seed
 from lookalike.expansion.selection import Selection, fit_scorer, resolve_size, select
+from lookalike.expansion.verdict import after_backtest
 from lookalike.workspace.settings import ExpandSettings
 
 
@@ -66,7 +67,10 @@ def measure(
         warnings += (ListedElsewhere(users=examples.listed_elsewhere),)
     for warning in warnings:
         context.progress.say(warning)
-    verdict, request = selection.verdict, None
+    verdict = after_backtest(
+        selection.verdict, selection.lift_band, backtest.lifts[selection.scorer] if backtest else None
+    )
+    request = None
     if (verdict.expand or force) and examples.seeds >= MIN_SEEDS:
         score = fit_scorer(examples, selection.scorer, settings)
         request = RankingRequest(score, selection.size, seed.excluded)

@@ -395,3 +395,10 @@ class Evaluation(FileRecord):
     representation: RepresentationSource = Field(description="the stored vectors that were read")
     settings: dict[str, int | float] = Field(description="of the section expand")
     warnings: tuple[ExpansionWarning, ...] = Field(description="what to know before trusting the list")
+
+    @property
+    def promise(self) -> Band:
+        """The lift to expect: the held-out or forecast one, or the backtest's where that is lower by more than the bands."""
+        held_out = self.held_out.lift_band
+        later = self.backtest.lifts[self.scorer] if self.backtest else None
+        return Band(later.lift, later.low, later.high) if later and later.high < held_out.low else held_out

@@ -8,13 +8,13 @@ import numpy as np
 from lookalike.data.arrays import Floats, Rows
 from lookalike.errors import ExpansionError
 from lookalike.expansion.audience import Size
-from lookalike.expansion.curves import BandSettings
+from lookalike.expansion.curves import BandSettings, marginal_band
 from lookalike.expansion.examples import Examples
 from lookalike.expansion.forecast import Forecast
 from lookalike.expansion.holdout import ACTIVITY, hold_out
 from lookalike.expansion.metrics import Quantiles
 from lookalike.expansion.permutation_test import permutation_test
-from lookalike.expansion.result import Verdict
+from lookalike.expansion.result import Band, Verdict
 from lookalike.expansion.scorer_selection import (
     AUTO,
     RELIABLE,
@@ -53,6 +53,11 @@ class Selection:
         """The largest list worth taking, if there is one."""
         largest = self.requested.largest
         return None if largest is None else max(1, round(largest * self.candidates))
+
+    @property
+    def lift_band(self) -> Band:
+        """The lift of the requested ranks, by what the list is judged on."""
+        return marginal_band(self.own_quantiles, self.requested.begin, self.requested.end, self.bands)
 
     @property
     def own_quantiles(self) -> Floats:

@@ -35,7 +35,7 @@ class ExpandSummary(Record):
     match_rate: float = Field(description="their share of the distinct ids given")
     used: int = Field(description="seeds in the training sample")
     suppression: Suppression = Field(description="users who must not be listed")
-    lift: float = Field(description="held-out lift at this size")
+    lift: float = Field(description="lift to expect at this size")
     lift_low: float = Field(description="lower end of its band")
     lift_high: float = Field(description="upper end")
     activity_lift: float = Field(description="of ranking by activity alone")

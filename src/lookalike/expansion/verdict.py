@@ -12,7 +12,9 @@ from lookalike.expansion.result import (
     DO_NOT_EXPAND,
     EXPAND,
     ActivityComparison,
+    Band,
     Check,
+    MethodLift,
     PermutationTest,
     Verdict,
 )
@@ -76,14 +78,29 @@ def decide(
         _worth_taking(requested, candidates, min_lift),
     )
     against = any(check.required and not check.passed for check in checks)
+    worth_taking = None if requested.largest is None else round(requested.largest * candidates)
     limited = requested.largest is not None and requested.share > SIZE_TOLERANCE * requested.largest
+    up_to = worth_taking if limited and worth_taking != round(requested.share * candidates) else None
     return Verdict(
         decision=DO_NOT_EXPAND if against else EXPAND,
         checks=checks,
         permutation_test=test,
         activity=comparison,
-        up_to=round((requested.largest or 0) * candidates) if limited and not against else None,
+        up_to=None if against else up_to,
     )
+
+
+def after_backtest(verdict: Verdict, held_out: Band, later: MethodLift | None) -> Verdict:
+    """The verdict by the backtest's lift, where that is lower than the held-out lift by more than their bands."""
+    if later is None or later.high >= held_out.low:
+        return verdict
+    came = Check(
+        name="above_chance", passed=later.low > 1, value=later.lift, interval=(later.low, later.high), threshold=1
+    )
+    checks = tuple(came if check.name == came.name else check for check in verdict.checks)
+    against = any(check.required and not check.passed for check in checks)
+    changes = {"checks": checks, "decision": DO_NOT_EXPAND if against else EXPAND}
+    return verdict.model_copy(update=changes | ({"up_to": None} if against else {}))
 
 
 def _enough_seeds(seeds: int) -> Check:

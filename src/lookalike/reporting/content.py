@@ -56,7 +56,8 @@ def _suppressed(suppression: Suppression) -> str:
 
 def key_figures(evaluation: Evaluation) -> list[Figure]:
     """The key figures, in the order in which people ask for them."""
-    seed, suppression, held = evaluation.seed, evaluation.suppression, evaluation.held_out
+    seed, suppression = evaluation.seed, evaluation.suppression
+    held, promise = evaluation.held_out, evaluation.promise
     unused = seed.matched - seed.used if seed.point_in_time else 0
     found, whom = ("Hidden seed people found", "held out")
     if evaluation.forecast:
@@ -80,8 +81,8 @@ def key_figures(evaluation: Evaluation) -> list[Figure]:
         ),
         Figure(
             f"Lift at {people(held.size)}",
-            times(held.lift),
-            f"{likely(held.low, held.high)}; at most {times(held.max_lift)} is possible",
+            times(promise.value),
+            f"{likely(promise.low, promise.high)}; at most {times(held.max_lift)} is possible",
         ),
         Figure(
             found,

@@ -61,6 +61,13 @@ def key_sentence(evaluation: Evaluation) -> str:
     """The key number in one plain sentence."""
     held = evaluation.held_out
     who = "first person" if held.size == 1 else f"first {people(held.size)}"
+    promise = evaluation.promise
+    if evaluation.backtest and promise != held.lift_band:
+        return (
+            f"A list made on {day(evaluation.backtest.cut)} held {times(promise.value)} as many of those who became seeds later "
+            f"as a random pick ({likely(promise.low, promise.high)}). Hidden seed people promise {times(held.lift)}, which did "
+            "not come."
+        )
     if evaluation.forecast:
         return (
             f"On a list made as of {day(evaluation.forecast.cut)}, the {who} held {times(held.lift)} as many of those who did "

@@ -1,0 +1,105 @@
+"""Verdict, headline, figures and advice of one report agree, whatever the verdict."""
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import lookalike as la
+from example_evaluation import example_evaluation
+from lookalike.expansion.result import Band, Evaluation, MethodLift
+from lookalike.expansion.verdict import after_backtest
+from lookalike.reporting import content
+from lookalike.reporting.verdict_text import verdict_text
+from rule_log import RULE, USERS, RuleSpace, rule_space
+
+EVERYBODY = [f"u{row:05d}" for row in range(USERS)]
+
+
+def random_people(space: RuleSpace, count: int) -> list[str]:
+    return np.random.default_rng(8).permutation(EVERYBODY)[:count].tolist()
+
+
+def with_moments(space: RuleSpace) -> pl.DataFrame:
+    return space.deeds.group_by("user_id").agg(pl.col("ts").min()).sort("user_id")
+
+
+CASES: dict[str, Callable[[RuleSpace], dict[str, Any]]] = {
+    "forecast": lambda space: {"seed": space.seed(), "size": 60},
+    "forecast of few": lambda space: {"seed": space.seed(26), "size": 20},
+    "recognition": lambda space: {"seed": space.seed(), "size": 60, "as_of_now": True},
+    "rule and auto": lambda space: {"seed_rule": RULE, "size": "auto"},
+    "too long": lambda space: {"seed": space.seed(), "size": "90%", "as_of_now": True},
+    "moments": lambda space: {"seed": with_moments(space), "size": 60},
+    "random": lambda space: {"seed": random_people(space, 80), "size": 60},
+    "random and forced": lambda space: {"seed": random_people(space, 80), "size": 60, "force": True},
+    "random and auto": lambda space: {"seed": random_people(space, 80), "size": "auto"},
+}
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> RuleSpace:
+    return rule_space(tmp_path_factory.mktemp("agreement"))
+
+
+@pytest.fixture(scope="module")
+def ws(space: RuleSpace, tmp_path_factory: pytest.TempPathFactory) -> la.Workspace:
+    folder = tmp_path_factory.mktemp("agreement") / "space"
+    shutil.copytree(space.workspace.root, folder)
+    return la.open(folder)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_report_says_one_thing(ws: la.Workspace, space: RuleSpace, case: str) -> None:
+    result = ws.expand(**CASES[case](space), name=case.replace(" ", "-"))
+    check_agreement(result.evaluation)
+    assert (result.prospects_file is not None) == (result.verdict.expand or result.verdict.forced)
+    assert result.lift == result.evaluation.promise
+    assert result.summary().lift == result.lift.value
+
+
+def check_agreement(evaluation: Evaluation) -> None:
+    verdict, text = evaluation.verdict, verdict_text(evaluation)
+    largest = next(figure for figure in content.key_figures(evaluation) if figure.name == "Largest list worth taking")
+    against = [line for line in text.lines if line.mark == "against"]
+    if verdict.expand:
+        assert text.headline.startswith(("Expand", "Split"))
+        assert not against
+        assert largest.value != "none"
+        assert evaluation.promise.low > 1
+        assert not any(line.text.startswith("No size passes") for line in text.lines)
+    else:
+        assert text.headline == "Do not expand this seed"
+        assert against
+        assert verdict.up_to is None
+    if verdict.up_to is not None:
+        assert verdict.up_to < evaluation.size
+    if evaluation.held_out.activity_lift > evaluation.held_out.lift:
+        assert not any(line.mark == "for" and line.text.startswith("Ranking by activity") for line in text.lines)
+
+
+def test_the_cases_are_of_every_kind(ws: la.Workspace, space: RuleSpace) -> None:
+    made = {case: ws.expand(**CASES[case](space), name="kind") for case in ("forecast", "too long", "random")}
+    assert made["forecast"].evaluation.forecast is not None
+    assert made["too long"].verdict.up_to is not None
+    assert not made["random"].verdict.expand
+
+
+# --- when hold-out and backtest part ---------------------------------------------------------------------------------
+
+
+def test_a_backtest_that_is_much_lower_is_the_promise_and_decides() -> None:
+    verdict, held_out = example_evaluation().verdict, Band(5.0, 4.0, 6.0)
+    assert verdict.expand
+    near = MethodLift(lift=3.9, low=3, high=4.5)
+    assert after_backtest(verdict, held_out, near) == verdict
+    lower = after_backtest(verdict, held_out, MethodLift(lift=2.5, low=1.5, high=3.5))
+    assert lower.expand
+    assert next(check for check in lower.checks if check.name == "above_chance").value == 2.5
+    nothing = after_backtest(verdict, held_out, MethodLift(lift=1.2, low=0.8, high=1.6))
+    assert not nothing.expand
+    assert nothing.up_to is None
+    assert [check.name for check in nothing.failed] == ["above_chance"]
