@@ -60,13 +60,15 @@ class FoundRule:
         return self.seed_share >= MIN_SEED_SHARE and self.with_history >= MIN_WITH_HISTORY
 
 
-def find_rule(context: ExpansionContext, seed: Rows, suppressed: Rows) -> FoundRule | None:
-    """The rule of a seed, or None when it has none that is worth its length."""
+def find_rule(context: ExpansionContext, seed: Rows) -> FoundRule | None:
+    """The rule of a seed, or None when it has none that is worth its length.
+
+    It is compared with everybody else, suppressed people too: those are often the others who have done it, and without
+    them whatever the seeds have bought looks rare.
+    """
     settings = context.settings
     sampled = draw_sample(seed, MAX_SEEDS, settings.random_seed)
-    others = draw_background(
-        context.representation.users, np.union1d(seed, suppressed), MAX_OTHERS, settings.random_seed
-    )
+    others = draw_background(context.representation.users, seed, MAX_OTHERS, settings.random_seed)
     if not len(others):
         return None
     users = pl.DataFrame(
