@@ -63,6 +63,11 @@ class Examples:
         return len(self.seed)
 
     @property
+    def teaching(self) -> int:
+        """How many people show what is looked for: the seeds, and the teachers if there are any."""
+        return self.seeds + (0 if self.teachers is None else len(self.teachers))
+
+    @property
     def others(self) -> Matrix:
         """The background users who are no seeds."""
         return self.background[self.seed_index < 0]

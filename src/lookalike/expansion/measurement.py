@@ -71,7 +71,7 @@ def measure(
         selection.verdict, selection.lift_band, backtest.lifts[selection.scorer] if backtest else None
     )
     request = None
-    if (verdict.expand or force) and examples.seeds >= MIN_SEEDS:
+    if (verdict.expand or force) and examples.teaching >= MIN_SEEDS:
         score = fit_scorer(examples, selection.scorer, settings)
         request = RankingRequest(score, selection.size, seed.excluded)
     if verdict.expand and profile.splitting_reliable:

@@ -106,7 +106,7 @@ def select(
     if size is None:
         share = largest or share
     requested = RequestedList(share, largest, size is None, examples.listed_elsewhere / examples.candidates)
-    rankings = HeldOutRankings(quantiles[scorer], quantiles[ACTIVITY], bands, examples.seeds)
+    rankings = HeldOutRankings(quantiles[scorer], quantiles[ACTIVITY], bands, examples.teaching)
     verdict = decide(
         rankings, permutation_test(examples, share, settings), requested, examples.candidates, settings.min_lift
     )
