@@ -33,7 +33,7 @@ def ws(space: RuleSpace, tmp_path: Path) -> la.Workspace:
 def rule_of(space: RuleSpace, seed: list[str]) -> str | None:
     with opened_context(space.workspace.root) as context:
         rows = context.index.match({"seed": pl.DataFrame({"user_id": seed})})["seed"].rows
-        found = find_rule(context, rows)
+        found = find_rule(context, rows, np.zeros(0, np.int64))
         return None if found is None or not found.is_used else str(found.rule)
 
 

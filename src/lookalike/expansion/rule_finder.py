@@ -60,33 +60,46 @@ class FoundRule:
         return self.seed_share >= MIN_SEED_SHARE and self.with_history >= MIN_WITH_HISTORY
 
 
-def find_rule(context: ExpansionContext, seed: Rows) -> FoundRule | None:
+def find_rule(context: ExpansionContext, seed: Rows, suppressed: Rows) -> FoundRule | None:
     """The rule of a seed, or None when it has none that is worth its length.
 
-    It is compared with everybody else, suppressed people too: those are often the others who have done it, and without
-    them whatever the seeds have bought looks rare.
+    The suppressed are mostly the other customers, so whether they fulfil it is left open first: that tells buyers of
+    jumbo bags from buyers of anything jumbo. If no rule is certain that way, the seed is compared with everybody.
     """
     settings = context.settings
     sampled = draw_sample(seed, MAX_SEEDS, settings.random_seed)
-    others = draw_background(context.representation.users, seed, MAX_OTHERS, settings.random_seed)
-    if not len(others):
+    everybody = draw_background(context.representation.users, seed, MAX_OTHERS, settings.random_seed)
+    if not len(everybody):
         return None
+    rows = np.concatenate([sampled, everybody])
+    is_seed = np.arange(len(rows)) < len(sampled)
     users = pl.DataFrame(
         {
-            "user_id": context.index.ids(np.concatenate([sampled, others])),
-            "place": np.concatenate([np.arange(len(sampled)), np.arange(len(others))]),
-            "is_seed": np.arange(len(sampled) + len(others)) < len(sampled),
+            "user_id": context.index.ids(rows),
+            "place": np.where(is_seed, np.arange(len(rows)), np.arange(len(rows)) - len(sampled)),
+            "is_seed": is_seed,
         }
     )
     done = deeds.deeds_of_users(context.database, users, context.cut).join(users, on="user_id")
-    incidence = _incidence(done, len(sampled), len(others))
+    is_candidate = ~np.isin(everybody, suppressed)
+    found = _rule_against(context, done, users, is_candidate) if is_candidate.any() else None
+    if is_candidate.all() or (found and found.is_used):
+        return found
+    return _rule_against(context, done, users, np.ones(len(everybody), bool)) or found
+
+
+def _rule_against(
+    context: ExpansionContext, done: pl.DataFrame, users: pl.DataFrame, compared: Flags
+) -> FoundRule | None:
+    """The rule that tells the seed from those of the others [P] that it is compared with."""
+    seeds = users.filter("is_seed")
+    incidence = _incidence(done, len(seeds), compared)
     terms, seed_share = _best_union(incidence)
     if not terms:
         return None
     rule = Rule(tuple(incidence.terms[term] for term in terms))
     if seed_share >= MIN_SEED_SHARE:
         rule = _narrowed(context, rule, users)
-    seeds = users.filter("is_seed")
     with_history = deeds.count_with_other_events(context.database, rule.terms, seeds, context.cut)
     return FoundRule(rule, seed_share, with_history / len(seeds))
 
@@ -104,9 +117,11 @@ def _smoothed(others: Flags) -> Floats:
     return shares
 
 
-def _incidence(done: pl.DataFrame, seeds: int, others: int) -> _Incidence:
-    """The terms that alone are worth most."""
-    counts = done.group_by("field", "value").agg(seeds=pl.col("is_seed").sum(), users=pl.len())
+def _incidence(done: pl.DataFrame, seeds: int, compared: Flags) -> _Incidence:
+    """The terms that alone are worth most, and who has done them. `compared` [P]: which of the others count."""
+    others = int(compared.sum())
+    counted = done.filter(pl.col("is_seed") | pl.Series(compared)[done["place"] % len(compared)])
+    counts = counted.group_by("field", "value").agg(seeds=pl.col("is_seed").sum(), users=pl.len())
     seed_share = counts["seeds"].to_numpy() / seeds
     others_share = (counts["users"].to_numpy() - counts["seeds"].to_numpy() + 1) / (others + 2)
     worth = pl.Series("worth", likelihood_gain(seeds, seed_share, others_share))
@@ -117,11 +132,11 @@ def _incidence(done: pl.DataFrame, seeds: int, others: int) -> _Incidence:
         .head(MAX_CANDIDATES)
         .with_row_index("term")
     )
-    cells = done.join(best.select("field", "value", "term"), on=["field", "value"])
+    cells = counted.join(best.select("field", "value", "term"), on=["field", "value"])
     return _Incidence(
         terms=tuple(zip(best["field"].to_list(), best["value"].to_list(), strict=True)),
         seed=_flags(cells.filter("is_seed"), (len(best), seeds)),
-        others=_flags(cells.filter(~pl.col("is_seed")), (len(best), others)),
+        others=_flags(cells.filter(~pl.col("is_seed")), (len(best), len(compared)))[:, compared],
         searched=len(counts),
     )
 

@@ -153,7 +153,7 @@ def _with_rule(
         raise SettingsError("--as-of-now reads no rule, and --before states one", "leave one of them out")
     if stated is None and seed.moment is None:
         with context.progress.step("looking for what the seeds have in common"):
-            found = find_rule(context, seed.rows)
+            found = find_rule(context, seed.rows, seed.suppressed)
         if found and (audience.as_of_now or not found.is_used):
             return seed, None, (InCommon(rule=str(found.rule), seed_share=found.seed_share),)
         rule = found.rule if found else None

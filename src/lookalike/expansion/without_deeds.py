@@ -91,13 +91,14 @@ def examples_without_deeds(
     Raises ExpansionError when hardly any seed has.
     """
     histories = read.histories
-    vectors, had_events = histories.vectors(histories.places(examples.rows), keep=read.without_deeds)
+    places = histories.places(examples.rows)
+    vectors, had_events = histories.vectors(places, keep=read.without_deeds)
     if had_events.sum() < MIN_MEASURABLE_SEEDS:
         raise ExpansionError(
             f"the seeds have done nothing but {str(read.doers.rule)[:100]}: nothing else is known of them",
             "--as-of-now reads them as they are; or ingest more of what they do",
         )
-    kept = examples.rows[had_events]
+    kept = histories.rows[places[had_events]]
     more = histories.places(np.setdiff1d(read.doers.rows, seed.rows))
     teachers, taught = histories.vectors(more, keep=read.without_deeds)
     without = replace(
