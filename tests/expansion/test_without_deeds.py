@@ -9,13 +9,22 @@ import pytest
 
 import lookalike as la
 from expansion_context import opened_context
+from lookalike.data.database import open_in
+from lookalike.data.id_lists import IdFrame
 from lookalike.errors import ExpansionError, SettingsError
+from lookalike.expansion import measurement
+from lookalike.expansion.audience import Audience, Size
 from lookalike.expansion.doers import NEVER, find_doers
+from lookalike.expansion.examples import Examples
 from lookalike.expansion.histories import Histories
+from lookalike.expansion.measurement import read_examples, split_by_sub_audience
 from lookalike.expansion.messages import InCommon
 from lookalike.expansion.rule import parse_rule
 from lookalike.expansion.rule_finder import find_rule, likelihood_gain
-from lookalike.expansion.without_deeds import DeedFilter, DoerHistories
+from lookalike.expansion.seed import Seed, read_seed
+from lookalike.expansion.seed_profile import SubAudiences
+from lookalike.expansion.without_deeds import DeedFilter, DoerHistories, read_histories
+from lookalike.workspace.paths import WorkspaceFolder
 from rule_log import RULE, RuleSpace, rule_space
 
 
@@ -107,7 +116,7 @@ def test_only_the_deeds_are_taken_out_of_a_history(space: RuleSpace) -> None:
         doers = find_doers(context, parse_rule(RULE))
         histories = Histories.read(context, doers.rows[:20])
         is_deed = DeedFilter.of(context, doers.rule, histories.vocabulary)
-        read = DoerHistories(histories, doers, is_deed)
+        read = DoerHistories(histories, doers, is_deed, doers.rows, np.zeros(0, np.int64))
         places = np.arange(20)
         kept = read.without_deeds(histories.sequences, places)
         items = np.array(histories.vocabulary.items)[np.asarray(histories.sequences["item"])]
@@ -121,6 +130,38 @@ def test_only_the_deeds_are_taken_out_of_a_history(space: RuleSpace) -> None:
     assert "category=dog food" in names
     assert (as_they_are[:, column] > 0).all()
     assert (without[:, column] == 0).all()
+
+
+def test_deeds_that_are_new_to_the_encoder_are_taken_out_too(space: RuleSpace, tmp_path: Path) -> None:
+    shutil.copytree(space.workspace.root, tmp_path / "space")
+    ws = la.open(tmp_path / "space")
+    redeemers = [f"u{row:05d}" for row in range(0, 800, 8)]
+    rows = [f"{user},2024-05-19 12:00:0{place % 10},redeem" for place, user in enumerate(redeemers)]
+    (tmp_path / "late.csv").write_text("\n".join(["user_id,ts,event_type", *rows]))
+    ws.ingest(tmp_path / "late.csv")
+    ws.embed()
+    with opened_context(tmp_path / "space") as context:
+        doers = find_doers(context, parse_rule("event_type = redeem"))
+        read = read_histories(context, Seed(doers.rows, np.zeros(0, np.int64)), doers, doers.rows)
+        places = read.histories.places(doers.rows)
+        kept = read.without_deeds(read.histories.sequences, np.arange(len(read.histories.rows)))
+        without, _ = read.histories.vectors(places, keep=read.without_deeds)
+        column = context.representation.layout.column("log_events")
+        stored = context.representation.gather(doers.rows)
+    assert len(doers.rows) == (~kept).sum() == len(redeemers)
+    assert (without[:, column] < stored[:, column]).all()
+
+
+def test_an_attribute_of_items_with_the_name_of_a_field_of_events_is_never_a_term(
+    space: RuleSpace, tmp_path: Path
+) -> None:
+    shutil.copytree(space.workspace.root, tmp_path / "space")
+    with open_in(WorkspaceFolder(tmp_path / "space")) as database:
+        database.connection.execute("UPDATE item_attributes SET attribute = 'source'")
+    ws = la.open(tmp_path / "space")
+    result = ws.expand(seed=space.seed(), size=60, force=True)
+    assert result.evaluation.rule is not None
+    assert "source" not in result.evaluation.rule.rule
 
 
 # --- the list and its figures ----------------------------------------------------------------------------------------
@@ -204,6 +245,36 @@ def test_seeds_that_are_read_as_they_are_are_warned_of_what_gives_them_away(ws: 
     mixed = ws.expand(seed=space.seed() + others, size=60, name="mixed", force=True)
     assert mixed.evaluation.rule is None
     assert mixed.warnings[0] == InCommon(rule=RULE, seed_share=0.8)
+
+
+def test_doers_are_no_strangers_also_where_they_may_be_listed(space: RuleSpace) -> None:
+    seed = IdFrame(pl.DataFrame({"user_id": space.seed()}), "the seed")
+    with opened_context(space.workspace.root) as context:
+        audience = Audience("a", seed, Size(count=60), include_doers=True)
+        reading = read_examples(context, read_seed(context, audience))
+        column = context.representation.layout.column("category=dog food")
+    assert (reading.examples.background[:, column] == 0).all()
+
+
+def test_each_part_of_a_split_is_taught_by_its_own_people(space: RuleSpace, monkeypatch: pytest.MonkeyPatch) -> None:
+    def halves(examples: Examples, *_: object) -> SubAudiences:
+        return SubAudiences((), np.arange(examples.seeds) % 2)
+
+    monkeypatch.setattr(measurement, "find_sub_audiences", halves)
+    seed = IdFrame(pl.DataFrame({"user_id": space.doers}), "the seed")
+    with opened_context(space.workspace.root) as context:
+        audience = Audience("a", seed, Size(count=60))
+        parts = split_by_sub_audience(context, audience, read_seed(context, audience))
+        readings = [read_examples(context, part) for _, part in parts]
+    for (_, part), reading in zip(parts, readings, strict=True):
+        assert part.seed.doers is not None
+        assert part.seed.doers.rows.tolist() == part.seed.rows.tolist()
+        assert reading.examples.teaching == reading.examples.seeds
+
+
+def test_balance_is_refused_for_seeds_that_are_read_without_their_deeds(ws: la.Workspace, space: RuleSpace) -> None:
+    with pytest.raises(SettingsError, match="--balance keeps the shares of seeds as they are"):
+        ws.expand(seed=space.seed(), size=60, balance=True)
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------

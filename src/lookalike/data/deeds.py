@@ -62,13 +62,18 @@ def deed_items(database: Database, terms: Terms) -> list[str]:
 
 def deeds_of_users(database: Database, users: pl.DataFrame, cut: Cut) -> pl.DataFrame:
     """What some users (column `user_id`) have done before the cut, each thing once: `user_id`, `field`, `value`."""
-    columns = {ITEM: _ITEM_COLUMN, **deed_fields(database).columns}
+    fields = deed_fields(database)
+    columns = {ITEM: _ITEM_COLUMN, **fields.columns}
+    attributes = pl.DataFrame({"attribute": list(fields.attributes)}, {"attribute": pl.String})
     done = [
         f"SELECT user_id, ?::VARCHAR AS field, {column} AS value FROM acts WHERE {column} IS NOT NULL"
         for column in columns.values()
     ]
-    done += ["SELECT user_id, attribute AS field, a.value FROM acts JOIN item_attributes a USING (item_id)"]
-    with database.registered(chosen_users=users.select("user_id")):
+    done.append(
+        """SELECT user_id, attribute AS field, a.value FROM acts JOIN item_attributes a USING (item_id)
+           WHERE attribute IN (SELECT attribute FROM deed_attributes)"""
+    )
+    with database.registered(chosen_users=users.select("user_id"), deed_attributes=attributes):
         return database.frame(
             f"""WITH acts AS (
                     SELECT DISTINCT user_id, {", ".join(columns.values())} FROM events
@@ -114,10 +119,10 @@ def count_with_other_events(database: Database, terms: Terms, users: pl.DataFram
 
 
 def deed_times(database: Database, terms: Terms, users: pl.DataFrame, cut: Cut) -> pl.DataFrame:
-    """Every deed of some users (column `user_id`) before the cut: `user_id`, `time` (seconds since 1970)."""
+    """Every deed of some users (column `user_id`) before the cut: `user_id`, `time` (seconds since 1970, as in sequences)."""
     with _registered(database, terms) as is_deed, database.registered(chosen_users=users.select("user_id")):
         return database.frame(
-            f"""SELECT user_id, floor(epoch(ts))::BIGINT AS time FROM events e
+            f"""SELECT user_id, epoch(ts)::BIGINT AS time FROM events e
                 WHERE ts < ? AND ({is_deed}) AND user_id IN (SELECT user_id FROM chosen_users)""",
             cut.as_of,
         )

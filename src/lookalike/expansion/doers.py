@@ -1,6 +1,6 @@
 """Everybody who has done what the seed's people have in common."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,11 @@ class Doers:
     rule: Rule
     rows: Rows  # [D]
     moment: Seconds  # [D]: when each fulfilled it
+
+    def only(self, rows: Rows) -> "Doers":
+        """Those among some users."""
+        kept = np.isin(self.rows, rows)
+        return replace(self, rows=self.rows[kept], moment=self.moment[kept])
 
     def moments_of(self, rows: Rows) -> Seconds:
         """The moments of some users, or NEVER, [n]."""

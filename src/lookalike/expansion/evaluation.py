@@ -15,6 +15,7 @@ from lookalike.expansion.prospects import ProspectList, describe, write_list
 from lookalike.expansion.result import (
     CurvePoint,
     Evaluation,
+    ForecastSummary,
     HeldOut,
     ListDescription,
     RepresentationSource,
@@ -81,7 +82,7 @@ def evaluate(context: ExpansionContext, measurement: Measurement, outcome: _Outc
         confidence=settings.confidence,
         folds=min(settings.folds, examples.seeds),
         repeats=settings.repeats,
-        held_out=_held_out(examples, selection, settings, is_forecast=measurement.forecast is not None),
+        held_out=_held_out(examples, selection, settings, measurement.forecast),
         curves=_curves(selection),
         scorers=scorer_figures(selection.quantiles, selection.scorer, selection.share, selection.bands),
         seed=_seed_summary(measurement),
@@ -110,7 +111,7 @@ def _curves(selection: Selection) -> dict[str, tuple[CurvePoint, ...]]:
 
 
 def _held_out(
-    examples: Examples, selection: Selection, settings: ExpandSettings, *, is_forecast: bool = False
+    examples: Examples, selection: Selection, settings: ExpandSettings, forecast: ForecastSummary | None = None
 ) -> HeldOut:
     """The figures at the requested size."""
     begin, end = selection.requested.begin, selection.requested.end
@@ -118,7 +119,9 @@ def _held_out(
     lift = selection.lift_band
     recall = lift.scaled(end - begin)
     activity = marginal_band(selection.quantiles[ACTIVITY], begin, end, selection.bands)
-    hidden = examples.seeds // min(settings.folds, examples.seeds)  # seeds in one fold
+    hidden, candidates = examples.seeds // min(settings.folds, examples.seeds), examples.candidates  # seeds in one fold
+    if forecast:
+        hidden, candidates = forecast.later, forecast.candidates
     return HeldOut(
         size=selection.size,
         share=selection.share,
@@ -128,15 +131,15 @@ def _held_out(
         activity_lift=activity.value,
         activity_low=activity.low,
         activity_high=activity.high,
-        # all seeds of a fold in front of the candidates they hide among
-        max_lift=1 / max(selection.share, hidden / (examples.candidates + hidden)),
+        # all of them in front of the candidates they hide among
+        max_lift=1 / max(selection.share, hidden / (candidates + hidden)),
         recall=recall.value,
         recall_low=recall.low,
         recall_high=recall.high,
-        precision_floor=metrics.precision_floor(recall.value, hidden, selection.size),
+        precision_floor=metrics.precision_floor(recall.value, hidden, selection.share * candidates),
         partial_auc=metrics.partial_auc(quantiles),
         gain=metrics.gain(quantiles),
-        value_lift=metrics.lift(quantiles, selection.share, None if is_forecast else examples.weight),
+        value_lift=metrics.lift(quantiles, selection.share, None if forecast else examples.weight),
         largest=selection.largest_size,
     )
 

@@ -105,6 +105,8 @@ def build_examples(context: ExpansionContext, seed: Seed) -> Examples:
     sampled = draw_sample(seed.rows, settings.background, settings.random_seed)
     # seeds outside the sample are no candidates either
     background = background[is_member(background, sampled) | ~is_member(background, seed.rows)]
+    if seed.doers is not None:  # whoever has done it is no stranger, also where they may be listed
+        background = background[is_member(background, sampled) | ~is_member(background, seed.doers.rows)]
     not_candidates = np.union1d(seed.rows, seed.suppressed)
     negatives = draw_sample(seed.negatives, settings.background, settings.random_seed)
     return Examples(

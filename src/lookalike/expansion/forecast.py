@@ -69,23 +69,24 @@ class Forecast:
         }
 
 
-def build_forecast(read: "DoerHistories", examples: Examples, users: int) -> Forecast | None:
+def build_forecast(read: "DoerHistories", examples: Examples, strangers: int) -> Forecast | None:
     """The forecast of a rule; None when too few people did it before, or after, any of the moments.
 
-    `users` is how many there are in all.
+    `strangers` is how many users are neither doers nor seeds nor suppressed.
     """
     for share in LANDMARKS:
-        if forecast := _forecast_from(read, examples, read.histories.time_at(share), users):
+        if forecast := _forecast_from(read, examples, read.histories.time_at(share), strangers):
             return forecast
     return None
 
 
-def _forecast_from(read: "DoerHistories", examples: Examples, cut: int, users: int) -> Forecast | None:
+def _forecast_from(read: "DoerHistories", examples: Examples, cut: int, strangers: int) -> Forecast | None:
     histories, moment = read.histories, read.moment
     had_events = histories.had_events(cut)
     earlier = np.flatnonzero(had_events & (moment < cut))
     later = np.flatnonzero(had_events & (moment >= cut) & (moment < NEVER))
-    others = np.flatnonzero(had_events & (moment == NEVER))
+    is_stranger = (moment == NEVER) & ~np.isin(histories.rows, read.seed)
+    others = np.flatnonzero(had_events & is_stranger)
     if len(earlier) < MIN_EARLIER or len(later) < MIN_LATER or not len(others):
         return None
     without_deeds, had_others = histories.vectors(earlier, cut, read.without_deeds)
@@ -98,13 +99,11 @@ def _forecast_from(read: "DoerHistories", examples: Examples, cut: int, users: i
         examples,
         seed=without_deeds[had_others],
         weight=np.ones(len(as_they_were)),
-        negatives=examples.negatives[:0],
         background=background,
         seed_index=np.full(len(background), -1),
         sub_audience=None,
         teachers=without_deeds[:0],
         as_now=as_they_were,
     )
-    share_there = len(others) / int((moment == NEVER).sum())
-    candidates = max(len(others), round(share_there * (users - len(read.doers.rows))))
+    candidates = max(len(others), round(len(others) / int(is_stranger.sum()) * strangers))
     return Forecast(cut, training, later_vectors, other_vectors, candidates)

@@ -124,7 +124,9 @@ def _read_without_deeds(context: ExpansionContext, seed_input: SeedInput, doers:
         read = read_histories(context, seed_input.seed, doers, examples.rows)
         examples, without_history = examples_without_deeds(context, read, seed_input.seed, examples)
     with context.progress.step("looking for those who did it later"):
-        forecast = build_forecast(read, examples, context.representation.users)
+        seed = seed_input.seed
+        nobody = np.union1d(np.union1d(seed.rows, seed.suppressed), doers.rows)
+        forecast = build_forecast(read, examples, context.representation.users - len(nobody))
     context.progress.say(RuleUsed(rule=rule, matched=seed_input.match.matched))
     warnings = (*_without_history(without_history), *(() if forecast else (NoForecast(),)))
     return Reading(examples, warnings, forecast)
@@ -142,7 +144,11 @@ def _measuring(forecast: Forecast | None, settings: ExpandSettings) -> tuple[str
 
 
 def _forecast_summary(forecast: Forecast | None) -> ForecastSummary | None:
-    return ForecastSummary(cut=forecast.moment, later=len(forecast.later)) if forecast else None
+    return (
+        ForecastSummary(cut=forecast.moment, later=len(forecast.later), candidates=forecast.candidates)
+        if forecast
+        else None
+    )
 
 
 def split_by_sub_audience(
@@ -171,7 +177,9 @@ def _part(audience: Audience, seed_input: SeedInput, rows: Rows, part: Part, see
     whole = seed_input.seed
     # the other parts leave the background too: they are not strangers to this part, and it must not find them
     suppressed = np.union1d(whole.suppressed, np.setdiff1d(whole.rows, rows))
-    seed = replace(whole.subset(np.isin(whole.rows, rows)), suppressed=suppressed)
+    # each part is taught by its own people alone: other doers would make all lists alike
+    doers = None if whole.doers is None else whole.doers.only(rows)
+    seed = replace(whole.subset(np.isin(whole.rows, rows)), suppressed=suppressed, doers=doers)
     own = replace(
         audience,
         name=f"{audience.name}-{part.number}",
@@ -185,6 +193,11 @@ def _balanced(
     examples: Examples, parts: SubAudiences, seed_input: SeedInput
 ) -> tuple[Examples, tuple[ExpansionWarning, ...]]:
     """With the sub-audiences whose shares the list is to keep."""
+    if seed_input.seed.doers is not None:
+        raise SettingsError(
+            "--balance keeps the shares of seeds as they are, and these are read without what they have done",
+            "--as-of-now, or leave --balance out",
+        )
     if seed_input.seed.dropped_columns:
         raise SettingsError(
             "--balance reads the user embedding, which --drop-features removes", "leave one of them out"

@@ -226,6 +226,7 @@ class RuleSummary(Record):
     doers: int = Field(description="users with a vector who fulfil it, seeds included")
     everybody_share: float = Field(description="the same as a share of all users")
     left_out: int = Field(description="doers besides the seeds, who are not listed")
+    doers_listed: bool = Field(description="whether other doers may be listed, with --include-doers")
     first: datetime | None = Field(description="when a seed fulfilled it first")
 
 
@@ -242,6 +243,7 @@ class ForecastSummary(Record):
 
     cut: datetime = Field(description="the moment")
     later: int = Field(description="people who fulfilled the rule later and were looked for")
+    candidates: int = Field(description="people among whom they were looked for")
 
 
 class Suppression(Record):

@@ -99,7 +99,7 @@ def _rule_against(
         return None
     rule = Rule(tuple(incidence.terms[term] for term in terms))
     if seed_share >= MIN_SEED_SHARE:
-        rule = _narrowed(context, rule, users)
+        rule, seed_share = _narrowed(context, rule, users)
     with_history = deeds.count_with_other_events(context.database, rule.terms, seeds, context.cut)
     return FoundRule(rule, seed_share, with_history / len(seeds))
 
@@ -169,18 +169,19 @@ def _best_union(incidence: _Incidence) -> tuple[list[int], float]:
 # --- how often, and since when -------------------------------------------------------------------------------------------
 
 
-def _narrowed(context: ExpansionContext, rule: Rule, users: pl.DataFrame) -> Rule:
-    """The rule with a number of times or a first day, where either tells the seed much better from the others."""
+def _narrowed(context: ExpansionContext, rule: Rule, users: pl.DataFrame) -> tuple[Rule, float]:
+    """The rule with a number of times or a first day, where either tells the seed much better from the others, and the
+    share of the seed that fulfils it."""
     times = deeds.deed_times(context.database, rule.terms, users, context.cut).join(users, on="user_id")
     seed, others = (_DeedTimes.of(times, users, is_seed) for is_seed in (True, False))
     numbers = [replace(rule, times=number) for number in range(2, MAX_TIMES + 1)]
     days = [replace(rule, since=day) for day in _first_days(seed)]
     rules = [rule, *numbers, *days]
-    required = MIN_SEED_SHARE * float(np.mean(seed.fulfil(rule)))
-    worth = [_worth(candidate, seed, others, required) for candidate in rules]
+    worth = [_worth(candidate, seed, others) for candidate in rules]
     best = int(np.argmax(worth))
     # the choice among them costs its length too, and a restriction should tell much, not a little
-    return rules[best] if worth[best] > worth[0] + math.log(len(rules)) + MIN_WORTH * seed.users else rule
+    chosen = rules[best] if worth[best] > worth[0] + math.log(len(rules)) + MIN_WORTH * seed.users else rule
+    return chosen, float(seed.fulfil(chosen).mean())
 
 
 @dataclass(frozen=True)
@@ -207,12 +208,14 @@ def _first_days(seed: _DeedTimes) -> list[date]:
     """The day from which on every seed has a deed, and the one from which on nearly every seed has."""
     last = np.zeros(seed.users, np.int64)
     last[seed.user] = seed.time  # in order of time: the last one stays
+    if not last.any():
+        return []
     moments = np.quantile(last[last > 0], [0, 1 - MIN_SEED_SHARE], method="lower")
     return [datetime.fromtimestamp(int(moment), UTC).date() for moment in moments]
 
 
-def _worth(rule: Rule, seed: _DeedTimes, others: _DeedTimes, required: float) -> float:
+def _worth(rule: Rule, seed: _DeedTimes, others: _DeedTimes) -> float:
     fulfilled = seed.fulfil(rule)
-    if fulfilled.mean() < required:
+    if fulfilled.mean() < MIN_SEED_SHARE:
         return 0.0
     return float(likelihood_gain(seed.users, fulfilled.mean(keepdims=True), _smoothed(others.fulfil(rule)[None]))[0])

@@ -150,7 +150,7 @@ def _with_rule(
     """
     rule = stated = stated_rule(audience)
     if stated is not None and audience.as_of_now:
-        raise SettingsError("--as-of-now reads no rule, and --before states one", "leave one of them out")
+        raise SettingsError("--as-of-now reads no rule, and one was stated", "leave one of them out")
     if stated is None and seed.moment is None:
         with context.progress.step("looking for what the seeds have in common"):
             found = find_rule(context, seed.rows, seed.suppressed)
@@ -177,6 +177,7 @@ def _with_rule(
         doers=len(doers.rows),
         everybody_share=len(doers.rows) / context.representation.users,
         left_out=len(np.setdiff1d(left_out, seed.suppressed)),
+        doers_listed=audience.include_doers,
         first=datetime.fromtimestamp(int(moments.min()), UTC).replace(tzinfo=None),
     )
     return replace(seed, suppressed=np.union1d(seed.suppressed, left_out), doers=doers), summary, ()

@@ -60,6 +60,8 @@ class DoerHistories:
     histories: Histories
     doers: Doers
     is_deed: DeedFilter
+    seed: Rows  # the seeds' user rows
+    uncoded: Rows  # keys of deeds that the encoder has no code for, see `_keys`
 
     @property
     def moment(self) -> Seconds:
@@ -69,7 +71,25 @@ class DoerHistories:
     def without_deeds(self, sequences: Sequences, places: Rows) -> Flags:
         """Which events stay when the deeds from a person's moment on are taken out, [E]."""
         since = self.moment[places][sequences.owner]
-        return ~(self.is_deed(sequences) & (np.asarray(sequences["time"]) >= since))
+        time = np.asarray(sequences["time"]).astype(np.int64)
+        is_deed = self.is_deed(sequences) | np.isin(_keys(places[sequences.owner], time), self.uncoded)
+        return ~(is_deed & (time >= since))
+
+
+def _keys(place: Rows, time: Seconds) -> Rows:
+    """One number for each user of the histories and second."""
+    return place * (1 << 40) + time
+
+
+def _uncoded_deeds(context: ExpansionContext, doers: Doers, histories: Histories) -> Rows:
+    """Deeds with a value that was new after the training: these have no code, and are known by person and second."""
+    codes, columns = histories.vocabulary.codes, deeds.deed_fields(context.database).columns
+    terms = tuple(term for term in doers.rule.terms if term[0] in columns and term[1] not in codes.get(term[0], ()))
+    if not terms:
+        return np.zeros(0, np.int64)
+    ids = context.index.ids(histories.rows).to_frame("user_id").with_row_index("place")
+    times = deeds.deed_times(context.database, terms, ids, context.cut).join(ids, on="user_id")
+    return _keys(times["place"].to_numpy().astype(np.int64), times["time"].to_numpy())
 
 
 def read_histories(context: ExpansionContext, seed: Seed, doers: Doers, sampled: Rows) -> DoerHistories:
@@ -79,7 +99,13 @@ def read_histories(context: ExpansionContext, seed: Seed, doers: Doers, sampled:
     not_others = np.union1d(np.union1d(seed.rows, seed.suppressed), doers.rows)
     others = draw_background(context.representation.users, not_others, MAX_OTHERS, settings.random_seed)
     histories = Histories.read(context, np.union1d(np.union1d(sampled, more), others))
-    return DoerHistories(histories, doers, DeedFilter.of(context, doers.rule, histories.vocabulary))
+    return DoerHistories(
+        histories=histories,
+        doers=doers,
+        is_deed=DeedFilter.of(context, doers.rule, histories.vocabulary),
+        seed=seed.rows,
+        uncoded=_uncoded_deeds(context, doers, histories),
+    )
 
 
 def examples_without_deeds(

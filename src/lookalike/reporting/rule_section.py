@@ -12,6 +12,8 @@ def rule_sentence(rule: RuleSummary, matched: int) -> str:
     if rule.left_out:
         others = plural(rule.left_out, "other person who has is", "other people who have are")
         text += f", and {others} left out"
+    elif rule.doers_listed:
+        text += "; others who have may be listed, and the lift is of people who have not"
     return text
 
 
