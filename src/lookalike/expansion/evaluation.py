@@ -15,12 +15,12 @@ from lookalike.expansion.prospects import ProspectList, describe, write_list
 from lookalike.expansion.result import (
     CurvePoint,
     Evaluation,
-    ForecastSummary,
     HeldOut,
     ListDescription,
     RepresentationSource,
     SeedSummary,
 )
+from lookalike.expansion.rule_summary import ForecastSummary
 from lookalike.expansion.scorer_selection import AUTO
 from lookalike.expansion.seed_checks import share_warnings
 from lookalike.expansion.selection import Selection

@@ -19,7 +19,8 @@ from lookalike.expansion.messages import (
     SeedsWithoutHistory,
 )
 from lookalike.expansion.ranking.scan import RankingRequest
-from lookalike.expansion.result import Backtest, ForecastSummary, RuleUsed, SeedProfile, Verdict
+from lookalike.expansion.result import Backtest, SeedProfile, Verdict
+from lookalike.expansion.rule_summary import ForecastSummary, RuleUsed
 from lookalike.expansion.seed import Part, SeedInput
 from lookalike.expansion.seed_checks import MIN_SEEDS, profile_warnings
 from lookalike.expansion.seed_profile import SubAudiences, find_sub_audiences, profile_seed

@@ -23,8 +23,8 @@ from lookalike.expansion.sampling import draw_background, draw_sample
 MAX_SEEDS, MAX_OTHERS = 2_000, 5_000
 MAX_CANDIDATES = 400  # terms that are combined, those that alone are worth most
 MIN_SEED_SHARE = 0.95  # people who will do a thing have done it before up to nine times in ten
-MIN_SHARED = 0.7  # of the seed, from which on what they have in common is worth a warning
 MAX_OTHERS_SHARE = 0.7
+MIN_SHARED, MAX_OTHERS_SHARING = 0.7, 0.3  # from which on what is in common is worth a warning at least
 MIN_WORTH = 0.3  # nats a seed user, and ...
 MIN_TOTAL_WORTH = 15.0  # ... in all: 25 people have a few items in common by chance
 MIN_WITH_HISTORY = 0.5  # of the seed, who must have done something else to be read without the deed
@@ -162,8 +162,9 @@ def _best_union(incidence: _Incidence) -> tuple[list[int], float]:
         seed |= incidence.seed[term]
         others |= incidence.others[term]
     is_worth_it = best >= max(MIN_TOTAL_WORTH, MIN_WORTH * len(seed))
-    is_rule = is_worth_it and seed.mean() >= MIN_SHARED and others.mean() <= MAX_OTHERS_SHARE
-    return (chosen if is_rule else []), float(seed.mean())
+    is_rule = seed.mean() >= MIN_SEED_SHARE and others.mean() <= MAX_OTHERS_SHARE
+    is_rule |= seed.mean() >= MIN_SHARED and others.mean() <= MAX_OTHERS_SHARING
+    return (chosen if is_rule and is_worth_it else []), float(seed.mean())
 
 
 # --- how often, and since when -------------------------------------------------------------------------------------------

@@ -19,9 +19,10 @@ from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.doers import NEVER, Doers, check_rule, find_doers
 from lookalike.expansion.manifest import ListFile
 from lookalike.expansion.messages import ExpansionWarning, InCommon, NewerFiles
-from lookalike.expansion.result import RuleSummary, SeedMatch, Suppression
+from lookalike.expansion.result import SeedMatch, Suppression
 from lookalike.expansion.rule import Rule, parse_rule
 from lookalike.expansion.rule_finder import find_rule
+from lookalike.expansion.rule_summary import RuleSummary
 
 
 def _no_rows() -> Rows:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lookalike.expansion import messages
-from lookalike.expansion.result import RuleUsed
+from lookalike.expansion.rule_summary import RuleUsed
 from lookalike.reporting.formatting import clean, percent
 from lookalike.reporting.rule_section import rule_hint, rule_sentence
 from lookalike.workspace.progress import Message

@@ -1,6 +1,7 @@
 """What a seed's people have in common, and what the list was therefore measured on."""
 
-from lookalike.expansion.result import Evaluation, RuleSummary
+from lookalike.expansion.result import Evaluation
+from lookalike.expansion.rule_summary import RuleSummary
 from lookalike.reporting.formatting import clean, count, day, percent, plural
 
 

@@ -1,0 +1,39 @@
+"""What is stored and told of a seed's rule, and of the forecast that the list was measured on."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from lookalike.workspace.progress import Message
+from lookalike.workspace.records import Record
+
+
+class RuleSummary(Record):
+    """What the seeds have done that made them seeds, and everybody who has done it: the doers."""
+
+    rule: str = Field(description="the rule, as --before takes it")
+    stated: bool = Field(description="whether it was given, not found")
+    seeds: int = Field(description="matched seeds that fulfil it")
+    seed_share: float = Field(description="the same as a share of the matched seeds")
+    doers: int = Field(description="users with a vector who fulfil it, seeds included")
+    everybody_share: float = Field(description="the same as a share of all users")
+    left_out: int = Field(description="doers besides the seeds, who are not listed")
+    doers_listed: bool = Field(description="whether other doers may be listed, with --include-doers")
+    first: datetime | None = Field(description="when a seed fulfilled it first")
+
+
+class RuleUsed(Message):
+    """The seeds have a rule, and are read as if they had not fulfilled it."""
+
+    code: Literal["rule_used"] = "rule_used"
+    rule: RuleSummary
+    matched: int
+
+
+class ForecastSummary(Record):
+    """The earlier moment as of which the list was made and judged by who fulfilled the rule first after it."""
+
+    cut: datetime = Field(description="the moment")
+    later: int = Field(description="people who fulfilled the rule later and were looked for")
+    candidates: int = Field(description="people among whom they were looked for")
