@@ -34,6 +34,10 @@ CASES: list[tuple[Message, str]] = [
         "9 seeds had no event before their moment: they are excluded from the model, and are not listed",
     ),
     (
+        messages.SeedsWithNothingElse(seeds=3),
+        "3 seeds have done nothing else: they are excluded from the model, and are not listed",
+    ),
+    (
         messages.BusySeeds(busy=7, seeds=214),
         "7 of 214 seeds have more events a day than 99.9% of all users: most likely bots or staff",
     ),

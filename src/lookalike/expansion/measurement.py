@@ -16,6 +16,7 @@ from lookalike.expansion.messages import (
     ListedElsewhere,
     NoForecast,
     NothingToBalance,
+    SeedsWithNothingElse,
     SeedsWithoutHistory,
 )
 from lookalike.expansion.ranking.scan import RankingRequest
@@ -113,7 +114,7 @@ def read_examples(context: ExpansionContext, seed_input: SeedInput) -> Reading:
 
     with context.progress.step("embedding users as they were"):
         examples, without_history = examples_at_moments(PointInTime.of(context), seed_input.seed, examples)
-    return Reading(examples, _without_history(without_history))
+    return Reading(examples, (SeedsWithoutHistory(seeds=without_history),) if without_history else ())
 
 
 def _read_without_deeds(context: ExpansionContext, seed_input: SeedInput, doers: Doers, examples: Examples) -> Reading:
@@ -129,12 +130,10 @@ def _read_without_deeds(context: ExpansionContext, seed_input: SeedInput, doers:
         nobody = np.union1d(np.union1d(seed.rows, seed.suppressed), doers.rows)
         forecast = build_forecast(read, examples, context.representation.users - len(nobody))
     context.progress.say(RuleUsed(rule=rule, matched=seed_input.match.matched))
-    warnings = (*_without_history(without_history), *(() if forecast else (NoForecast(),)))
+    warnings = (SeedsWithNothingElse(seeds=without_history),) if without_history else ()
+    if forecast is None:
+        warnings = (*warnings, NoForecast())
     return Reading(examples, warnings, forecast)
-
-
-def _without_history(seeds: int) -> tuple[ExpansionWarning, ...]:
-    return (SeedsWithoutHistory(seeds=seeds),) if seeds else ()
 
 
 def _measuring(forecast: Forecast | None, settings: ExpandSettings) -> tuple[str, int | None]:

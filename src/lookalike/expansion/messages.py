@@ -58,6 +58,13 @@ class SeedsWithoutHistory(Message):
     seeds: int
 
 
+class SeedsWithNothingElse(Message):
+    """Seeds who have done nothing but what the seeds have in common: they are excluded from the training sample."""
+
+    code: Literal["seeds_with_nothing_else"] = "seeds_with_nothing_else"
+    seeds: int
+
+
 class BusySeeds(Message):
     """Seeds with more events a day than 99.9 % of all users."""
 
@@ -124,6 +131,7 @@ ExpansionWarning = Annotated[
     | FewNegatives
     | NewerFiles
     | SeedsWithoutHistory
+    | SeedsWithNothingElse
     | BusySeeds
     | SeveralAudiences
     | NothingToBalance

@@ -30,6 +30,9 @@ SENTENCES: dict[type[Message], Callable[[Any], str]] = {
     messages.SeedsWithoutHistory: lambda m: (
         f"{m.seeds:,} seeds had no event before their moment: they are excluded from the model, and are not listed"
     ),
+    messages.SeedsWithNothingElse: lambda m: (
+        f"{m.seeds:,} seeds have done nothing else: they are excluded from the model, and are not listed"
+    ),
     messages.BusySeeds: lambda m: (
         f"{m.busy:,} of {m.seeds:,} seeds have more events a day than 99.9% of all users: most likely bots or staff"
     ),
