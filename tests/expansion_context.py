@@ -18,7 +18,7 @@ from lookalike.expansion.audience import Audience
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.measurement import Measurement, measure
 from lookalike.expansion.scorers.logistic import PRIOR_PREFIX, Prior
-from lookalike.expansion.seed import read_seed
+from lookalike.expansion.seed_reader import read_seed
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.progress import Progress, QuietProgress
 from lookalike.workspace.settings import ExpandSettings

@@ -14,8 +14,9 @@ from lookalike.expansion import measurement, seed_profile
 from lookalike.expansion.audience import Audience, Size
 from lookalike.expansion.measurement import Measurement, measure, read_examples, split_by_sub_audience
 from lookalike.expansion.messages import ListedElsewhere, NothingToBalance, SeedsWithoutHistory
-from lookalike.expansion.seed import Part, read_seed
+from lookalike.expansion.seed import Part
 from lookalike.expansion.seed_profile import SubAudiences
+from lookalike.expansion.seed_reader import read_seed
 from recording_progress import RecordingProgress
 from small_log import FANS, fans_with_moments, user_ids
 

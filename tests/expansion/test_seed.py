@@ -15,7 +15,8 @@ from lookalike.data.id_lists import IdFrame, write_prospects
 from lookalike.errors import DataError, ExpansionError, SettingsError, StateError
 from lookalike.expansion.audience import Audience, Size
 from lookalike.expansion.messages import FewNegatives, LowMatchRate, NearMatches, NewerFiles, WithoutVectors
-from lookalike.expansion.seed import Seed, SeedInput, read_seed, to_seconds
+from lookalike.expansion.seed import Seed, SeedInput, to_seconds
+from lookalike.expansion.seed_reader import read_seed
 from lookalike.workspace.paths import WorkspaceFolder
 from recording_progress import RecordingProgress
 from small_log import FANS, USERS, Inputs, events, id_file, user_ids

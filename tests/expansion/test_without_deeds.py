@@ -21,8 +21,9 @@ from lookalike.expansion.measurement import read_examples, split_by_sub_audience
 from lookalike.expansion.messages import InCommon
 from lookalike.expansion.rule import parse_rule
 from lookalike.expansion.rule_finder import find_rule, likelihood_gain
-from lookalike.expansion.seed import Seed, read_seed
+from lookalike.expansion.seed import Seed
 from lookalike.expansion.seed_profile import SubAudiences
+from lookalike.expansion.seed_reader import read_seed
 from lookalike.expansion.without_deeds import DeedFilter, DoerHistories, read_histories
 from lookalike.workspace.paths import WorkspaceFolder
 from rule_log import RULE, RuleSpace, rule_space

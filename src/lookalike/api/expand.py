@@ -20,7 +20,8 @@ from lookalike.expansion.messages import ExpansionWarning
 from lookalike.expansion.prospects import rank_prospects
 from lookalike.expansion.result import Band, Evaluation, Verdict
 from lookalike.expansion.scorers.logistic import PRIOR_PREFIX, Prior
-from lookalike.expansion.seed import SeedInput, read_seed
+from lookalike.expansion.seed import SeedInput
+from lookalike.expansion.seed_reader import read_seed
 from lookalike.expansion.summary import BacktestSummary, ExpandSummary
 from lookalike.workspace.executor import Executor
 from lookalike.workspace.paths import WorkspaceFolder

@@ -39,6 +39,7 @@ class ExpandOptions(TypedDict, total=False):
     seed_rule: str | None  # everybody who has done this is the seed, such as category = DOG FOODS
     as_of_now: bool | None  # read the seeds as they are, whatever they have done in common
     include_doers: bool | None  # list people too who have done what the seeds have in common
+    where: str | Iterable[str] | None  # what the people must be that the list is for, such as country = FR
     drop_features: str | Iterable[str] | None  # aggregates that no scorer may read; the user embedding goes with them
     disjoint_from: str | Iterable[str] | None  # audiences whose prospects are not listed again
     balance: bool | None  # keep the shares of the seed's sub-audiences
@@ -360,6 +361,7 @@ def _seed(seed: "Ids | None", rule: str | None) -> "IdSource | Rule | None":
 def _audience_flags(seed: "Ids | None", size: str | int | None, options: ExpandOptions) -> "AudienceFlags":
     from lookalike.api.id_sources import id_sources
     from lookalike.expansion.audience import AudienceFlags, parse_size
+    from lookalike.expansion.rule import parse_condition
 
     return AudienceFlags(
         seed=_seed(seed, options.get("seed_rule")),
@@ -374,6 +376,7 @@ def _audience_flags(seed: "Ids | None", size: str | int | None, options: ExpandO
         format=options.get("format"),
         suppress=id_sources(options.get("suppress"), "the suppression list"),
         negative=id_sources(options.get("negative"), "the negative examples"),
+        where=tuple(map(parse_condition, several("where", options.get("where")))),
         drop_features=several("drop_features", options.get("drop_features")),
         disjoint_from=several("disjoint_from", options.get("disjoint_from")),
     )

@@ -232,6 +232,9 @@ def expand(
         bool | None,
         typer.Option("--include-doers", help="List people too who have done what the seeds have in common."),
     ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="CONDITION", help="List only people who are this: country = FR; repeat.")
+    ] = None,
     drop_features: Annotated[
         list[str] | None,
         typer.Option(
@@ -286,6 +289,7 @@ def expand(
         before=before,
         as_of_now=as_of_now,
         include_doers=include_doers,
+        where=where or (),
         drop_features=drop_features or (),
         disjoint_from=disjoint_from or (),
         balance=balance,

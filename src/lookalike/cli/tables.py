@@ -9,7 +9,7 @@ from rich.table import Table
 from lookalike.errors import ExpansionError
 from lookalike.reporting.formatting import count, day, likely, percent, printable, times
 from lookalike.reporting.ingest_messages import check_sentence, note_sentence
-from lookalike.reporting.rule_section import measured_by, rule_sentence
+from lookalike.reporting.rule_section import measured_by, rule_sentence, where_sentence
 from lookalike.reporting.verdict_text import failed_checks, headline, lines
 
 if TYPE_CHECKING:
@@ -187,6 +187,7 @@ def expand_tables(result: "ExpandResult") -> list[Shown]:
     rows = [
         ["verdict", headline(evaluation) + requested],
         *(["", line.text] for line in lines(evaluation)),
+        *([["for", where_sentence(evaluation.where)]] if evaluation.where else []),
         *([["rule", rule_sentence(evaluation.rule, seed.matched)]] if evaluation.rule else []),
         *([["measured on", measured_by(evaluation)]] if evaluation.forecast else []),
         ["scorer", evaluation.scorer],

@@ -12,7 +12,7 @@ from pydantic.dataclasses import dataclass as validated_dataclass
 from lookalike.data.id_lists import IdSource, source_name, source_sha256
 from lookalike.errors import SettingsError
 from lookalike.expansion.manifest import AudienceRecord
-from lookalike.expansion.rule import Rule, parse_rule
+from lookalike.expansion.rule import Condition, Rule, parse_condition, parse_rule
 from lookalike.workspace.paths import checked_name
 from lookalike.workspace.settings import read_toml, validated
 
@@ -94,6 +94,7 @@ class Audience:
     before: str | None = None  # an event type: seeds are read up to their first event of it; or a rule
     as_of_now: bool = False  # read the seeds as they are, whatever they have in common
     include_doers: bool = False  # list people who fulfil the seed's rule already
+    where: tuple[Condition, ...] = ()  # what the people must be that the list is for
     drop_features: tuple[str, ...] = ()  # columns that no scorer may read; the encoder's blocks go with them
     disjoint_from: tuple[str, ...] = ()  # audiences whose prospects are not listed again
     balance: bool = False  # keep the shares of the seed's sub-audiences
@@ -114,6 +115,7 @@ class Audience:
             before=self.before,
             as_of_now=self.as_of_now,
             include_doers=self.include_doers,
+            where=tuple(map(str, self.where)),
             drop_features=self.drop_features,
             disjoint_from=self.disjoint_from,
             balance=self.balance,
@@ -138,6 +140,7 @@ class AudienceFlags:
     format: str | None = None
     suppress: tuple[IdSource, ...] = ()
     negative: tuple[IdSource, ...] = ()
+    where: tuple[Condition, ...] = ()
     drop_features: tuple[str, ...] = ()
     disjoint_from: tuple[str, ...] = ()
 
@@ -212,6 +215,7 @@ class Definition:
     before: str | None = None
     as_of_now: bool = False
     include_doers: bool = False
+    where: tuple[str, ...] | str = ()
     drop_features: tuple[str, ...] = ()
     disjoint_from: tuple[str, ...] = ()
     balance: bool = False
@@ -233,6 +237,7 @@ def load_definition(path: Path) -> Audience:
         before=definition.before,
         as_of_now=definition.as_of_now,
         include_doers=definition.include_doers,
+        where=tuple(map(parse_condition, _several(definition.where))),
         drop_features=definition.drop_features,
         disjoint_from=tuple(checked_name(name) for name in definition.disjoint_from),
         balance=definition.balance,
@@ -253,4 +258,8 @@ def _defined_seed(definition: Definition, path: Path) -> IdSource | Rule:
 
 
 def _beside(folder: Path, files: tuple[str, ...] | str) -> tuple[Path, ...]:
-    return tuple(folder / file for file in ((files,) if isinstance(files, str) else files))
+    return tuple(folder / file for file in _several(files))
+
+
+def _several(values: tuple[str, ...] | str) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else values

@@ -26,6 +26,11 @@ class Doers:
         kept = np.isin(self.rows, rows)
         return replace(self, rows=self.rows[kept], moment=self.moment[kept])
 
+    def without(self, rows: Rows) -> "Doers":
+        """Those who are not among some users."""
+        kept = ~np.isin(self.rows, rows)
+        return replace(self, rows=self.rows[kept], moment=self.moment[kept])
+
     def moments_of(self, rows: Rows) -> Seconds:
         """The moments of some users, or NEVER, [n]."""
         place = np.searchsorted(self.rows, rows)

@@ -37,6 +37,7 @@ class AudienceRecord(Record):
     before: str | None
     as_of_now: bool = False
     include_doers: bool = False
+    where: tuple[str, ...] = ()
     drop_features: tuple[str, ...]
     disjoint_from: tuple[str, ...]
     balance: bool

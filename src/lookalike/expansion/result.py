@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from lookalike.expansion.messages import ExpansionWarning
-from lookalike.expansion.rule_summary import ForecastSummary, RuleSummary
+from lookalike.expansion.rule_summary import ForecastSummary, RuleSummary, WhereSummary
 from lookalike.workspace.records import FileRecord, Record
 
 EXPAND: Literal["expand"] = "expand"
@@ -359,6 +359,7 @@ class Evaluation(FileRecord):
     seed_profile: SeedProfile = Field(description="what kind of people the seed is")
     backtest: Backtest | None = Field(description="null if the seeds have no moments")
     rule: RuleSummary | None = Field(default=None, description="null if the seeds have no rule in common")
+    where: WhereSummary | None = Field(default=None, description="the people the list is for; null for everybody")
     forecast: ForecastSummary | None = Field(
         default=None, description="what the figures were measured on if the seeds have a rule; null if on hidden seeds"
     )

@@ -6,6 +6,8 @@
 A field is `item`, `event_type`, a context column, or an attribute of items. A field or value with a keyword, a quote or an
 equals sign inside is written in double quotes, and a quote inside those twice. A rule is fulfilled by the deed that makes
 it so many times; the time of that deed is a person's moment.
+
+Conditions on people, as `country = FR or country = BE`, are terms alone.
 """
 
 import re
@@ -38,7 +40,7 @@ class Rule:
         return None if self.since is None else datetime(self.since.year, self.since.month, self.since.day)
 
     def __str__(self) -> str:
-        text = " or ".join(f"{_written(field)} = {_written(value)}" for field, value in self.terms)
+        text = _written_terms(self.terms)
         if self.times > 1:
             text += f" at least {self.times} times"
         return text if self.since is None else f"{text} since {self.since}"
@@ -46,9 +48,22 @@ class Rule:
 
 def parse_rule(text: str) -> Rule:
     """The rule that a text states. Raises SettingsError with the place of what is wrong."""
-    if len(text) > MAX_LENGTH:
-        raise SettingsError(f"a rule of {len(text):,} characters is too long", f"at most {MAX_LENGTH:,} are read")
-    return _Parser(text, _tokens(text)).rule()
+    return _parser(text).rule()
+
+
+@dataclass(frozen=True)
+class Condition:
+    """What people must be: any of the terms."""
+
+    terms: Terms
+
+    def __str__(self) -> str:
+        return _written_terms(self.terms)
+
+
+def parse_condition(text: str) -> Condition:
+    """The condition that a text states. Raises SettingsError with the place of what is wrong."""
+    return Condition(_parser(text).condition())
 
 
 @dataclass(frozen=True)
@@ -75,6 +90,12 @@ def _tokens(text: str) -> list[_Token]:
     return tokens
 
 
+def _parser(text: str) -> "_Parser":
+    if len(text) > MAX_LENGTH:
+        raise SettingsError(f"a rule of {len(text):,} characters is too long", f"at most {MAX_LENGTH:,} are read")
+    return _Parser(text, _tokens(text))
+
+
 class _Parser:
     """Reads tokens from left to right."""
 
@@ -82,19 +103,31 @@ class _Parser:
         self._text, self._tokens, self._place = text, tokens, 0
 
     def rule(self) -> Rule:
-        terms = [self._term()]
-        while self._takes("or"):
-            terms.append(self._term())
+        terms = self._terms()
         times, since = 1, None
         if self._takes("at"):
             times = self._times()
         if self._takes("since"):
             since = self._date()
-        if self._next is not None:
-            self._fail(f"unexpected {self._next.text[:40]!r}")
+        self._end()
+        return Rule(terms, times, since)
+
+    def condition(self) -> Terms:
+        terms = self._terms()
+        self._end()
+        return terms
+
+    def _terms(self) -> Terms:
+        terms = [self._term()]
+        while self._takes("or"):
+            terms.append(self._term())
         if len(terms) > MAX_TERMS:
             raise SettingsError(f"a rule of {len(terms)} terms is too long", f"at most {MAX_TERMS}")
-        return Rule(tuple(dict.fromkeys(terms)), times, since)
+        return tuple(dict.fromkeys(terms))
+
+    def _end(self) -> None:
+        if self._next is not None:
+            self._fail(f"unexpected {self._next.text[:40]!r}")
 
     def _term(self) -> tuple[str, str]:
         field = self._words("a field", until=("=",))
@@ -161,6 +194,10 @@ class _Parser:
 
 def _error(text: str, column: int, problem: str) -> SettingsError:
     return SettingsError(f"rule {text[:60]!r}, column {column}: {problem}", _EXAMPLE)
+
+
+def _written_terms(terms: Terms) -> str:
+    return " or ".join(f"{_written(field)} = {_written(value)}" for field, value in terms)
 
 
 def _written(text: str) -> str:

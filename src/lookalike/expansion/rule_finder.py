@@ -19,6 +19,7 @@ from lookalike.data.deeds import Terms
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.rule import MAX_TERMS, Rule
 from lookalike.expansion.sampling import draw_background, draw_sample
+from lookalike.expansion.seed import Seed
 
 MAX_SEEDS, MAX_OTHERS = 2_000, 5_000
 MAX_CANDIDATES = 400  # terms that are combined, those that alone are worth most
@@ -60,15 +61,16 @@ class FoundRule:
         return self.seed_share >= MIN_SEED_SHARE and self.with_history >= MIN_WITH_HISTORY
 
 
-def find_rule(context: ExpansionContext, seed: Rows, suppressed: Rows) -> FoundRule | None:
+def find_rule(context: ExpansionContext, seed: Seed) -> FoundRule | None:
     """The rule of a seed, or None when it has none that is worth its length.
 
     The suppressed are mostly the other customers, so whether they fulfil it is left open first: that tells buyers of
     jumbo bags from buyers of anything jumbo. If no rule is certain that way, the seed is compared with everybody.
     """
     settings = context.settings
-    sampled = draw_sample(seed, MAX_SEEDS, settings.random_seed)
-    everybody = draw_background(context.representation.users, seed, MAX_OTHERS, settings.random_seed)
+    sampled = draw_sample(seed.rows, MAX_SEEDS, settings.random_seed)
+    not_compared = np.union1d(seed.rows, seed.outside)
+    everybody = draw_background(context.representation.users, not_compared, MAX_OTHERS, settings.random_seed)
     if not len(everybody):
         return None
     rows = np.concatenate([sampled, everybody])
@@ -81,7 +83,7 @@ def find_rule(context: ExpansionContext, seed: Rows, suppressed: Rows) -> FoundR
         }
     )
     done = deeds.deeds_of_users(context.database, users, context.cut).join(users, on="user_id")
-    is_candidate = ~np.isin(everybody, suppressed)
+    is_candidate = ~np.isin(everybody, seed.suppressed)
     found = _rule_against(context, done, users, is_candidate) if is_candidate.any() else None
     if is_candidate.all() or (found and found.is_used):
         return found

@@ -1,4 +1,4 @@
-"""What is stored and told of a seed's rule, and of the forecast that the list was measured on."""
+"""What is stored and told of a seed's rule, of the people the list is for, and of the forecast it was measured on."""
 
 from datetime import datetime
 from typing import Literal
@@ -37,3 +37,19 @@ class ForecastSummary(Record):
     cut: datetime = Field(description="the moment")
     later: int = Field(description="people who fulfilled the rule later and were looked for")
     candidates: int = Field(description="people among whom they were looked for")
+
+
+class WhereSummary(Record):
+    """The people a list is for; nobody else is listed, compared with, or learnt from."""
+
+    conditions: tuple[str, ...] = Field(description="all of them are true, as --where takes them")
+    users: int = Field(description="users with a vector for whom they are")
+    seeds: int = Field(description="seeds for whom they are")
+    of_seeds: int = Field(description="matched seeds")
+
+
+class WhereUsed(Message):
+    """The list is for some people only."""
+
+    code: Literal["where_used"] = "where_used"
+    where: WhereSummary

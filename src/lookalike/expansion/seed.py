@@ -1,31 +1,19 @@
-"""Who an audience is made of: the lists of its definition, read and matched with the known users, once."""
+"""Who an audience is made of, as user rows: the seed, with the figures of the lists it came from."""
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
-import polars as pl
 
-from lookalike.data import database, deeds, id_lists
 from lookalike.data.arrays import Flags, Floats, Rows, Seconds
-from lookalike.data.id_lists import IdSource
-from lookalike.data.ingest.options import did_you_mean
-from lookalike.embeddings import freshness
-from lookalike.embeddings.user_index import Match
-from lookalike.errors import ExpansionError, SettingsError
-from lookalike.expansion import seed_checks
-from lookalike.expansion.audience import Audience, seed_name, seed_sha256
-from lookalike.expansion.context import ExpansionContext
-from lookalike.expansion.doers import NEVER, Doers, check_rule, find_doers
+from lookalike.expansion.doers import Doers
 from lookalike.expansion.manifest import ListFile
-from lookalike.expansion.messages import ExpansionWarning, InCommon, NewerFiles
+from lookalike.expansion.messages import ExpansionWarning
 from lookalike.expansion.result import SeedMatch, Suppression
-from lookalike.expansion.rule import Rule, parse_rule
-from lookalike.expansion.rule_finder import find_rule
-from lookalike.expansion.rule_summary import RuleSummary
+from lookalike.expansion.rule_summary import RuleSummary, WhereSummary
 
 
-def _no_rows() -> Rows:
+def no_rows() -> Rows:
     return np.zeros(0, np.int64)
 
 
@@ -34,12 +22,13 @@ class Seed:
     """The users of an audience, as ascending user rows."""
 
     rows: Rows  # [M]
-    suppressed: Rows
+    suppressed: Rows  # neither listed nor compared with
     value: Floats | None = None  # [M]; None if all seeds count the same
     moment: Seconds | None = None  # [M]: only events before it are read; None for all events
     moment_event: str | None = None  # the event type that the moments are the first of, if they are
-    negatives: Rows = field(default_factory=_no_rows)  # users whose like should rank lower
-    listed_elsewhere: Rows = field(default_factory=_no_rows)  # eligible, but not to be listed
+    negatives: Rows = field(default_factory=no_rows)  # users whose like should rank lower
+    listed_elsewhere: Rows = field(default_factory=no_rows)  # eligible, but not to be listed
+    outside: Rows = field(default_factory=no_rows)  # not those the list is for; suppressed, and they do not teach
     dropped_columns: tuple[str, ...] = ()  # aggregates that no scorer may read
     doers: Doers | None = (
         None  # who has done what the seeds have in common, if they have; the seeds are read without it
@@ -79,183 +68,7 @@ class SeedInput:
     warnings: tuple[ExpansionWarning, ...]
     part: Part | None = None
     rule: RuleSummary | None = None
-
-
-def read_seed(context: ExpansionContext, audience: Audience, force: bool = False) -> SeedInput:
-    """Everybody an audience is made of. Raises ExpansionError when the seed is too small; `force` lets small ones pass.
-
-    All lists are matched with the known users in one pass.
-    """
-    given = _given(context, audience.seed)
-    suppress, negative = _read_all(audience.suppress), _read_all(audience.negative)
-    listed = [id_lists.read_prospects(context.folder.audience(name)) for name in audience.disjoint_from]
-    matches = context.index.match(
-        {
-            "seed": _distinct(given),
-            "suppress": id_lists.with_escaped_forms(suppress),
-            "negative": negative,
-            "listed": pl.concat(listed).unique() if listed else negative.clear(),
-        }
-    )
-    suppression = Suppression(given=len(suppress), matched=len(matches["suppress"].rows))
-    seed_checks.check_suppression(suppression)
-    match = _seed_match(context, given, matches["seed"], matches["suppress"].rows)
-    seed_checks.check_seed(match, context.representation.users, seed_name(audience.seed), force)
-    seed = Seed(
-        rows=matches["seed"].rows,
-        suppressed=matches["suppress"].rows,
-        value=_column(matches["seed"], "value"),
-        moment=_moments(context, audience, matches["seed"]),
-        moment_event=None if stated_rule(audience) else audience.before,
-        negatives=np.setdiff1d(matches["negative"].rows, matches["seed"].rows),
-        listed_elsewhere=matches["listed"].rows,
-        dropped_columns=seed_checks.check_droppable(context.representation.layout.aggregates, audience.drop_features),
-    )
-    seed, rule, in_common = _with_rule(context, audience, seed)
-    negatives = len(seed.negatives) if audience.negative else None
-    warnings = seed_checks.list_warnings(match, suppression, negatives)
-    warnings = (*warnings, *in_common)
-    if newer := freshness.newer_files(context.database, context.representation):
-        warnings = (*warnings, NewerFiles(files=newer))
-    for warning in warnings:
-        context.progress.say(warning)
-    inputs = (
-        ListFile(name=seed_name(audience.seed), sha256=seed_sha256(audience.seed)),
-        *(
-            ListFile(name=id_lists.source_name(source), sha256=id_lists.source_sha256(source))
-            for source in (*audience.suppress, *audience.negative)
-        ),
-    )
-    return SeedInput(seed, match, suppression, inputs, warnings, rule=rule)
-
-
-def _given(context: ExpansionContext, source: IdSource | Rule) -> pl.DataFrame:
-    """The ids of the seed's list, or of everybody who fulfils its rule."""
-    if not isinstance(source, Rule):
-        timezones = database.log_timezones(context.database)
-        return id_lists.read_ids(source, with_values=True, timezones=timezones).ids
-    check_rule(context, source)
-    given = deeds.first_deeds(context.database, source.terms, context.cut, source.start, source.times).select("user_id")
-    if given.is_empty():
-        raise ExpansionError(f"nobody fulfils the rule {str(source)[:100]}", "check field, value and date")
-    return given
-
-
-def _with_rule(
-    context: ExpansionContext, audience: Audience, seed: Seed
-) -> tuple[Seed, RuleSummary | None, tuple[ExpansionWarning, ...]]:
-    """The seed with everybody who has done what its people have done, if a rule was stated or is found; and a warning if
-    they have something in common that is not used.
-
-    Other doers are suppressed, unless they are to be listed.
-    """
-    rule = stated = stated_rule(audience)
-    if stated is not None and audience.as_of_now:
-        raise SettingsError("--as-of-now reads no rule, and one was stated", "leave one of them out")
-    if stated is None and seed.moment is None:
-        with context.progress.step("looking for what the seeds have in common"):
-            found = find_rule(context, seed.rows, seed.suppressed)
-        if found and (audience.as_of_now or not found.is_used):
-            return seed, None, (InCommon(rule=str(found.rule), seed_share=found.seed_share),)
-        rule = found.rule if found else None
-    if rule is None:
-        return seed, None, ()
-    check_rule(context, rule)
-    doers = find_doers(context, rule)
-    others = np.setdiff1d(doers.rows, seed.rows)
-    left_out = others[:0] if audience.include_doers else others
-    moments = doers.moments_of(seed.rows)
-    fulfilling = moments < NEVER
-    if not fulfilling.any():
-        raise ExpansionError(
-            f"no seed fulfils the rule {str(rule)[:100]}", "check field and value, or leave --before out"
-        )
-    summary = RuleSummary(
-        rule=str(rule),
-        stated=stated is not None,
-        seeds=int(fulfilling.sum()),
-        seed_share=float(fulfilling.mean()),
-        doers=len(doers.rows),
-        everybody_share=len(doers.rows) / context.representation.users,
-        left_out=len(np.setdiff1d(left_out, seed.suppressed)),
-        doers_listed=audience.include_doers,
-        first=datetime.fromtimestamp(int(moments.min()), UTC).replace(tzinfo=None),
-    )
-    return replace(seed, suppressed=np.union1d(seed.suppressed, left_out), doers=doers), summary, ()
-
-
-def stated_rule(audience: Audience) -> Rule | None:
-    """The rule that the seed is made by, or that of `--before`, if that is one and not an event type."""
-    if isinstance(audience.seed, Rule):
-        if audience.before is not None:
-            raise SettingsError(
-                "--seed-rule says already what made people seeds, and --before too", "leave --before out"
-            )
-        return audience.seed
-    return parse_rule(audience.before) if audience.before and "=" in audience.before else None
-
-
-def _read_all(sources: tuple[IdSource, ...]) -> pl.DataFrame:
-    lists = [id_lists.read_ids(source).ids.select("user_id") for source in sources]
-    return pl.concat(lists).unique() if lists else pl.DataFrame(schema={"user_id": pl.String})
-
-
-def _distinct(given: pl.DataFrame) -> pl.DataFrame:
-    """One line an id: its values added up, its earliest moment."""
-    columns = [pl.col("value").sum()] if "value" in given.columns else []
-    columns += [pl.col("ts").min()] if "ts" in given.columns else []
-    return given.group_by("user_id", maintain_order=True).agg(*columns)
-
-
-def _seed_match(context: ExpansionContext, given: pl.DataFrame, match: Match, suppressed: Rows) -> SeedMatch:
-    distinct, near_matches, without_vector = given["user_id"].n_unique(), 0, 0
-    if len(match.unmatched):
-        in_log = database.users_with_events(context.database, match.unmatched)
-        without_vector = len(in_log)
-        near_matches = context.index.count_near_matches(match.unmatched.join(in_log, on="user_id", how="anti"))
-    return SeedMatch(
-        given=len(given),
-        distinct=distinct,
-        duplicates=len(given) - distinct,
-        matched=len(match.rows),
-        unmatched=distinct - len(match.rows),
-        suppressed=int(np.isin(match.rows, suppressed, assume_unique=True).sum()),
-        match_rate=len(match.rows) / max(1, distinct),
-        near_matches=near_matches,
-        without_vector=without_vector,
-    )
-
-
-def _column(match: Match, name: str) -> Floats | None:
-    return match.matched[name].to_numpy() if name in match.matched.columns else None
-
-
-def _moments(context: ExpansionContext, audience: Audience, match: Match) -> Seconds | None:
-    """Up to when each seed is read; None if neither the list nor `--before` says.
-
-    A seed without the event is read up to the cut.
-    """
-    cut = int(context.cut.as_of.replace(tzinfo=UTC).timestamp()) + 1
-    if stated_rule(audience) is not None:
-        if "ts" in match.matched.columns:
-            raise SettingsError(
-                "the seed's column ts and the rule both say when people became seeds", "leave one of them out"
-            )
-        return None
-    if audience.before is not None:
-        types = database.event_types(context.database)
-        if audience.before not in types:
-            near = did_you_mean(audience.before, types, 0.6)
-            hint = f"{near}--before {'|'.join(types[:8])}"
-            raise SettingsError(f"no event type is called {audience.before[:60]!r}", hint)
-        first = database.first_event_times(context.database, audience.before)
-        moments = match.matched.join(first, on="user_id", how="left", maintain_order="left")["moment"]
-    elif "ts" in match.matched.columns:
-        moments = match.matched["ts"]
-    else:
-        return None
-    seconds: Seconds = moments.fill_null(cut).to_numpy().astype(np.int64)
-    return np.minimum(seconds, cut)
+    where: WhereSummary | None = None
 
 
 def to_seconds(moment: datetime) -> int:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 from lookalike.expansion import messages
-from lookalike.expansion.rule_summary import RuleUsed
+from lookalike.expansion.rule_summary import RuleUsed, WhereUsed
 from lookalike.reporting.formatting import clean, percent
-from lookalike.reporting.rule_section import rule_hint, rule_sentence
+from lookalike.reporting.rule_section import rule_hint, rule_sentence, where_sentence
 from lookalike.workspace.progress import Message
 
 SENTENCES: dict[type[Message], Callable[[Any], str]] = {
@@ -63,5 +63,6 @@ SENTENCES: dict[type[Message], Callable[[Any], str]] = {
 }
 
 NEWS: dict[type[Message], Callable[[Any], str]] = {
+    WhereUsed: lambda m: f"the list is for {where_sentence(m.where)}",
     RuleUsed: lambda m: f"{rule_sentence(m.rule, m.matched)}; {rule_hint(m.rule)}",
 }

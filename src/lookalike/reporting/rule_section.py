@@ -1,7 +1,7 @@
 """What a seed's people have in common, and what the list was therefore measured on."""
 
 from lookalike.expansion.result import Evaluation
-from lookalike.expansion.rule_summary import RuleSummary
+from lookalike.expansion.rule_summary import RuleSummary, WhereSummary
 from lookalike.reporting.formatting import clean, count, day, percent, plural
 
 
@@ -16,6 +16,15 @@ def rule_sentence(rule: RuleSummary, matched: int) -> str:
     elif rule.doers_listed:
         text += "; others who have may be listed, and the lift is of people who have not"
     return text
+
+
+def where_sentence(where: WhereSummary) -> str:
+    """Whom the list is for, how many they are, and how many of the seeds; no full stop."""
+    conditions = ", and ".join(clean(condition, 200) for condition in where.conditions)
+    return (
+        f"only people of whom {conditions}: {plural(where.users, 'user', 'users')}, and {count(where.seeds)} of "
+        f"{count(where.of_seeds)} seeds, the only ones it learns from"
+    )
 
 
 def rule_hint(rule: RuleSummary) -> str:

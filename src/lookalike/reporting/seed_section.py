@@ -3,7 +3,7 @@
 from lookalike.expansion.result import Evaluation, SeedProfile, SeedSummary
 from lookalike.expansion.rule_summary import RuleSummary
 from lookalike.reporting.formatting import clean, count, percent, plural, score, times
-from lookalike.reporting.rule_section import rule_sentence
+from lookalike.reporting.rule_section import rule_sentence, where_sentence
 from lookalike.reporting.verdict_text import leak_text
 
 MAX_LEAKS_SHOWN = 5
@@ -14,6 +14,8 @@ def seed_facts(evaluation: Evaluation) -> list[str]:
     """The facts there are, the most telling first."""
     profile, seed = evaluation.seed_profile, evaluation.seed
     facts = [] if evaluation.rule is None else [f"{_rule(evaluation.rule, seed)}."]
+    if evaluation.where is not None:
+        facts.insert(0, f"The list is for {where_sentence(evaluation.where)}.")
     facts += [_similarity(profile), _activity(profile), _sub_audiences(profile), *_shares(evaluation), _leaks(profile)]
     if profile.outliers and evaluation.forecast is None:
         expected = count(OUTLIERS_BY_CHANCE * seed.used)

@@ -1,0 +1,134 @@
+"""A list for some people only: who they are, what it learns from, and what is said when too few seeds are among them."""
+
+import shutil
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+import pytest
+
+import lookalike as la
+from expansion_context import opened_context
+from lookalike.data.id_lists import IdFrame
+from lookalike.errors import ExpansionError, SettingsError
+from lookalike.expansion.audience import Audience, Size, load_definition
+from lookalike.expansion.candidate_filter import users_inside
+from lookalike.expansion.rule import parse_condition
+from lookalike.expansion.rule_summary import WhereSummary
+from lookalike.expansion.seed_reader import read_seed
+from rule_log import RULE, USERS, RuleSpace, rule_space
+
+EVERYBODY = [f"u{row:05d}" for row in range(USERS)]
+GOLD = EVERYBODY[::3]
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> RuleSpace:
+    """One user in three has the plan gold. The last event of odd users is in FR, their earlier ones are in DE; events of
+    even users are in DE, the last one without a country."""
+    space = rule_space(tmp_path_factory.mktemp("filter"))
+    with duckdb.connect(str(space.workspace.database)) as connection:
+        plans = pl.DataFrame({"id": EVERYBODY, "plan": np.where(np.isin(EVERYBODY, GOLD), "gold", "free")})
+        connection.register("plans", plans.to_arrow())
+        connection.execute("INSERT INTO user_attributes SELECT id, 'plan', plan FROM plans")
+        connection.execute("UPDATE events SET country = 'DE'")
+        connection.execute(
+            """UPDATE events SET country = CASE WHEN right(user_id, 1)::INT % 2 = 1 THEN 'FR' END
+               WHERE (user_id, ts) IN (SELECT user_id, max(ts) FROM events GROUP BY user_id HAVING min(ts) < max(ts))"""
+        )
+    return space
+
+
+@pytest.fixture(scope="module")
+def ws(space: RuleSpace, tmp_path_factory: pytest.TempPathFactory) -> la.Workspace:
+    folder = tmp_path_factory.mktemp("filter") / "space"
+    shutil.copytree(space.workspace.root, folder)
+    return la.open(folder)
+
+
+def test_only_people_it_is_for_are_listed_and_compared_with(ws: la.Workspace, space: RuleSpace) -> None:
+    seed = EVERYBODY[:120]
+    result = ws.expand(seed=seed, size=40, where="plan = gold", as_of_now=True, force=True)
+    assert result.prospects is not None
+    assert set(result.prospects["user_id"]) <= set(GOLD) - set(seed)
+    assert result.evaluation.where == WhereSummary(conditions=("plan = gold",), users=300, seeds=40, of_seeds=120)
+    assert result.evaluation.seed.used == 40
+    assert (result.evaluation.universe, result.evaluation.candidates) == (300, 260)
+
+
+def test_the_list_is_that_of_a_log_of_these_people_alone(ws: la.Workspace) -> None:
+    seed = EVERYBODY[:120]
+    others = sorted(set(EVERYBODY) - set(GOLD))
+    by_condition = ws.expand(seed=seed, size=40, where="plan = gold", as_of_now=True, force=True)
+    by_hand = ws.expand(
+        seed=sorted(set(seed) & set(GOLD)), suppress=others, size=40, name="by-hand", as_of_now=True, force=True
+    )
+    assert by_condition.prospects is not None
+    assert by_hand.prospects is not None
+    assert by_condition.prospects.equals(by_hand.prospects)
+    assert by_condition.lift == by_hand.lift
+
+
+def test_only_doers_among_them_teach_and_are_looked_for(space: RuleSpace) -> None:
+    audience = Audience(
+        "a", IdFrame(pl.DataFrame({"user_id": space.doers}), "the seed"), Size(count=20),
+        where=(parse_condition("plan = gold"),),
+    )  # fmt: skip
+    with opened_context(space.workspace.root) as context:
+        read = read_seed(context, audience)
+        assert read.seed.doers is not None
+        assert set(context.index.ids(read.seed.doers.rows)) == set(space.doers) & set(GOLD)
+        assert read.rule is not None
+        assert read.rule.rule == RULE  # and not that they are gold
+        assert read.rule.everybody_share == len(read.seed.doers.rows) / 300
+
+
+@pytest.mark.parametrize(
+    ("conditions", "is_inside"),
+    [
+        (("country = FR",), lambda number: number % 2 == 1),  # the last known value
+        (("country = DE",), lambda number: number % 2 == 0),
+        (("country = FR or country = DE",), lambda number: True),
+        (("country = FR", "plan = gold"), lambda number: number % 2 == 1 and number % 3 == 0),
+        (("plan = gold or country = FR",), lambda number: number % 2 == 1 or number % 3 == 0),
+    ],
+)  # fmt: skip
+def test_conditions_read_attributes_and_last_values(space: RuleSpace, conditions, is_inside) -> None:  # type: ignore[no-untyped-def]
+    with duckdb.connect(str(space.workspace.database), read_only=True) as connection:
+        several = connection.sql("SELECT user_id FROM events GROUP BY 1 HAVING min(ts) < max(ts)").pl()["user_id"]
+    with opened_context(space.workspace.root) as context:
+        found = set(context.index.ids(users_inside(context, tuple(map(parse_condition, conditions)))))
+    assert found & set(several) == {user for user in several if is_inside(int(user[1:]))}
+
+
+@pytest.mark.parametrize(
+    ("condition", "error", "problem"),
+    [
+        ("shoe = 4", SettingsError, "no field of people is called 'shoe'"),
+        ("item = i0001", SettingsError, "no field of people is called 'item'"),
+        ("plan = silver", ExpansionError, "of nobody plan = silver"),
+        ("plan = ' OR 1=1", SettingsError, "unexpected '='"),
+        ("plan = \"' OR 1=1 --\"", ExpansionError, "of nobody"),
+        ("plan = gold since 2024-01-01", SettingsError, "column 13: unexpected 'since'"),
+        ("plan", SettingsError, "expected = after the field"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_condition_is_said(
+    ws: la.Workspace, condition: str, error: type[Exception], problem: str
+) -> None:
+    with pytest.raises(error, match=problem):
+        ws.expand(seed=EVERYBODY[:120], size=40, where=condition)
+
+
+def test_too_few_seeds_among_them_are_an_error(ws: la.Workspace) -> None:
+    seed = [*sorted(set(EVERYBODY) - set(GOLD))[:80], *GOLD[:10]]
+    with pytest.raises(ExpansionError, match="10 of 90 seeds are people that the list is for"):
+        ws.expand(seed=seed, size=40, where="plan = gold")
+
+
+def test_a_definition_may_have_conditions(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('seed = "seed.csv"\nsize = 9\nwhere = "country = FR"\n')
+    (tmp_path / "b.toml").write_text('seed = "seed.csv"\nsize = 9\nwhere = ["country = FR", "plan = gold"]\n')
+    assert load_definition(tmp_path / "a.toml").where == (parse_condition("country = FR"),)
+    assert load_definition(tmp_path / "b.toml").record().where == ("country = FR", "plan = gold")
