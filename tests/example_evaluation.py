@@ -230,6 +230,7 @@ SEED_PROFILE = SeedProfile(
     outliers=3,
     leaks=(),
     lift_without_leaks=None,
+    expand_without_leaks=None,
     gain_of_doubling=0.08,
     gain_of_splitting=None,
     splitting_reliable=False,

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from lookalike.workspace.paths import WorkspaceFolder
-from planted_log import START, planted, trained
+from planted_log import START, Population, planted, trained
 
 RULE = "category = dog food"
 USERS, DAYS = 900, 80
@@ -18,6 +18,7 @@ USERS, DAYS = 900, 80
 class RuleSpace:
     workspace: WorkspaceFolder
     deeds: pl.DataFrame  # user_id, ts: every purchase of dog food
+    log: Population  # without the deeds
 
     @property
     def doers(self) -> list[str]:
@@ -45,4 +46,4 @@ def rule_space(root: Path) -> RuleSpace:
     )
     items = pl.concat([log.items, pl.DataFrame({"item_id": ["d0", "d1", "d2"], "category": ["dog food"] * 3})])
     everything = pl.concat([log.events, deeds.select(log.events.columns)])
-    return RuleSpace(trained(root, replace(log, events=everything, items=items)), deeds)
+    return RuleSpace(trained(root, replace(log, events=everything, items=items)), deeds, log)

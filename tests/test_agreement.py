@@ -10,6 +10,8 @@ import pytest
 
 import lookalike as la
 from example_evaluation import example_evaluation
+from lookalike.expansion import seed_profile
+from lookalike.expansion.messages import SeveralAudiences
 from lookalike.expansion.result import Band, Evaluation, MethodLift
 from lookalike.expansion.verdict import after_backtest
 from lookalike.reporting import content
@@ -86,6 +88,41 @@ def test_the_cases_are_of_every_kind(ws: la.Workspace, space: RuleSpace) -> None
     assert made["forecast"].evaluation.forecast is not None
     assert made["too long"].verdict.up_to is not None
     assert not made["random"].verdict.expand
+
+
+# --- advice that is followed ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scorer", ["auto", "centroid"])
+def test_dropping_what_gives_the_seed_away_gives_the_verdict_that_was_told(
+    ws: la.Workspace, space: RuleSpace, scorer: str
+) -> None:
+    told = ws.expand(seed=space.seed(), size=60, as_of_now=True, name="told", scorer=scorer)
+    profile = told.evaluation.seed_profile
+    assert profile.leaks
+    # the centroid reads the user embedding, which is dropped too
+    columns = [leak.column for leak in profile.leaks]
+    followed = ws.expand(seed=space.seed(), size=60, as_of_now=True, name="followed", drop_features=columns)
+    assert followed.verdict.expand == profile.expand_without_leaks
+    assert followed.lift.value == profile.lift_without_leaks
+    assert not followed.evaluation.seed_profile.leaks
+
+
+@pytest.mark.parametrize(("people", "size"), [((100, 100), 200), ((100, 60), 12)])
+def test_a_split_is_advised_where_each_list_is_worth_making(
+    ws: la.Workspace, space: RuleSpace, monkeypatch: pytest.MonkeyPatch, people: tuple[int, int], size: int
+) -> None:
+    """On this log one list finds as many as two, so that the gain is stated here; the lists are real."""
+    monkeypatch.setattr(seed_profile, "gain_of_splitting", lambda *_: (0.2, True))
+    seed = [user for interest, count in enumerate(people, 1) for user in space.log.with_interest(interest)[:count]]
+    told = ws.expand(seed=seed, size=size, name=f"two-{size}")
+    assert len(told.evaluation.seed_profile.sub_audiences) == 2
+    lists = ws.expand_all(seed=seed, size=size, name=f"two-{size}", split=True)
+    each = all(part.verdict.expand for part in lists)
+    assert each == (size == 200)
+    assert told.evaluation.seed_profile.splitting_reliable == each
+    assert told.verdict.parts == (2 if each else None)
+    assert any(isinstance(warning, SeveralAudiences) for warning in told.warnings) == each
 
 
 # --- when hold-out and backtest part ---------------------------------------------------------------------------------

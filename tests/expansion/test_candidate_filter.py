@@ -108,7 +108,7 @@ def test_conditions_read_attributes_and_last_values(space: RuleSpace, conditions
         ("shoe = 4", SettingsError, "no field of people is called 'shoe'"),
         ("item = i0001", SettingsError, "no field of people is called 'item'"),
         ("plan = silver", ExpansionError, "of nobody plan = silver"),
-        ("plan = ' OR 1=1", SettingsError, "unexpected '='"),
+        ("plan = ' OR 1=1", SettingsError, "no field of people is called '1'"),
         ("plan = \"' OR 1=1 --\"", ExpansionError, "of nobody"),
         ("plan = gold since 2024-01-01", SettingsError, "column 13: unexpected 'since'"),
         ("plan", SettingsError, "expected = after the field"),

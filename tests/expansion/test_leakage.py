@@ -9,11 +9,9 @@ from lookalike.embeddings.layout import BlockLayout
 from lookalike.expansion import leakage
 from lookalike.expansion.examples import Examples
 from lookalike.expansion.scorers import FeatureSpace
-from lookalike.workspace.settings import ExpandSettings
 
 NAMES = ("log_events", "event_type=purchase", "category=toys", "log_recency_days")
 LAYOUT = BlockLayout({"sequence": 3, "content": 0, "aggregates": 4}, NAMES)
-SETTINGS = ExpandSettings(repeats=1, folds=4)
 PURCHASE, TOYS, RECENCY = 4, 5, 6  # columns
 
 
@@ -82,9 +80,3 @@ def test_a_column_that_no_scorer_may_read_is_no_leak() -> None:
 def test_nothing_is_found_where_nothing_is_planted() -> None:
     leaks = [leak for run in range(10) for leak in leakage.find_leaks(examples_without_leak(run), LAYOUT)]
     assert leaks == []
-
-
-def test_without_the_leak_the_lift_is_what_the_other_columns_find() -> None:
-    examples = with_leak(PURCHASE, 2.0)
-    assert leakage.lift_without(examples, np.array([PURCHASE]), 0.05, SETTINGS) < 2.5
-    assert leakage.lift_without(examples, np.array([], np.int64), 0.05, SETTINGS) > 5

@@ -12,8 +12,9 @@ from lookalike.data.id_lists import IdFrame
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.expansion import measurement, seed_profile
 from lookalike.expansion.audience import Audience, Size
-from lookalike.expansion.measurement import Measurement, measure, read_examples, split_by_sub_audience
+from lookalike.expansion.measurement import Measurement, measure, split_by_sub_audience
 from lookalike.expansion.messages import ListedElsewhere, NothingToBalance, SeedsWithoutHistory
+from lookalike.expansion.reading import read_examples
 from lookalike.expansion.seed import Part
 from lookalike.expansion.seed_profile import SubAudiences
 from lookalike.expansion.seed_reader import read_seed

@@ -141,17 +141,16 @@ def test_seeds_with_very_many_events_a_day_are_counted() -> None:
     assert result.median_events < 10
 
 
-def test_a_leak_comes_with_the_lift_without_it() -> None:
+def test_leaks_are_shares_of_enough_seeds_only() -> None:
     rng = np.random.default_rng(2)
     examples = examples_of(users(rng, 100, 0), others=users(rng, 1_000, None))
     result = profile(examples)
     assert [leak.column for leak in result.leaks] == ["category=a"]
-    assert result.lift_without_leaks is not None
     few = replace(ExpandSettings(folds=4, repeats=1), min_cell=101)
     parts = find_sub_audiences(examples, LAYOUT, 0)
     quantiles = np.full((1, 100), 0.5)
     hidden = profile_seed(examples, LAYOUT, parts, selection_of(quantiles, 0.1, "centroid"), few)
-    assert (hidden.leaks, hidden.lift_without_leaks) == ((), None), "shares of fewer than min_cell seeds"
+    assert hidden.leaks == ()
 
 
 def test_seeds_that_rank_behind_nearly_all_candidates_are_outliers() -> None:

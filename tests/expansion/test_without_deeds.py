@@ -17,8 +17,9 @@ from lookalike.expansion.audience import Audience, Size
 from lookalike.expansion.doers import NEVER, find_doers
 from lookalike.expansion.examples import Examples
 from lookalike.expansion.histories import Histories
-from lookalike.expansion.measurement import read_examples, split_by_sub_audience
+from lookalike.expansion.measurement import split_by_sub_audience
 from lookalike.expansion.messages import InCommon
+from lookalike.expansion.reading import read_examples
 from lookalike.expansion.rule import parse_rule
 from lookalike.expansion.rule_finder import find_rule, likelihood_gain
 from lookalike.expansion.seed import Seed
@@ -43,7 +44,7 @@ def ws(space: RuleSpace, tmp_path: Path) -> la.Workspace:
 def rule_of(space: RuleSpace, seed: list[str]) -> str | None:
     with opened_context(space.workspace.root) as context:
         rows = context.index.match({"seed": pl.DataFrame({"user_id": seed})})["seed"].rows
-        found = find_rule(context, rows, np.zeros(0, np.int64))
+        found = find_rule(context, Seed(rows, np.zeros(0, np.int64)))
         return None if found is None or not found.is_used else str(found.rule)
 
 

@@ -43,18 +43,19 @@ def test_sub_audiences_their_shares_and_the_gain_of_separate_lists() -> None:
         detailed_evaluation(), seed_profile__gain_of_splitting=-0.03, seed_profile__splitting_reliable=False
     )
     assert (
-        "find 3% fewer of the hidden seeds than one list of the same size; which may be chance: one list will do"
-        in unreliable
+        "find 3% fewer of the hidden seeds than one list of the same size; not reliably, or not each of "
+        "them worth making: one list will do" in unreliable
     )
     unmeasured = facts(detailed_evaluation(), seed_profile__gain_of_splitting=None)
     assert "Separate lists" not in unmeasured
 
 
 def test_leaks_are_named_with_the_lift_without_them() -> None:
-    text = facts(example_evaluation(), seed_profile__leaks=LEAKS, seed_profile__lift_without_leaks=2.04)
+    found = {"seed_profile__leaks": LEAKS, "seed_profile__lift_without_leaks": 2.04}
+    text = facts(example_evaluation(), **found, seed_profile__expand_without_leaks=True)
     assert (
         "2 features nearly define the seed: word=jumbo (100% of the seed, 19% of others); country=DE (98% of the seed, "
-        "2% of others). Without them and without the user embedding the lift is 2.0×."
+        "2% of others). Without them and without the user embedding the lift is 2.0×, and the verdict is to expand."
     ) in text
 
 

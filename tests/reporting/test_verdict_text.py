@@ -129,17 +129,24 @@ def test_a_minimum_lift_replaces_chance_in_the_words() -> None:
 def test_leaks_are_a_caution_with_the_flags_that_drop_them() -> None:
     evaluation = replaced(example_evaluation(), "seed_profile.leaks", LEAKS)
     evaluation = replaced(evaluation, "seed_profile.lift_without_leaks", 2.04)
+    evaluation = replaced(evaluation, "seed_profile.expand_without_leaks", True)
     assert verdict_text(evaluation).caution == (
         "2 features nearly define the seed: word=jumbo (100% of the seed, 19% of others), country=DE (98% of the seed, 2% of "
-        "others). If that is how these people became seeds, expect a lift of 2.0×, measured without them and the user "
-        "embedding, and expand with --drop-features 'word=jumbo' --drop-features 'country=DE'"
+        "others). If that is how these people became seeds, expect a lift of 2.0× without them and the user embedding, "
+        "and expand with --drop-features 'word=jumbo' --drop-features 'country=DE'"
     )
     single = replaced(evaluation, "seed_profile.leaks", LEAKS[:1])
     assert verdict_text(single).caution.startswith("One feature nearly defines the seed: word=jumbo")
+    against = replaced(single, "seed_profile.expand_without_leaks", False)
+    assert verdict_text(against).caution.endswith(
+        "If that is how these people became seeds, do not expand: a lift of 2.0× without it and the user embedding does not "
+        "pass the checks (--drop-features 'word=jumbo')"
+    )
 
 
-def test_at_most_three_leaks_are_named() -> None:
+def test_at_most_three_leaks_are_named_and_the_advice_drops_them_all() -> None:
     leaks = tuple(LEAKS[0].model_copy(update={"column": f"word={n}"}) for n in range(5))
     caution = verdict_text(replaced(example_evaluation(), "seed_profile.leaks", leaks)).caution
     assert caution.startswith("5 features nearly define the seed")
-    assert caution.count("--drop-features") == 3
+    assert caution.count("of the seed, ") == 3
+    assert caution.count("--drop-features") == 5

@@ -32,6 +32,7 @@ class Examples:
     listed_elsewhere: int = 0  # candidates who must not be listed because they are on another list
     sub_audience: Rows | None = None  # [M]: of each seed, if the list is to keep their shares
     teachers: Matrix | None = None  # [T, W]: further users whose like is looked for, besides the seeds
+    teacher_weight: float = 1.0  # of a teacher beside a seed
     as_now: Matrix | None = None  # [M, W]: the seeds as they are, if `seed` is not that
 
     @property
@@ -54,9 +55,14 @@ class Examples:
         taught = replace(
             own,
             seed=np.vstack([self.seed, self.teachers]),
-            weight=np.concatenate([self.weight, np.ones(len(self.teachers))]),
+            weight=np.concatenate([self.weight, np.full(len(self.teachers), self.teacher_weight)]),
         )
         return taught, replace(own, seed=self.as_now)
+
+    @property
+    def is_picked(self) -> bool:
+        """Whether the seed is a picked part of those who have done it."""
+        return self.teacher_weight < 1
 
     @property
     def seeds(self) -> int:

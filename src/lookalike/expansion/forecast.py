@@ -2,7 +2,8 @@
 
 At an earlier moment everybody who had done it by then teaches, read without the deed; everybody else is ranked as they
 were; and those who did it first in the time that followed are looked for. That is what the list of today will be asked,
-and nobody is recognised by a deed.
+and nobody is recognised by a deed. Where the seed is a picked part of the doers, the others count less then too, and only
+seeds are looked for, if they are enough.
 
 The moment is the middle of the log. A shorter look ahead finds the readiest first and promises more than comes: with the
 last quarter of the log, 1.1 to 1.3 times what came on two public logs; with the last half 1.0 to 1.1 times.
@@ -82,10 +83,12 @@ def build_forecast(read: "DoerHistories", examples: Examples, strangers: int) ->
 
 def _forecast_from(read: "DoerHistories", examples: Examples, cut: int, strangers: int) -> Forecast | None:
     histories, moment = read.histories, read.moment
-    had_events = histories.had_events(cut)
+    had_events, is_seed = histories.had_events(cut), np.isin(histories.rows, read.seed)
     earlier = np.flatnonzero(had_events & (moment < cut))
     later = np.flatnonzero(had_events & (moment >= cut) & (moment < NEVER))
-    is_stranger = (moment == NEVER) & ~np.isin(histories.rows, read.seed)
+    if examples.is_picked and is_seed[later].sum() >= MIN_LATER:
+        later = later[is_seed[later]]
+    is_stranger = (moment == NEVER) & ~is_seed
     others = np.flatnonzero(had_events & is_stranger)
     if len(earlier) < MIN_EARLIER or len(later) < MIN_LATER or not len(others):
         return None
@@ -98,7 +101,7 @@ def _forecast_from(read: "DoerHistories", examples: Examples, cut: int, stranger
     training = replace(
         examples,
         seed=without_deeds[had_others],
-        weight=np.ones(len(as_they_were)),
+        weight=np.where(is_seed[earlier[had_others]], 1.0, examples.teacher_weight),
         background=background,
         seed_index=np.full(len(background), -1),
         sub_audience=None,

@@ -1,26 +1,20 @@
 """Leakage: single features that nearly define the seed.
 
 Buyers are told apart from everybody else by having bought. A list ranked by that finds people who have bought already,
-and its held-out lift is a promise about the past. Such columns are found and named, and the lift is measured again
-without them and without the encoder's blocks, which were made from the same events.
+and its held-out lift is a promise about the past. Such columns are found and named here; the lift and the verdict without
+them are those of `judgement.judge_without`.
 """
-
-from dataclasses import replace
 
 import numpy as np
 
-from lookalike.data.arrays import Floats, Matrix, Rows
+from lookalike.data.arrays import Floats, Matrix
 from lookalike.embeddings.layout import BlockLayout
-from lookalike.expansion import metrics
 from lookalike.expansion.examples import Examples
-from lookalike.expansion.holdout import hold_out
 from lookalike.expansion.result import Leak
-from lookalike.workspace.settings import ExpandSettings
 
 MIN_SEED_SHARE = 0.8  # of the seed beyond a column's threshold ...
 MAX_OTHERS_SHARE = 0.2  # ... and of the others, at most
 MIN_RATIO = 8.0
-CHECK_SCORER = "logistic"
 THRESHOLDS = 21  # quantiles of the seed that are tried
 
 
@@ -54,10 +48,3 @@ def _share_above(ordered: Matrix, thresholds: Matrix) -> Floats:
 
 def _share_below(ordered: Matrix, thresholds: Matrix) -> Floats:
     return np.searchsorted(ordered, thresholds, "right") / max(1, len(ordered))
-
-
-def lift_without(examples: Examples, dropped: Rows, share: float, settings: ExpandSettings) -> float:
-    """Held-out lift of a logistic scorer that reads neither these columns nor the encoder's blocks."""
-    blind = replace(examples, space=examples.space.without(dropped))
-    quantiles = hold_out(blind, (CHECK_SCORER,), replace(settings, repeats=1))
-    return metrics.lift(quantiles[CHECK_SCORER], share)

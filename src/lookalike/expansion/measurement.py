@@ -8,26 +8,18 @@ from lookalike.data.arrays import Rows
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.expansion.audience import Audience
 from lookalike.expansion.context import ExpansionContext
-from lookalike.expansion.doers import Doers
-from lookalike.expansion.examples import Examples, build_examples
-from lookalike.expansion.forecast import Forecast, build_forecast
-from lookalike.expansion.messages import (
-    ExpansionWarning,
-    ListedElsewhere,
-    NoForecast,
-    NothingToBalance,
-    SeedsWithNothingElse,
-    SeedsWithoutHistory,
-)
+from lookalike.expansion.examples import Examples
+from lookalike.expansion.forecast import Forecast
+from lookalike.expansion.judgement import Judgement, judge, judge_without
+from lookalike.expansion.messages import ExpansionWarning, ListedElsewhere, NothingToBalance
 from lookalike.expansion.ranking.scan import RankingRequest
-from lookalike.expansion.result import Backtest, SeedProfile, Verdict
+from lookalike.expansion.reading import Reading, read_examples
+from lookalike.expansion.result import Backtest, Leak, SeedProfile, Verdict
 from lookalike.expansion.rule_summary import ForecastSummary, RuleUsed
 from lookalike.expansion.seed import Part, SeedInput
 from lookalike.expansion.seed_checks import MIN_SEEDS, profile_warnings
 from lookalike.expansion.seed_profile import SubAudiences, find_sub_audiences, profile_seed
-from lookalike.expansion.selection import Selection, fit_scorer, resolve_size, select
-from lookalike.expansion.verdict import after_backtest
-from lookalike.workspace.settings import ExpandSettings
+from lookalike.expansion.selection import Selection, fit_scorer
 
 
 @dataclass(frozen=True)
@@ -52,26 +44,22 @@ def measure(
 ) -> Measurement:
     """Measures the scorers on held-out seeds, chooses one, gives the verdict, and fits the scorer that makes the list."""
     settings, layout, seed = context.settings, context.representation.layout, seed_input.seed
-    size = resolve_size(audience.size, context.representation.users - len(seed.excluded))
     reading = read_examples(context, seed_input)
-    examples, warnings = reading.examples, reading.warnings
-    parts = find_sub_audiences(examples, layout, settings.random_seed)
+    if seed_input.rule is not None:
+        context.progress.say(RuleUsed(rule=seed_input.rule, matched=seed_input.match.matched))
+    parts = find_sub_audiences(reading.examples, layout, settings.random_seed)
     if audience.balance:
-        examples, more = _balanced(examples, parts, seed_input)
-        warnings += more
-    with context.progress.step(*_measuring(reading.forecast, settings)) as advance:
-        selection = select(examples, audience.scorer, size, settings, advance, reading.forecast)
-    backtest = _backtest(context, seed_input, examples, selection, insist=insist_on_backtest)
+        reading = _balanced(reading, parts, seed_input)
+    judgement = judge(context, audience, seed_input, reading, insist_on_backtest)
+    examples, selection, verdict = reading.examples, judgement.selection, judgement.verdict
     with context.progress.step("profiling the seed"):
         profile = profile_seed(examples, layout, parts, selection, settings)
-    warnings += profile_warnings(profile, examples.seeds)
+    profile = _with_advice_tried(_Advised(context, audience, seed_input, reading, parts), profile)
+    warnings = reading.warnings + profile_warnings(profile, examples.seeds)
     if examples.listed_elsewhere:
         warnings += (ListedElsewhere(users=examples.listed_elsewhere),)
     for warning in warnings:
         context.progress.say(warning)
-    verdict = after_backtest(
-        selection.verdict, selection.lift_band, backtest.lifts[selection.scorer] if backtest else None
-    )
     request = None
     if (verdict.expand or force) and examples.teaching >= MIN_SEEDS:
         score = fit_scorer(examples, selection.scorer, settings)
@@ -87,7 +75,7 @@ def measure(
         verdict=verdict.model_copy(update={"forced": forced}),
         sub_audiences=parts,
         profile=profile,
-        backtest=backtest,
+        backtest=judgement.backtest,
         forecast=_forecast_summary(reading.forecast),
         request=request,
         warnings=(*seed_input.warnings, *warnings),
@@ -95,52 +83,40 @@ def measure(
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How the people of a seed are read: what the scorers learn from, and what they are measured on."""
+class _Advised:
+    """An audience that is given advice."""
 
-    examples: Examples
-    warnings: tuple[ExpansionWarning, ...] = ()
-    forecast: Forecast | None = None  # None: on hidden seeds
+    context: ExpansionContext
+    audience: Audience
+    input: SeedInput
+    reading: Reading
+    parts: SubAudiences
 
+    def without(self, leaks: tuple[Leak, ...]) -> Judgement:
+        """The judgement without the features that give the seed away."""
+        columns = tuple(leak.column for leak in leaks)
+        return judge_without(self.context, self.audience, self.input, self.reading, columns)
 
-def read_examples(context: ExpansionContext, seed_input: SeedInput) -> Reading:
-    """A seed with moments is read with everybody as they were then, one with a rule as if it had not fulfilled it."""
-    examples = build_examples(context, seed_input.seed)
-    if seed_input.seed.doers is not None:
-        return _read_without_deeds(context, seed_input, seed_input.seed.doers, examples)
-    if seed_input.seed.moment is None:
-        return Reading(examples)
-    from lookalike.expansion.point_in_time import PointInTime, examples_at_moments
-
-    with context.progress.step("embedding users as they were"):
-        examples, without_history = examples_at_moments(PointInTime.of(context), seed_input.seed, examples)
-    return Reading(examples, (SeedsWithoutHistory(seeds=without_history),) if without_history else ())
-
-
-def _read_without_deeds(context: ExpansionContext, seed_input: SeedInput, doers: Doers, examples: Examples) -> Reading:
-    from lookalike.expansion.without_deeds import examples_without_deeds, read_histories
-
-    rule = seed_input.rule
-    assert rule is not None
-    with context.progress.step("reading people as if they had not done it"):
-        read = read_histories(context, seed_input.seed, doers, examples.rows)
-        examples, without_history = examples_without_deeds(context, read, seed_input.seed, examples)
-    with context.progress.step("looking for those who did it later"):
-        seed = seed_input.seed
-        nobody = np.union1d(np.union1d(seed.rows, seed.suppressed), doers.rows)
-        forecast = build_forecast(read, examples, context.representation.users - len(nobody))
-    context.progress.say(RuleUsed(rule=rule, matched=seed_input.match.matched))
-    warnings = (SeedsWithNothingElse(seeds=without_history),) if without_history else ()
-    if forecast is None:
-        warnings = (*warnings, NoForecast())
-    return Reading(examples, warnings, forecast)
+    def is_each_part_worth_a_list(self) -> bool:
+        parts = _parts(self.audience, self.input, self.reading.examples.rows, self.parts.of)
+        try:
+            return all(
+                judge(self.context, audience, seed_input, read_examples(self.context, seed_input)).verdict.expand
+                for audience, seed_input in parts
+            )
+        except ExpansionError:
+            return False
 
 
-def _measuring(forecast: Forecast | None, settings: ExpandSettings) -> tuple[str, int | None]:
-    """What the step is called, and how many parts it has."""
-    if forecast:
-        return "measuring on those who did it later", None
-    return "measuring on held-out seeds", settings.repeats * settings.folds
+def _with_advice_tried(advised: _Advised, profile: SeedProfile) -> SeedProfile:
+    """The profile with what would come of its advice, so that nobody who follows it is told the contrary."""
+    changes: dict[str, float | bool] = {}
+    if profile.leaks:
+        without = advised.without(profile.leaks)
+        changes |= {"lift_without_leaks": without.promise.value, "expand_without_leaks": without.verdict.expand}
+    if profile.splitting_reliable:
+        changes["splitting_reliable"] = advised.is_each_part_worth_a_list()
+    return profile.model_copy(update=changes)
 
 
 def _forecast_summary(forecast: Forecast | None) -> ForecastSummary | None:
@@ -165,10 +141,14 @@ def split_by_sub_audience(
             "the seed is one audience: no stable sub-audiences found",
             "leave --split out; groups that you know yourself can be seeds of their own",
         )
+    return _parts(audience, seed_input, examples.rows, of)
+
+
+def _parts(audience: Audience, seed_input: SeedInput, rows: Rows, of: Rows) -> list[tuple[Audience, SeedInput]]:
+    """The parts of a seed, given the part of each of its rows."""
     count = int(of.max()) + 1
     return [
-        _part(audience, seed_input, examples.rows[of == number], Part(number + 1, count), len(of))
-        for number in range(count)
+        _part(audience, seed_input, rows[of == number], Part(number + 1, count), len(of)) for number in range(count)
     ]
 
 
@@ -189,9 +169,7 @@ def _part(audience: Audience, seed_input: SeedInput, rows: Rows, part: Part, see
     return own, replace(seed_input, seed=seed, part=part)
 
 
-def _balanced(
-    examples: Examples, parts: SubAudiences, seed_input: SeedInput
-) -> tuple[Examples, tuple[ExpansionWarning, ...]]:
+def _balanced(reading: Reading, parts: SubAudiences, seed_input: SeedInput) -> Reading:
     """With the sub-audiences whose shares the list is to keep."""
     if seed_input.seed.doers is not None:
         raise SettingsError(
@@ -203,23 +181,5 @@ def _balanced(
             "--balance reads the user embedding, which --drop-features removes", "leave one of them out"
         )
     if not parts.parts:
-        return examples, (NothingToBalance(),)
-    return replace(examples, sub_audience=parts.of), ()
-
-
-def _backtest(
-    context: ExpansionContext, seed_input: SeedInput, examples: Examples, selection: Selection, *, insist: bool
-) -> Backtest | None:
-    """How the list of an earlier day would have done; None if the seed has no moments, or too few."""
-    if seed_input.seed.moment is None:
-        return None
-    from lookalike.expansion.backtest import run_backtest
-    from lookalike.expansion.point_in_time import PointInTime
-
-    try:
-        with context.progress.step("backtesting on the latest seeds"):
-            return run_backtest(PointInTime.of(context), seed_input.seed, examples, selection)
-    except ExpansionError:
-        if insist:
-            raise
-        return None
+        return replace(reading, warnings=(*reading.warnings, NothingToBalance()))
+    return replace(reading, examples=replace(reading.examples, sub_audience=parts.of))

@@ -103,6 +103,13 @@ class InCommon(Message):
     seed_share: float
 
 
+class PickedPart(Message):
+    """The seeds are told from others who have done it too: those count little beside them."""
+
+    code: Literal["picked_part"] = "picked_part"
+    others: int
+
+
 class NoForecast(Message):
     """Too few people fulfilled the rule after earlier moments: the figures are of hidden seeds, and promise too much."""
 
@@ -139,6 +146,7 @@ ExpansionWarning = Annotated[
     | ListedElsewhere
     | InCommon
     | NoForecast
+    | PickedPart
     | EscapedIds,
     Field(discriminator="code"),
 ]

@@ -251,12 +251,15 @@ class SeedProfile(Record):
     busy: int = Field(description="seeds with more events a day than 99.9 % of all users")
     outliers: int = Field(description="seeds ranked behind 95 % of the candidates when held out")
     leaks: tuple[Leak, ...] = Field(description="features that nearly define the seed")
-    lift_without_leaks: float | None = Field(description="lift without the leaks; null without leaks")
+    lift_without_leaks: float | None = Field(default=None, description="lift without the leaks; null without leaks")
+    expand_without_leaks: bool | None = Field(
+        default=None, description="whether the verdict is to expand without them; null without leaks"
+    )
     gain_of_doubling: float | None = Field(
         description="relative gain in lift from half of the seed to all of it, if reliable"
     )
     gain_of_splitting: float | None = Field(description="relative gain of one list for each sub-audience")
-    splitting_reliable: bool = Field(description="whether that gain is reliably above 0")
+    splitting_reliable: bool = Field(description="whether that gain is reliably above 0, and each list worth making")
 
 
 class SubAudienceShare(Record):
@@ -372,6 +375,11 @@ class Evaluation(FileRecord):
     @property
     def promise(self) -> Band:
         """The lift to expect: the held-out or forecast one, or the backtest's where that is lower by more than the bands."""
-        held_out = self.held_out.lift_band
-        later = self.backtest.lifts[self.scorer] if self.backtest else None
-        return Band(later.lift, later.low, later.high) if later and later.high < held_out.low else held_out
+        return promised(self.held_out.lift_band, self.backtest, self.scorer)
+
+
+def promised(held_out: Band, backtest: Backtest | None, scorer: str) -> Band:
+    """The lift to expect of the scorer's list: the backtest's where it is lower than the held-out one by more than the
+    bands."""
+    later = backtest.lifts[scorer] if backtest else None
+    return Band(later.lift, later.low, later.high) if later and later.high < held_out.low else held_out

@@ -96,7 +96,6 @@ def profile_seed(
     """Everything that describes the seed, with figures held out by the selected scorer."""
     others, share = examples.others, selection.share
     leaks = leakage.find_leaks(examples, layout) if examples.seeds >= settings.min_cell else ()
-    dropped = np.array([layout.column(leak.column) for leak in leaks], np.int64)
     splitting, reliable = None, False
     if parts.parts and examples.sub_audience is None:
         splitting, reliable = gain_of_splitting(examples, parts.of, selection.scorer, share, settings)
@@ -112,7 +111,6 @@ def profile_seed(
         busy=_count_busy(examples, layout),
         outliers=count_outliers(selection.own_quantiles),
         leaks=leaks,
-        lift_without_leaks=leakage.lift_without(examples, dropped, share, settings) if leaks else None,
         gain_of_doubling=gain_of_doubling(examples, selection.scorer, share, settings),
         gain_of_splitting=splitting,
         splitting_reliable=reliable,

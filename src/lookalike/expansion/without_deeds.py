@@ -2,7 +2,7 @@
 
 Buyers are told apart from everybody else by having bought; nobody who is still to buy looks like that. So the deeds are
 taken out of their histories, and they show what buyers are like apart from having bought. The log names more of them than
-a client's list, and all of them teach.
+a client's list, and all of them teach; if the list is a picked part of them, the others count little.
 """
 
 from dataclasses import dataclass, replace
@@ -17,10 +17,13 @@ from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.doers import Doers
 from lookalike.expansion.examples import Examples, seed_weights
 from lookalike.expansion.histories import Histories
+from lookalike.expansion.picked_part import OTHERS_WEIGHT, is_picked
 from lookalike.expansion.rule import Rule
 from lookalike.expansion.sampling import draw_background, draw_sample
+from lookalike.expansion.scorers import SEQUENCE_AND_AGGREGATES
 from lookalike.expansion.seed import Seed
 from lookalike.expansion.seed_checks import MIN_MEASURABLE_SEEDS
+from lookalike.workspace.random_streams import Stream, generator
 
 MAX_TEACHERS = 4_000  # doers besides the seeds whose histories are read
 MAX_OTHERS = 5_000  # users who have not done it, to look for later doers among
@@ -127,6 +130,9 @@ def examples_without_deeds(
     kept = histories.rows[places[had_events]]
     more = histories.places(np.setdiff1d(read.doers.rows, seed.rows))
     teachers, taught = histories.vectors(more, keep=read.without_deeds)
+    columns = examples.space.columns(SEQUENCE_AND_AGGREGATES)
+    rng = generator(context.settings.random_seed, Stream.PICKED_PART)
+    picked = is_picked(vectors[had_events][:, columns], teachers[taught][:, columns], rng)
     without = replace(
         examples,
         seed=vectors[had_events],
@@ -135,6 +141,7 @@ def examples_without_deeds(
         background=examples.background[examples.seed_index < 0],
         seed_index=np.full(int((examples.seed_index < 0).sum()), -1),
         teachers=teachers[taught],
+        teacher_weight=OTHERS_WEIGHT if picked else 1.0,
         as_now=context.representation.gather(kept),
     )
     return without, int((~had_events).sum())

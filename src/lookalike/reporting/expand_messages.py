@@ -53,6 +53,9 @@ SENTENCES: dict[type[Message], Callable[[Any], str]] = {
         f"{percent(m.seed_share)} of the seeds have done {clean(m.rule, 200)}, and are recognised by it: if that is what made "
         "them seeds, expect much less from people who have not done it yet; --before with this rule measures that"
     ),
+    messages.PickedPart: lambda m: (
+        f"the seeds are a picked part of those who have done it: the {m.others:,} others count a tenth of a seed"
+    ),
     messages.NoForecast: lambda m: (
         "too few people fulfilled the rule lately for a forecast: the figures are of hidden seeds, and may promise too much"
     ),

@@ -65,7 +65,8 @@ def _sub_audiences(profile: SeedProfile) -> str:
     if profile.gain_of_splitting is None:
         return text
     direction = "more" if profile.gain_of_splitting > 0 else "fewer"
-    advice = "make them with --split" if profile.splitting_reliable else "which may be chance: one list will do"
+    unsure = "not reliably, or not each of them worth making: one list will do"
+    advice = "make them with --split" if profile.splitting_reliable else unsure
     return (
         f"{text} Separate lists find {percent(abs(profile.gain_of_splitting))} {direction} of the hidden seeds than one list "
         f"of the same size; {advice}."
@@ -94,7 +95,8 @@ def _leaks(profile: SeedProfile) -> str:
     named = "; ".join(map(leak_text, profile.leaks[:MAX_LEAKS_SHOWN]))
     return (
         f"{plural(len(profile.leaks), 'feature nearly defines', 'features nearly define')} the seed: {named}. Without them "
-        f"and without the user embedding the lift is {times(profile.lift_without_leaks)}."
+        f"and without the user embedding the lift is {times(profile.lift_without_leaks)}, and the verdict is "
+        f"{'to expand' if profile.expand_without_leaks else 'not to expand'}."
     )
 
 

@@ -173,12 +173,12 @@ def leak_caution(evaluation: Evaluation) -> str:
     shown = profile.leaks[:MAX_LEAKS_NAMED]
     single = len(profile.leaks) == 1
     which = "One feature nearly defines" if single else f"{len(profile.leaks):,} features nearly define"
-    flags = " ".join(f"--drop-features '{clean(leak.column, 60)}'" for leak in shown)
-    return (
-        f"{which} the seed: {', '.join(map(leak_text, shown))}. If that is how these people became seeds, expect a lift of "
-        f"{times(profile.lift_without_leaks)}, measured without {'it' if single else 'them'} and the user embedding, "
-        f"and expand with {flags}"
-    )
+    flags = " ".join(f"--drop-features '{clean(leak.column, 60)}'" for leak in profile.leaks)
+    text = f"{which} the seed: {', '.join(map(leak_text, shown))}. If that is how these people became seeds"
+    lift = f"a lift of {times(profile.lift_without_leaks)} without {'it' if single else 'them'} and the user embedding"
+    if profile.expand_without_leaks:
+        return f"{text}, expect {lift}, and expand with {flags}"
+    return f"{text}, do not expand: {lift} does not pass the checks ({flags})"
 
 
 def leak_text(leak: Leak) -> str:

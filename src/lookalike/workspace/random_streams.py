@@ -33,6 +33,7 @@ class Stream(IntEnum):
     BACKGROUND_MOMENTS = 23
     BACKTEST = 31
     FORECAST = 32
+    PICKED_PART = 33
 
 
 def generator(random_seed: int, stream: Stream, *keys: int) -> np.random.Generator:

@@ -1,0 +1,68 @@
+"""How the people of a seed are read: what the scorers learn from, and what they are measured on."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lookalike.data.arrays import Rows
+from lookalike.expansion.context import ExpansionContext
+from lookalike.expansion.doers import Doers
+from lookalike.expansion.examples import Examples, build_examples
+from lookalike.expansion.forecast import Forecast, build_forecast
+from lookalike.expansion.messages import (
+    ExpansionWarning,
+    NoForecast,
+    PickedPart,
+    SeedsWithNothingElse,
+    SeedsWithoutHistory,
+)
+from lookalike.expansion.seed import SeedInput
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The people of a seed as they are read."""
+
+    examples: Examples
+    warnings: tuple[ExpansionWarning, ...] = ()
+    forecast: Forecast | None = None  # what the scorers are measured on; hidden seeds if None
+
+    def without(self, columns: Rows) -> "Reading":
+        """Without some columns, and without the encoder's blocks, which were made from the same events."""
+        space, forecast = self.examples.space.without(columns), self.forecast
+        if forecast is not None:
+            forecast = replace(forecast, training=replace(forecast.training, space=space))
+        # shares of sub-audiences are kept by the user embedding
+        return replace(self, examples=replace(self.examples, space=space, sub_audience=None), forecast=forecast)
+
+
+def read_examples(context: ExpansionContext, seed_input: SeedInput) -> Reading:
+    """A seed with moments is read with everybody as they were then, one with a rule as if it had not fulfilled it."""
+    examples = build_examples(context, seed_input.seed)
+    if seed_input.seed.doers is not None:
+        return _read_without_deeds(context, seed_input, seed_input.seed.doers, examples)
+    if seed_input.seed.moment is None:
+        return Reading(examples)
+    from lookalike.expansion.point_in_time import PointInTime, examples_at_moments
+
+    with context.progress.step("embedding users as they were"):
+        examples, without_history = examples_at_moments(PointInTime.of(context), seed_input.seed, examples)
+    return Reading(examples, (SeedsWithoutHistory(seeds=without_history),) if without_history else ())
+
+
+def _read_without_deeds(context: ExpansionContext, seed_input: SeedInput, doers: Doers, examples: Examples) -> Reading:
+    from lookalike.expansion.without_deeds import examples_without_deeds, read_histories
+
+    with context.progress.step("reading people as if they had not done it"):
+        read = read_histories(context, seed_input.seed, doers, examples.rows)
+        examples, without_history = examples_without_deeds(context, read, seed_input.seed, examples)
+    with context.progress.step("looking for those who did it later"):
+        seed = seed_input.seed
+        nobody = np.union1d(np.union1d(seed.rows, seed.suppressed), doers.rows)
+        forecast = build_forecast(read, examples, context.representation.users - len(nobody))
+    warnings = (SeedsWithNothingElse(seeds=without_history),) if without_history else ()
+    if examples.is_picked:
+        warnings = (*warnings, PickedPart(others=examples.teaching - examples.seeds))
+    if forecast is None:
+        warnings = (*warnings, NoForecast())
+    return Reading(examples, warnings, forecast)

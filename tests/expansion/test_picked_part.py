@@ -1,0 +1,50 @@
+"""A seed that is a picked part of those who have done it is told from a part at random, and the others then teach little."""
+
+import numpy as np
+import pytest
+
+import lookalike as la
+from lookalike.expansion.messages import PickedPart
+from lookalike.expansion.picked_part import is_picked
+from rule_log import RULE, RuleSpace, rule_space
+
+
+def doers(rng: np.random.Generator, people: int, shift: float) -> np.ndarray:  # type: ignore[type-arg]
+    return (rng.normal(0, 1, (people, 40)) + shift * (np.arange(40) < 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("random_seed", range(20))
+def test_a_part_at_random_is_not_picked(random_seed: int) -> None:
+    rng = np.random.default_rng(random_seed)
+    assert not is_picked(doers(rng, 100, 0), doers(rng, 270, 0), rng)
+    assert not is_picked(doers(rng, 1_500, 0), doers(rng, 40, 0), rng)
+
+
+@pytest.mark.parametrize("random_seed", range(5))
+def test_a_picked_part_is_told(random_seed: int) -> None:
+    rng = np.random.default_rng(random_seed)
+    assert is_picked(doers(rng, 100, 1), doers(rng, 270, 0), rng)
+
+
+def test_too_few_to_tell_are_not_picked() -> None:
+    rng = np.random.default_rng(0)
+    assert not is_picked(doers(rng, 24, 3), doers(rng, 270, 0), rng)
+    assert not is_picked(doers(rng, 100, 3), doers(rng, 24, 0), rng)
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> RuleSpace:
+    return rule_space(tmp_path_factory.mktemp("picked"))
+
+
+def test_a_picked_seed_is_told_of_and_a_random_one_is_not(space: RuleSpace) -> None:
+    ws = la.open(space.workspace.root)
+    events = space.log.events.group_by("user_id").len().sort("len", "user_id", descending=True)
+    busiest = events.filter(events["user_id"].is_in(space.doers))["user_id"].to_list()[:50]
+    picked = ws.expand(seed=busiest, before=RULE, size=60, name="picked", force=True)
+    assert PickedPart(others=len(space.doers) - 50) in picked.warnings
+    at_random = ws.expand(seed=space.seed(50), size=60, name="random", force=True)
+    assert not any(isinstance(warning, PickedPart) for warning in at_random.warnings)
+    assert at_random.evaluation.forecast is not None
+    assert picked.evaluation.forecast is not None
+    assert picked.evaluation.forecast.later < at_random.evaluation.forecast.later  # only seeds are looked for
