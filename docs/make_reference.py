@@ -176,6 +176,7 @@ DEFINITION = {
     "before": "the rule that made people seeds; or an event type: each is read up to their first event of it",
     "as_of_now": "`true`: the seeds are read as they are, whatever they have done in common",
     "include_doers": "`true`: people who have done what the seeds have in common are listed too",
+    "where": 'conditions on the people the list is for, such as `["country = FR"]`; all of them must be true',
     "drop_features": "aggregate columns that no scorer may read; the user embedding is not read either",
     "disjoint_from": "names of audiences whose prospects are not listed again",
     "balance": "`true`: the list keeps the shares that the seed's sub-audiences have",
