@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from lookalike.expansion.over_index import MAX_ROWS, MAX_UNDER_ROWS, Z95, GroupSizes, over_index
+from lookalike.expansion.over_index import MAX_ROWS, MAX_UNDER_ROWS, Z95, GroupSizes, false_discovery_rates, over_index
 from lookalike.expansion.result import OverIndexGroup
 
 COUNTS = {"title": pl.String, "label": pl.String, "audience_count": pl.Int64, "base_count": pl.Int64}
@@ -108,3 +108,9 @@ def test_the_interval_covers_the_true_ratio() -> None:
         (row,) = group.rows
         covered += row.ratio_low <= 2 <= row.ratio_high
     assert covered / runs == pytest.approx(0.95, abs=0.025)
+
+
+@given(st.lists(st.floats(0, 1), max_size=30))
+def test_false_discovery_rates_are_those_of_scipy(p_values: list[float]) -> None:
+    rates = false_discovery_rates(np.array(p_values, float))
+    assert rates == pytest.approx(stats.false_discovery_control(p_values) if p_values else [])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from lookalike.data.arrays import Floats
 from lookalike.expansion import metrics
@@ -80,8 +80,8 @@ def _binomial_band(hits: float, seeds: float, share: float, bands: BandSettings)
     factor = bands.sample.discount(hits, share)
     hits, trials = hits * factor, seeds * factor
     tail = (1 - bands.confidence) / 2
-    low = float(stats.beta.ppf(tail, hits, trials - hits + 1)) if hits > 0 else 0.0
-    high = float(stats.beta.ppf(1 - tail, hits + 1, trials - hits)) if hits < trials else 1.0
+    low = float(special.betaincinv(hits, trials - hits + 1, tail)) if hits > 0 else 0.0
+    high = float(special.betaincinv(hits + 1, trials - hits, 1 - tail)) if hits < trials else 1.0
     return Band(hits / trials, low, high)
 
 

@@ -1,6 +1,7 @@
 """What scorers are fitted and measured on: the vectors of the seed and of a background."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -8,7 +9,8 @@ from lookalike.data.arrays import Floats, Matrix, Rows, is_member
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.curves import EffectiveSample
 from lookalike.expansion.sampling import draw_background, draw_sample
-from lookalike.expansion.scorers import FeatureSpace
+from lookalike.expansion.scorers import SEQUENCE_AND_AGGREGATES, FeatureSpace
+from lookalike.expansion.scorers.part_fits import LinearSample
 from lookalike.expansion.scorers.training_sample import TrainingSample
 from lookalike.expansion.seed import Seed
 
@@ -40,6 +42,11 @@ class Examples:
         return TrainingSample(
             self.seed, self.background, self.weight, self.negatives, self.sub_audience, self.seed_index
         )
+
+    @cached_property
+    def linear_sample(self) -> LinearSample:
+        """The training sample as linear scorers read it."""
+        return LinearSample.of(self.training_sample, self.space.columns(SEQUENCE_AND_AGGREGATES))
 
     @property
     def readings(self) -> tuple[TrainingSample, ...]:

@@ -2,7 +2,8 @@
 
 Seed and background are cut into the same folds. The scorers of a fold see neither its seeds nor its background; its seeds
 are then ranked among its background, which stands for all candidates. One number is kept of each held-out seed, the
-share of the candidates ranked before it, and every figure follows from those.
+share of the candidates ranked before it, and every figure follows from those. Linear scorers are fitted on the
+parts without each fold at once (`scorers.part_fits`).
 """
 
 from collections.abc import Callable
@@ -10,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lookalike.data.arrays import Floats, Rows
+from lookalike.data.arrays import Flags, Floats, Rows
 from lookalike.expansion.examples import Examples
 from lookalike.expansion.metrics import Quantiles
-from lookalike.expansion.scorers import fit_all
+from lookalike.expansion.scorers import fit_all, fit_parts
+from lookalike.expansion.scorers.part_fits import Parts
 from lookalike.workspace.parallel import thread_pool
 from lookalike.workspace.random_streams import Stream, generator
 from lookalike.workspace.settings import ExpandSettings
@@ -21,38 +23,33 @@ from lookalike.workspace.settings import ExpandSettings
 ACTIVITY = "activity"  # the baseline that ranks by the number of events
 
 
-@dataclass(frozen=True)
-class Split:
-    """The fold of each seed [M] and of each background user [P]; a seed in the background has its own fold."""
-
-    seed: Rows
-    background: Rows
-
-
 def hold_out(
     examples: Examples,
     names: tuple[str, ...],
     settings: ExpandSettings,
     on_fold: Callable[[int], None] = lambda folds: None,
+    group: Rows | None = None,
 ) -> Quantiles:
-    """The quantiles of every named scorer and of the activity baseline."""
-    folds = min(settings.folds, examples.seeds)
+    """The quantiles of every named scorer and of the activity baseline.
+
+    With the `group` of each seed [M], each group is a seed of its own: people of the others are neither seeds nor background.
+    """
+    group = np.zeros(examples.seeds, np.int64) if group is None else group
+    folds = [
+        fold
+        for repeat in range(settings.repeats)
+        for fold in _folds(examples, group, settings.folds, generator(settings.random_seed, Stream.HOLDOUT, repeat))
+    ]
+    measured = _Measured.of(examples, names, folds, generator(settings.random_seed, Stream.HOLDOUT))
     quantiles = {name: np.empty((settings.repeats, examples.seeds)) for name in (*names, ACTIVITY)}
 
-    def measure_fold(repeat: int, split: Split, fold: int) -> None:
-        rng = generator(settings.random_seed, Stream.HOLDOUT, repeat, fold)
-        for name, values in _fold_quantiles(examples, names, split, fold, rng).items():
-            quantiles[name][repeat, split.seed == fold] = values
+    def measure(place: int) -> None:
+        rng = generator(settings.random_seed, Stream.HOLDOUT, place)
+        repeat = place * settings.repeats // len(folds)
+        for name, values in measured.quantiles(place, rng).items():
+            quantiles[name][repeat, folds[place].seed] = values
 
-    splits = [
-        _split(examples, folds, generator(settings.random_seed, Stream.HOLDOUT, repeat))
-        for repeat in range(settings.repeats)
-    ]
-    futures = [
-        thread_pool().submit(measure_fold, repeat, split, fold)
-        for repeat, split in enumerate(splits)
-        for fold in range(folds)
-    ]
+    futures = [thread_pool().submit(measure, place) for place in range(len(folds))]
     try:
         for finished, future in enumerate(futures, 1):
             future.result()
@@ -63,25 +60,77 @@ def hold_out(
     return quantiles
 
 
-def _split(examples: Examples, folds: int, rng: np.random.Generator) -> Split:
-    seed = rng.permutation(np.arange(examples.seeds) % folds)
-    background = rng.permutation(np.arange(len(examples.background)) % folds)
-    return Split(seed, np.where(examples.seed_index >= 0, seed[examples.seed_index], background))
+@dataclass(frozen=True)
+class _Fold:
+    """Who is held out, and whom the scorers see."""
+
+    seed: Flags  # [M]
+    background: Flags  # [P]
+    seen_seed: Flags  # [M]
+    seen_background: Flags  # [P]
 
 
-def _fold_quantiles(
-    examples: Examples, names: tuple[str, ...], split: Split, fold: int, rng: np.random.Generator
-) -> Quantiles:
-    """Fits without one fold and ranks that fold's seeds."""
-    held_seed, held_background = split.seed == fold, split.background == fold
-    scores = fit_all(names, examples.space, examples.training_sample.part(~held_seed, ~held_background), rng)
-    scores[ACTIVITY] = lambda block: block[:, examples.activity_column].astype(np.float64)
-    pool = examples.background[held_background & (examples.seed_index < 0)]
-    tie_breaks = rng.random(int(held_seed.sum()))  # the same for all methods, so that they differ by their scores alone
-    return {
-        name: rank_quantiles(score(examples.seed[held_seed]), score(pool), examples.candidates, tie_breaks)
-        for name, score in scores.items()
-    }
+def _folds(examples: Examples, group: Rows, count: int, rng: np.random.Generator) -> list[_Fold]:
+    """The folds of each group; a seed in the background is in its own fold."""
+    index, is_seed = examples.seed_index, examples.seed_index >= 0
+    count = min(count, int(np.bincount(group).min()))
+    of_seed = np.empty(examples.seeds, np.int64)
+    for number in range(int(group.max()) + 1):
+        own = np.flatnonzero(group == number)
+        of_seed[own] = rng.permutation(np.arange(len(own)) % count)
+    of_background = rng.permutation(np.arange(len(index)) % count)
+    folds = []
+    for number in range(int(group.max()) + 1):
+        for fold in range(count):
+            held, own = of_seed == fold, group == number
+            seen = own & ~held
+            pool, strangers = ~is_seed & (of_background == fold), ~is_seed & (of_background != fold)
+            folds.append(_Fold(own & held, pool, seen, np.where(is_seed, seen[index], strangers)))
+    return folds
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """The scores of all folds by the scorers that are fitted on all of them at once, and what the others are fitted on."""
+
+    examples: Examples
+    folds: list[_Fold]
+    seed_scores: dict[str, Floats]  # [M, folds]
+    background_scores: dict[str, Floats]  # [P, folds]
+    others: tuple[str, ...]  # scorers that are fitted fold by fold
+
+    @classmethod
+    def of(
+        cls, examples: Examples, names: tuple[str, ...], folds: list[_Fold], rng: np.random.Generator
+    ) -> "_Measured":
+        fitted = {}
+        if examples.sub_audience is None:  # otherwise the scores of each fold are to be balanced too
+            parts = Parts(np.array([fold.seen_seed for fold in folds]), np.array([f.seen_background for f in folds]))
+            fitted = fit_parts(names, examples.space, examples.linear_sample, parts, rng)
+        return cls(
+            examples=examples,
+            folds=folds,
+            seed_scores={name: scores(examples.seed) for name, scores in fitted.items()},
+            background_scores={name: scores(examples.background) for name, scores in fitted.items()},
+            others=tuple(name for name in names if name not in fitted),
+        )
+
+    def quantiles(self, place: int, rng: np.random.Generator) -> Quantiles:
+        """Where each method ranks the seeds of a fold among its background."""
+        examples, fold = self.examples, self.folds[place]
+        held, pool = examples.seed[fold.seed], examples.background[fold.background]
+        tie_breaks = rng.random(len(held))  # the same for all methods, so that they differ by their scores alone
+        scores = {
+            name: (self.seed_scores[name][fold.seed, place], self.background_scores[name][fold.background, place])
+            for name in self.seed_scores
+        }
+        sample = examples.training_sample
+        if self.others:
+            fitted = fit_all(self.others, examples.space, sample.part(fold.seen_seed, fold.seen_background), rng)
+            scores |= {name: (score(held), score(pool)) for name, score in fitted.items()}
+        activity = examples.activity_column
+        scores[ACTIVITY] = held[:, activity].astype(np.float64), pool[:, activity].astype(np.float64)
+        return {name: rank_quantiles(*pair, examples.candidates, tie_breaks) for name, pair in scores.items()}
 
 
 def rank_quantiles(held: Floats, pool: Floats, candidates: int, tie_breaks: Floats) -> Floats:

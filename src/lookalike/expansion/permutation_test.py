@@ -10,17 +10,17 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from lookalike.data.arrays import Flags, Floats, Rows
+from lookalike.data.arrays import Flags, Floats, Matrix, Rows
 from lookalike.expansion.examples import Examples
 from lookalike.expansion.result import PermutationTest
-from lookalike.expansion.scorers import SEQUENCE_AND_AGGREGATES
-from lookalike.expansion.scorers.logistic import Standardised
+from lookalike.workspace.parallel import thread_pool
 from lookalike.workspace.random_streams import Stream, generator
 from lookalike.workspace.settings import ExpandSettings
 
 RANDOM_SEEDS = 400
 PROBED_TOGETHER = 10  # random seeds whose scores of the population are in memory at once
 MAX_PROBED_SEEDS = 1_000  # users of a seed, the others are left out
+MAX_RANKED = 5_000  # users among whom a seed's are ranked
 PROBE_FOLDS = 5
 PROBE_RIDGE = 1_000.0
 MIN_NEIGHBOURS = (
@@ -31,12 +31,12 @@ MIN_NEIGHBOURS = (
 def permutation_test(examples: Examples, share: float, settings: ExpandSettings) -> PermutationTest:
     """Compares the seed's held-out lift at a share of the candidates with that of random seeds."""
     rng = generator(settings.random_seed, Stream.PERMUTATION_TEST)
-    columns, is_other = examples.space.columns(SEQUENCE_AND_AGGREGATES), examples.seed_index < 0
-    scale = Standardised.of(examples.background[:, columns])
-    background, seed = scale(examples.background[:, columns]), scale(examples.seed[:, columns])
-    probed, others = np.sort(rng.permutation(examples.seeds)[:MAX_PROBED_SEEDS]), background[is_other]
-    probe = _Probe(_newton_matrix(background, len(probed)), share)
-    own = probe.figures(seed[probed][None], others, within=False)
+    sample, is_other = examples.linear_sample, examples.seed_index < 0
+    seed, others = sample.seed, sample.background[is_other]
+    probed = np.sort(rng.permutation(examples.seeds)[:MAX_PROBED_SEEDS])
+    ranked = rng.permutation(len(others))[:MAX_RANKED]
+    probe = _Probe(_newton_matrix(sample.background, len(probed)), share)
+    own = probe.figures(seed[probed][None], others[ranked], None)
     if len(others) < 2 * len(probed):
         return PermutationTest(lift=float(own.lift[0]), random_lift=None, p_value=None, draws=0)
     # includes the seed: without it, active users, many of whom are seeds, would be rarer for random seeds than for the seed
@@ -45,10 +45,12 @@ def permutation_test(examples: Examples, share: float, settings: ExpandSettings)
         [rows[:, examples.activity_column] for rows in (examples.background[is_other], examples.seed)]
     )
     drawn = _activity_matched_seeds(examples.seed[probed, examples.activity_column], activity, rng)
-    parts = [
-        probe.figures(population[part], population, within=True)
-        for part in np.array_split(drawn, RANDOM_SEEDS // PROBED_TOGETHER)
-    ]
+    ranked = rng.permutation(len(population))[:MAX_RANKED]
+    is_ranked = np.isin(np.arange(len(population)), ranked)
+    parts = thread_pool().map(
+        lambda part: probe.figures(population[part], population[is_ranked], is_ranked[part]),
+        np.array_split(drawn, RANDOM_SEEDS // PROBED_TOGETHER),
+    )
     random = _Figures(*(np.concatenate(figures) for figures in zip(*parts, strict=True)))
     return PermutationTest(
         lift=float(own.lift[0]),
@@ -83,11 +85,12 @@ def _neighbours(seed: Floats, ascending: Floats) -> tuple[Rows, Rows]:
     return first, np.maximum(last, first + 1)
 
 
-def _newton_matrix(background: Floats, seeds: int) -> Floats:
+def _newton_matrix(background: Matrix, seeds: int) -> Matrix:
     """What a Newton step from 0 multiplies the difference of the means by, [W, W]."""
     rate, width = seeds / (seeds + len(background)), background.shape[1]
     ridge = np.eye(width) * PROBE_RIDGE / (seeds * (1 - rate))
-    return cast(Floats, np.linalg.inv(background.T @ background / len(background) + ridge))
+    inverse = np.linalg.inv((background.T @ background).astype(np.float64) / len(background) + ridge)
+    return cast(Matrix, inverse.astype(np.float32))
 
 
 class _Figures(NamedTuple):
@@ -99,34 +102,32 @@ class _Figures(NamedTuple):
 
 @dataclass(frozen=True)
 class _Probe:
-    newton_matrix: Floats  # [W, W]
+    newton_matrix: Matrix  # [W, W]
     share: float
 
-    def figures(self, seeds: Floats, population: Floats, within: bool) -> _Figures:
-        """Ranks each seed's users [R, M, W] among the population [P, W] by weights from the other folds.
+    def figures(self, seeds: Matrix, ranked: Matrix, is_ranked: Flags | None) -> _Figures:
+        """Ranks each seed's users [R, M, W] among some users [P, W] by weights from the other folds.
 
-        `within`: the seeds are part of the population and are taken out of it.
+        `is_ranked` [R, M]: which of the seeds' users are among them, and are taken out; None if none is.
         """
-        count = seeds.shape[1]
-        size = len(population) - (count if within else 0)
-        fold = np.arange(count) % PROBE_FOLDS
-        mean = (population.sum(axis=0) - (seeds.sum(axis=1) if within else 0)) / size
+        count, fold = seeds.shape[1], np.arange(seeds.shape[1]) % PROBE_FOLDS
+        among = np.zeros(seeds.shape[:2], bool) if is_ranked is None else is_ranked
+        size = len(ranked) - among.sum(axis=1, keepdims=True)  # [R, 1]
+        own = np.einsum("rmw,rm->rw", seeds, among.astype(np.float32))
+        mean = (ranked.sum(axis=0, dtype=np.float64) - own) / size
         before = np.empty(seeds.shape[:2])
         for k in range(min(PROBE_FOLDS, count)):
-            weights = (seeds[:, fold != k].mean(axis=1) - mean) @ self.newton_matrix  # [R, W]
-            ahead = _users_ahead(weights, seeds, fold == k, population, within)
+            difference = (seeds[:, fold != k].mean(axis=1) - mean).astype(np.float32)
+            weights = difference @ self.newton_matrix  # [R, W]
+            scores = np.matmul(seeds, weights[:, :, None])[:, :, 0]
+            held_out = scores[:, fold == k]
+            ahead = _higher(np.sort(weights @ ranked.T, axis=1), held_out)
+            ahead -= _higher(np.sort(np.where(among, scores, -np.inf), axis=1), held_out)
             before[:, fold == k] = np.maximum(ahead, 0) / size
         return _Figures((before < self.share).mean(axis=1) / self.share, -np.log(before + 1 / size).mean(axis=1))
 
 
-def _users_ahead(weights: Floats, seeds: Floats, held_out: Flags, population: Floats, within: bool) -> Rows:
-    """How many of the population rank before each held-out user, [R, held-out users]."""
-    seed_scores = np.einsum("rmw,rw->rm", seeds, weights)
-    ahead = _higher(np.sort(population @ weights.T, axis=0).T, seed_scores[:, held_out])
-    return ahead - _higher(np.sort(seed_scores, axis=1), seed_scores[:, held_out]) if within else ahead
-
-
-def _higher(ascending: Floats, scores: Floats) -> Rows:
+def _higher(ascending: Matrix, scores: Matrix) -> Rows:
     """How many of each row's ascending numbers [R, n] are above each of its scores [R, m]."""
     pairs = zip(ascending, scores, strict=True)
     counts: Rows = np.stack([ascending.shape[1] - np.searchsorted(row, values, "right") for row, values in pairs])

@@ -24,7 +24,7 @@ def scorers_to_measure(requested: str, examples: Examples) -> tuple[str, ...]:
     """
     usable = examples.space.names
     if requested == AUTO:
-        return tuple(name for name in usable if name not in SCORERS or SCORERS[name].tried)
+        return tuple(name for name in usable if name in SCORERS and SCORERS[name].tried)
     if requested not in NAMES:
         raise SettingsError(f"no scorer is called {requested[:40]!r}", f"--scorer {'|'.join((AUTO, *NAMES))}")
     if requested not in usable and not len(

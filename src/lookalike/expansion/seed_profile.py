@@ -146,15 +146,12 @@ def gain_of_splitting(
     The list of a part is as long as its share of the seed, and only its own seeds are looked for in it.
     """
     once = replace(settings, repeats=1)
-
-    def lifts(kept: Rows, part: float) -> Floats:
-        return metrics.lifts(hold_out(examples.only(kept), (scorer,), once)[scorer], share, part)
-
+    apart = hold_out(examples, (scorer,), once, group=part_of)[scorer]
     split = np.empty(examples.seeds)
     for number, part in enumerate(np.bincount(part_of) / len(part_of)):
-        kept = np.flatnonzero(part_of == number)
-        split[kept] = lifts(kept, float(part))
-    whole = lifts(np.arange(examples.seeds), 1.0)
+        own = part_of == number
+        split[own] = metrics.lifts(apart[:, own], share, float(part))
+    whole = metrics.lifts(hold_out(examples, (scorer,), once)[scorer], share)
     gain = split - whole
     return float(gain.mean() / max(whole.mean(), 1e-12)), _is_reliable(gain)
 
@@ -169,14 +166,10 @@ def gain_of_doubling(examples: Examples, scorer: str, share: float, settings: Ex
         return None
     once = replace(settings, repeats=1)
     order = generator(settings.random_seed, Stream.SEED_HALVES).permutation(examples.seeds)
-
-    def lifts(kept: Rows) -> Floats:
-        return metrics.lifts(hold_out(examples.only(kept), (scorer,), once)[scorer], share)
-
-    half = np.empty(examples.seeds)
-    for kept in np.array_split(order, 2):
-        half[np.sort(kept)] = lifts(np.sort(kept))
-    gain = lifts(np.sort(order)) - half
+    half, whole = (
+        metrics.lifts(hold_out(examples, (scorer,), once, group=group)[scorer], share) for group in (order % 2, None)
+    )
+    gain = whole - half
     return float(gain.mean() / half.mean()) if _is_reliable(gain) and half.mean() > 0 else None
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from lookalike.data.arrays import Floats
 from lookalike.expansion import metrics
@@ -155,4 +155,4 @@ def mcnemar_p_value(ours: Floats, baseline: Floats, share: float, bands: BandSet
     difference = np.mean(ours < share, axis=0) - np.mean(baseline < share, axis=0)
     factor = bands.sample.discount(metrics.recall(ours, share) * ours.shape[1], share)
     won, lost = (float(factor * np.maximum(sign * difference, 0).sum()) for sign in (1, -1))
-    return float(stats.beta.cdf(0.5, won, lost + 1)) if won > 0 else 1.0
+    return float(special.betainc(won, lost + 1, 0.5)) if won > 0 else 1.0

@@ -17,13 +17,14 @@ import numpy as np
 from lookalike.data.arrays import Floats, Matrix, Rows
 from lookalike.expansion.scorers import centroids, classifiers, contrast
 from lookalike.expansion.scorers.logistic import Linear, Prior
+from lookalike.expansion.scorers.part_fits import LinearSample, Parts, PartScores
 from lookalike.expansion.scorers.rank_ensemble import Balanced, RankAverage, Score
 from lookalike.expansion.scorers.selected_columns import Selected, columns_read
 from lookalike.expansion.scorers.training_sample import Rng, TrainingSample
 
 __all__ = [
     "ENSEMBLES", "NAMES", "SCORERS", "SEQUENCE_AND_AGGREGATES", "Balanced", "FeatureSpace", "RankAverage", "Score",
-    "Scorer", "Selected", "columns_read", "fit_all", "fit_readings",
+    "Scorer", "Selected", "columns_read", "fit_all", "fit_parts", "fit_readings",
 ]  # fmt: skip
 
 # "sequence" already contains the content of a history: with "content" beside it each would be shrunk half as much
@@ -38,18 +39,22 @@ class Scorer:
     blocks: tuple[str, ...]  # of the representation, or "counted": the aggregates that count what a user has met
     needs_prior: bool = False
     tried: bool = True  # by `--scorer auto`
+    # the same for many parts of a LinearSample, faster than one by one: their weights [Q, W]
+    fit_parts: Callable[..., Floats] | None = None
 
 
+# `auto` does not try those that were never reliably better than the others on any log measured (docs/log.md)
 SCORERS: dict[str, Scorer] = {
     "centroid": Scorer(centroids.centroid, ("sequence",)),
-    "centroids": Scorer(centroids.centroids, ("sequence",)),
-    "neighbours": Scorer(centroids.neighbours, ("sequence",)),
-    "background": Scorer(contrast.background, SEQUENCE_AND_AGGREGATES),
+    "centroids": Scorer(centroids.centroids, ("sequence",), tried=False),
+    "neighbours": Scorer(centroids.neighbours, ("sequence",), tried=False),
+    "background": Scorer(contrast.background, SEQUENCE_AND_AGGREGATES, fit_parts=contrast.background_parts),
     "logodds": Scorer(contrast.logodds, ("counted",)),
-    "logistic": Scorer(classifiers.logistic, SEQUENCE_AND_AGGREGATES),
-    "transfer": Scorer(classifiers.transfer, SEQUENCE_AND_AGGREGATES, needs_prior=True),
-    # slow, and worse than logistic on every log measured
-    "boosted": Scorer(classifiers.boosted, SEQUENCE_AND_AGGREGATES, tried=False),
+    "logistic": Scorer(classifiers.logistic, SEQUENCE_AND_AGGREGATES, fit_parts=classifiers.logistic_parts),
+    "transfer": Scorer(
+        classifiers.transfer, SEQUENCE_AND_AGGREGATES, needs_prior=True, fit_parts=classifiers.transfer_parts
+    ),
+    "boosted": Scorer(classifiers.boosted, SEQUENCE_AND_AGGREGATES, tried=False),  # it also takes minutes
 }
 ENSEMBLES: dict[str, tuple[str, ...]] = {"ensemble": ("centroid", "logistic")}  # rank averages of these scorers
 NAMES = (*SCORERS, *ENSEMBLES)
@@ -99,6 +104,25 @@ def fit_all(names: tuple[str, ...], space: FeatureSpace, sample: TrainingSample,
     return {name: Balanced.of(fitted[name], embedding, others, groups) for name in names}
 
 
+def fit_parts(
+    names: tuple[str, ...], space: FeatureSpace, sample: LinearSample, parts: Parts, rng: Rng
+) -> dict[str, PartScores]:
+    """The named scorers of `SEQUENCE_AND_AGGREGATES` that can be fitted on all parts of a sample at once."""
+    random_seed = int(rng.integers(2**32))
+    fitted = {}
+    for name, scorer in SCORERS.items():
+        if name in names and scorer.fit_parts:
+            prior = (space.prior,) if scorer.needs_prior else ()
+            weights = scorer.fit_parts(sample, parts, _stream(random_seed, name), *prior)
+            fitted[name] = PartScores.of(sample, weights)
+    return fitted
+
+
+def _stream(random_seed: int, name: str) -> Rng:
+    """One for each name, so that no fit depends on which others are made."""
+    return np.random.default_rng([random_seed, *name.encode()])
+
+
 def fit_readings(
     names: tuple[str, ...], space: FeatureSpace, readings: tuple[TrainingSample, ...], rng: Rng
 ) -> dict[str, Score]:
@@ -129,17 +153,13 @@ def _fit_with_members(
     names: tuple[str, ...], space: FeatureSpace, sample: TrainingSample, random_seed: int
 ) -> dict[str, Score]:
     """The named scorers and the members of the named ensembles, each fitted once."""
-
-    def stream(name: str) -> Rng:  # one for each name, so that no fit depends on which others are made
-        return np.random.default_rng([random_seed, *name.encode()])
-
     ensembles = {name: members for name, members in ENSEMBLES.items() if name in names}
     fitted: dict[str, Score] = {}
     for name, scorer in SCORERS.items():
         if name in names or any(name in members for members in ensembles.values()):
-            fitted[name] = _fit(scorer, space, sample, stream(name))
+            fitted[name] = _fit(scorer, space, sample, _stream(random_seed, name))
     for name, members in ensembles.items():
-        weights = _member_weights(members, space, sample, stream(name))
+        weights = _member_weights(members, space, sample, _stream(random_seed, name))
         fitted[name] = RankAverage.of(tuple(fitted[member] for member in members), sample.background, weights)
     return fitted
 

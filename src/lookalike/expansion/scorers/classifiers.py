@@ -6,9 +6,17 @@ from typing import cast
 import numpy as np
 
 from lookalike.data.arrays import Floats, Matrix
-from lookalike.expansion.scorers.logistic import Prior, Standardised, best_ridge, ridge_logistic
+from lookalike.expansion.scorers.logistic import (
+    RIDGES,
+    Prior,
+    Standardised,
+    best_ridge,
+    best_ridges,
+    ridge_logistic,
+)
+from lookalike.expansion.scorers.part_fits import LinearSample, Parts
 from lookalike.expansion.scorers.rank_ensemble import Score
-from lookalike.expansion.scorers.training_sample import Rng, TrainingSample, fit_rows
+from lookalike.expansion.scorers.training_sample import Rng, TrainingSample, draw_fit_rows, fit_rows
 
 
 def logistic(sample: TrainingSample, rng: Rng) -> Score:
@@ -35,6 +43,51 @@ def transfer(sample: TrainingSample, rng: Rng, prior: Prior) -> Score:
     # in columns transformed by the root the prior is a ridge of 1; a small seed cannot tell how far to trust the prior
     deviation = ridge_logistic(x @ root, rows.y, rows.weight[None], np.ones(1), x @ prior.mean)[0]
     return scale.unscaled(prior.mean + root @ deviation)
+
+
+def logistic_parts(sample: LinearSample, parts: Parts, rng: Rng) -> Floats:
+    """The weights of `logistic` of each part; its ridge is the one that best ranks its seeds where other parts leave them
+    out."""
+    rows = _PartRows.of(sample, parts, rng)
+    row_weights = np.repeat(rows.weight, len(RIDGES), axis=0)
+    weights = ridge_logistic(rows.x, rows.y, row_weights, np.tile(RIDGES, len(rows.weight)))
+    by_ridge = weights.reshape(len(rows.weight), len(RIDGES), -1)
+    chosen = best_ridges(rows.x, by_ridge, rows.y == 1, rows.weight > 0)
+    return by_ridge[np.arange(len(by_ridge)), chosen]
+
+
+def transfer_parts(sample: LinearSample, parts: Parts, rng: Rng, prior: Prior) -> Floats:
+    """The weights of `transfer` of each part."""
+    rows, root = _PartRows.of(sample, parts, rng), prior.root
+    x, offset = rows.x @ root.astype(np.float32), rows.x @ prior.mean
+    deviations = ridge_logistic(x, rows.y, rows.weight, np.ones(len(rows.weight)), offset)
+    return prior.mean + deviations @ root
+
+
+@dataclass(frozen=True)
+class _PartRows:
+    """What parts are fitted on: seeds, a sample of the background, and the negatives, which every part has."""
+
+    x: Matrix  # [n, W]
+    y: Floats  # [n]
+    weight: Floats  # [Q, n]: 0 for rows that a part does not have
+
+    @classmethod
+    def of(cls, sample: LinearSample, parts: Parts, rng: Rng) -> "_PartRows":
+        chosen = draw_fit_rows(len(sample.background), len(sample.seed), rng, parts.background.mean())
+        negatives = len(sample.negatives)
+        of_negatives = np.minimum(1, parts.seed.sum(axis=1, keepdims=True) / max(1, negatives))
+        return cls(
+            x=np.vstack([sample.seed, sample.background[chosen], sample.negatives]),
+            y=np.repeat([1.0, 0.0, 0.0], [len(sample.seed), len(chosen), negatives]),
+            weight=np.hstack(
+                [
+                    parts.seed * sample.weight,
+                    parts.background[:, chosen].astype(float),
+                    np.repeat(of_negatives, negatives, axis=1),
+                ]
+            ),
+        )
 
 
 def boosted(sample: TrainingSample, rng: Rng) -> Score:

@@ -7,8 +7,9 @@ import numpy as np
 
 from lookalike.data.arrays import Floats, Matrix
 from lookalike.expansion.scorers.logistic import Standardised
+from lookalike.expansion.scorers.part_fits import LinearSample, Parts
 from lookalike.expansion.scorers.rank_ensemble import Score
-from lookalike.expansion.scorers.training_sample import NEGATIVE_WEIGHT, Rng, TrainingSample, fit_rows
+from lookalike.expansion.scorers.training_sample import NEGATIVE_WEIGHT, Rng, TrainingSample, draw_fit_rows, fit_rows
 
 WHITENING = (
     30.0  # added to the covariance's diagonal: with hundreds of columns a full correction is noise for few seeds
@@ -28,6 +29,19 @@ def background(sample: TrainingSample, rng: Rng) -> Score:
         difference -= NEGATIVE_WEIGHT * (scale(sample.negatives).mean(axis=0) - rows.mean(axis=0))
     covariance = rows.T @ rows / len(rows)
     return scale.unscaled(np.linalg.solve(covariance + WHITENING * np.eye(len(difference)), difference))
+
+
+def background_parts(sample: LinearSample, parts: Parts, rng: Rng) -> Floats:
+    """The weights of `background` of each part, whitened by the covariance of the whole background."""
+    chosen = draw_fit_rows(len(sample.background), len(sample.seed), rng)
+    rows = sample.background[chosen]
+    of_seed, of_rows = parts.seed * sample.weight, parts.background[:, chosen].astype(float)
+    base = of_rows @ rows / of_rows.sum(axis=1, keepdims=True)  # [Q, W]
+    difference = of_seed @ sample.seed / of_seed.sum(axis=1, keepdims=True) - base
+    if len(sample.negatives):
+        difference -= NEGATIVE_WEIGHT * (sample.negatives.mean(axis=0) - base)
+    covariance = (rows.T @ rows).astype(np.float64) / len(rows)
+    return cast(Floats, np.linalg.solve(covariance + WHITENING * np.eye(rows.shape[1]), difference.T).T)
 
 
 def logodds(sample: TrainingSample, rng: Rng) -> Score:

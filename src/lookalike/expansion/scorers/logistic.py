@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from lookalike.data.arrays import Floats, Matrix
+from lookalike.data.arrays import Flags, Floats, Matrix, Rows
 
 RIDGES = (300.0, 1_000.0, 3_000.0, 10_000.0)
 DEFAULT_RIDGE = 1_000.0
@@ -100,37 +100,59 @@ def best_ridge(x: Floats, y: Floats, weight: Floats, rng: np.random.Generator) -
     return RIDGES[len(RIDGES) - 1 - int(np.argmax(rank_score[::-1]))]
 
 
-def head_rank_score(seeds: Floats, background: Floats) -> float:
-    """Mean over the seeds of -log of the share of the background that ranks before them.
+def best_ridges(x: Matrix, weights: Floats, is_seed: Flags, kept: Flags) -> Rows:
+    """For each part the place in `RIDGES` of the ridge that ranks its seeds best in the parts that leave them out, [Q].
 
-    Unlike AUC it puts most weight on the head of the list.
+    `weights` [Q, ridges, W] were fitted on the rows `kept` [Q, n] of x [n, W]; of these some are seeds, [n].
     """
+    depth = np.full((len(weights), len(RIDGES), int(is_seed.sum())), np.nan)
+    for part, (by_ridge, fitted) in enumerate(zip(weights, kept, strict=True)):
+        held_seeds, held_others = is_seed & ~fitted, ~is_seed & ~fitted
+        for ridge, row in enumerate(by_ridge):
+            depth[part, ridge, ~fitted[is_seed]] = head_depths(x[held_seeds] @ row, x[held_others] @ row)
+    # of equally good ridges the strongest, which promises least
+    scores = np.array([np.nanmean(depth[:, ::-1, fitted[is_seed]], axis=(0, 2)) for fitted in kept])
+    chosen: Rows = len(RIDGES) - 1 - scores.argmax(axis=1)
+    return chosen
+
+
+def head_rank_score(seeds: Floats, background: Floats) -> float:
+    """The mean of `head_depths`. Unlike AUC it puts most weight on the head of the list."""
+    return float(head_depths(seeds, background).mean())
+
+
+def head_depths(seeds: Floats, background: Floats) -> Floats:
+    """-log of the share of the background that ranks before each seed."""
     before = len(background) - np.searchsorted(np.sort(background), seeds)
-    return float(np.mean(-np.log((before + 1) / (len(background) + 1))))
+    depths: Floats = -np.log((before + 1) / (len(background) + 1))
+    return depths
 
 
-def ridge_logistic(x: Floats, y: Floats, row_weights: Floats, ridges: Floats, offset: Floats | float = 0.0) -> Floats:
+def ridge_logistic(
+    x: Floats | Matrix, y: Floats, row_weights: Floats, ridges: Floats, offset: Floats | float = 0.0
+) -> Floats:
     """Weights [Q, W] of Q logistic regressions over the same rows; intercepts, which rank nothing, are left out.
 
     Problem q weights the rows by row_weights[q] and adds the penalty ridges[q] / 2 · |w|². All are solved at once, in
     the eigenbasis of the columns scaled by the Hessian at the base rate: there each loss is nearly round, so a few steps
     are enough. x [n, W], y [n] or one row per problem [Q, n], row_weights [Q, n], ridges [Q]; `offset` [n] is added to
-    the log odds.
+    the log odds. Products with rows in single precision are in single precision.
     """
     problems, width = len(ridges), x.shape[1]
     rate = _base_rates(y, row_weights)
-    values, basis = np.linalg.eigh(x.T @ x)
-    rotated = np.hstack([x @ basis, np.ones((len(x), 1))])  # the last column is the intercept, which is not penalised
+    values, basis = np.linalg.eigh((x.T @ x).astype(np.float64))
+    # the last column is the intercept, which is not penalised
+    rotated = np.hstack([x @ basis.astype(x.dtype), np.ones((len(x), 1), x.dtype)])
     curvature = rate * (1 - rate) * np.append(np.maximum(values, 0), len(x))
     penalty = np.hstack([np.repeat(ridges[:, None], width, axis=1), np.zeros((problems, 1))])
     factor = 1 / np.sqrt(curvature + penalty)
 
     def loss_and_gradient(flat: Floats) -> tuple[float, Floats]:
         weights = flat.reshape(problems, -1) * factor
-        odds = weights @ rotated.T + offset  # [Q, n]
+        odds = weights.astype(x.dtype) @ rotated.T + offset  # [Q, n]
         error = row_weights * (expit(odds) - y)
         loss = (row_weights * (np.logaddexp(0, odds) - y * odds)).sum() + 0.5 * (penalty * weights**2).sum()
-        return float(loss), ((error @ rotated + penalty * weights) * factor).ravel()
+        return float(loss), ((error.astype(x.dtype) @ rotated + penalty * weights) * factor).ravel()
 
     start = np.zeros((problems, width + 1))
     start[:, -1] = np.log(rate / (1 - rate))[:, 0] / factor[:, -1]
@@ -139,7 +161,7 @@ def ridge_logistic(x: Floats, y: Floats, row_weights: Floats, ridges: Floats, of
         start.ravel(),
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": 100, "ftol": 1e-9, "gtol": 1e-3},
+        options={"maxiter": 100, "ftol": 1e-9 if x.dtype == np.float64 else 1e-7, "gtol": 1e-3},
     )
     weights: Floats = (solution.x.reshape(problems, -1) * factor)[:, :width] @ basis.T
     return weights

@@ -62,4 +62,9 @@ class TrainingSample:
 
 def fit_rows(sample: TrainingSample, rng: Rng) -> Rows:
     """A random sample of background rows to fit on."""
-    return rng.permutation(len(sample.background))[: max(MIN_FIT_ROWS, 10 * len(sample.seed))]
+    return draw_fit_rows(len(sample.background), len(sample.seed), rng)
+
+
+def draw_fit_rows(background: int, seeds: int, rng: Rng, share: float = 1.0) -> Rows:
+    """So many background rows that this share of them is enough for a fit."""
+    return rng.permutation(background)[: round(max(MIN_FIT_ROWS, 10 * seeds) / share)]
