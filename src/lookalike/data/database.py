@@ -8,11 +8,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import polars as pl
-from pyarrow import RecordBatchReader
 from pydantic import Field
 
 from lookalike.data.schema import CONTEXT_FIELDS, CONTEXT_SLOTS, EVENT_FIELDS, SourceFile
@@ -20,6 +18,10 @@ from lookalike.errors import LookalikeError, StateError
 from lookalike.workspace.files import TEMPORARY_PREFIX
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.records import Record
+
+if TYPE_CHECKING:
+    import polars as pl
+    from pyarrow import RecordBatchReader
 
 SCHEMA_VERSION = 1
 ROWS_PER_BATCH = 262_144
@@ -86,7 +88,7 @@ class Database:
                 self.connection.execute("SET preserve_insertion_order = true")
 
     @contextlib.contextmanager
-    def registered(self, **tables: pl.DataFrame) -> Iterator[None]:
+    def registered(self, **tables: "pl.DataFrame") -> Iterator[None]:
         """Makes frames available to queries as tables of these names."""
         for name, table in tables.items():
             self.connection.register(name, table.to_arrow())
@@ -99,12 +101,14 @@ class Database:
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         return self.connection.execute(query, list(values)).fetchall()
 
-    def frame(self, query: str, *values: Any) -> pl.DataFrame:
+    def frame(self, query: str, *values: Any) -> "pl.DataFrame":
+        import polars as pl  # `status` counts without it, and is to answer at once
+
         frame = pl.from_arrow(self.connection.sql(query, params=list(values)).to_arrow_table())
         assert isinstance(frame, pl.DataFrame)
         return frame
 
-    def reader(self, query: str, *values: Any) -> RecordBatchReader:
+    def reader(self, query: str, *values: Any) -> "RecordBatchReader":
         """The result in batches, for results that do not fit in memory."""
         return self.connection.sql(query, params=list(values)).to_arrow_reader(ROWS_PER_BATCH)
 
@@ -270,7 +274,7 @@ def event_types(database: Database) -> list[str]:
     return [name for (name,) in rows]
 
 
-def first_event_times(database: Database, event_type: str) -> pl.DataFrame:
+def first_event_times(database: Database, event_type: str) -> "pl.DataFrame":
     """When each user had the first event of a type: columns `user_id`, `moment` (seconds since 1970)."""
     return database.frame(
         "SELECT user_id, floor(epoch(min(ts)))::BIGINT AS moment FROM events WHERE event_type = ? GROUP BY user_id",
@@ -278,7 +282,7 @@ def first_event_times(database: Database, event_type: str) -> pl.DataFrame:
     )
 
 
-def users_with_events(database: Database, ids: pl.DataFrame) -> pl.DataFrame:
+def users_with_events(database: Database, ids: "pl.DataFrame") -> "pl.DataFrame":
     """Those of the ids (column `user_id`) that have at least one event."""
     with database.registered(requested_ids=ids.select("user_id")):
         return database.frame("SELECT user_id FROM requested_ids SEMI JOIN events USING (user_id)")

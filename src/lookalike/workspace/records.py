@@ -12,7 +12,7 @@ from lookalike.workspace.files import read_json, write_json
 class Record(BaseModel):
     """An immutable, typed value. Unknown and missing fields are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, defer_build=True, extra="forbid")
 
     def as_json(self) -> dict[str, Any]:
         """The record as plain JSON values."""
