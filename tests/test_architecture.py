@@ -34,7 +34,7 @@ RESULTS = {
     "lookalike.data.ingest.results",
     "lookalike.encoder.results",
     "lookalike.expansion.result",
-    "lookalike.expansion.rule_summary",
+    "lookalike.expansion.seed_summary",
     "lookalike.expansion.manifest",
     "lookalike.expansion.summary",
     "lookalike.expansion.messages",

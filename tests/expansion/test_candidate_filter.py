@@ -15,8 +15,8 @@ from lookalike.errors import ExpansionError, SettingsError
 from lookalike.expansion.audience import Audience, Size, load_definition
 from lookalike.expansion.candidate_filter import users_inside
 from lookalike.expansion.rule import parse_condition
-from lookalike.expansion.rule_summary import WhereSummary
 from lookalike.expansion.seed_reader import read_seed
+from lookalike.expansion.seed_summary import WhereSummary
 from rule_log import RULE, USERS, RuleSpace, rule_space
 
 EVERYBODY = [f"u{row:05d}" for row in range(USERS)]

@@ -9,9 +9,9 @@ from lookalike.data.arrays import Rows
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.rule import Condition
-from lookalike.expansion.rule_summary import WhereSummary, WhereUsed
 from lookalike.expansion.seed import Seed
 from lookalike.expansion.seed_checks import MIN_MEASURABLE_SEEDS, MIN_SEEDS
+from lookalike.expansion.seed_summary import WhereSummary, WhereUsed
 
 
 def only_inside(

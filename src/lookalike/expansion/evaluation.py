@@ -20,9 +20,9 @@ from lookalike.expansion.result import (
     RepresentationSource,
     SeedSummary,
 )
-from lookalike.expansion.rule_summary import ForecastSummary
 from lookalike.expansion.scorer_selection import AUTO
 from lookalike.expansion.seed_checks import share_warnings
+from lookalike.expansion.seed_summary import ForecastSummary
 from lookalike.expansion.selection import Selection
 from lookalike.workspace.files import new_folder, sha256
 from lookalike.workspace.provenance import library_versions, utc_now

@@ -15,10 +15,10 @@ from lookalike.expansion.messages import ExpansionWarning, ListedElsewhere, Noth
 from lookalike.expansion.ranking.scan import RankingRequest
 from lookalike.expansion.reading import Reading, read_examples
 from lookalike.expansion.result import Backtest, Leak, SeedProfile, Verdict
-from lookalike.expansion.rule_summary import ForecastSummary, RuleUsed
 from lookalike.expansion.seed import Part, SeedInput
 from lookalike.expansion.seed_checks import MIN_SEEDS, profile_warnings
 from lookalike.expansion.seed_profile import SubAudiences, find_sub_audiences, profile_seed
+from lookalike.expansion.seed_summary import ForecastSummary, RuleUsed
 from lookalike.expansion.selection import Selection, fit_scorer
 
 

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from lookalike.expansion.messages import ExpansionWarning
-from lookalike.expansion.rule_summary import ForecastSummary, RuleSummary, WhereSummary
+from lookalike.expansion.seed_summary import ForecastSummary, RuleSummary, WhereSummary
 from lookalike.workspace.records import FileRecord, Record
 
 EXPAND: Literal["expand"] = "expand"

@@ -10,7 +10,7 @@ from lookalike.expansion.doers import Doers
 from lookalike.expansion.manifest import ListFile
 from lookalike.expansion.messages import ExpansionWarning
 from lookalike.expansion.result import SeedMatch, Suppression
-from lookalike.expansion.rule_summary import RuleSummary, WhereSummary
+from lookalike.expansion.seed_summary import RuleSummary, WhereSummary
 
 
 def no_rows() -> Rows:

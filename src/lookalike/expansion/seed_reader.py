@@ -23,6 +23,7 @@ from lookalike.expansion.result import SeedMatch, Suppression
 from lookalike.expansion.rule import Rule
 from lookalike.expansion.seed import Seed, SeedInput
 from lookalike.expansion.seed_rule import stated_rule, with_rule
+from lookalike.expansion.seed_summary import SeedRead
 
 
 def read_seed(context: ExpansionContext, audience: Audience, force: bool = False) -> SeedInput:
@@ -44,7 +45,9 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
     suppression = Suppression(given=len(suppress), matched=len(matches["suppress"].rows))
     seed_checks.check_suppression(suppression)
     match = _seed_match(context, given, matches["seed"], matches["suppress"].rows)
-    seed_checks.check_seed(match, context.representation.users, seed_name(audience.seed), force)
+    name = seed_name(audience.seed)
+    seed_checks.check_seed(match, context.representation.users, name, force)
+    context.progress.say(SeedRead(name=name, matched=match.matched, distinct=match.distinct))
     seed = Seed(
         rows=matches["seed"].rows,
         suppressed=matches["suppress"].rows,
@@ -64,7 +67,7 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
     for warning in warnings:
         context.progress.say(warning)
     inputs = (
-        ListFile(name=seed_name(audience.seed), sha256=seed_sha256(audience.seed)),
+        ListFile(name=name, sha256=seed_sha256(audience.seed)),
         *(
             ListFile(name=id_lists.source_name(source), sha256=id_lists.source_sha256(source))
             for source in (*audience.suppress, *audience.negative)

@@ -13,8 +13,8 @@ from lookalike.expansion.doers import NEVER, Doers, check_rule, find_doers
 from lookalike.expansion.messages import ExpansionWarning, InCommon
 from lookalike.expansion.rule import Rule, parse_rule
 from lookalike.expansion.rule_finder import find_rule
-from lookalike.expansion.rule_summary import RuleSummary
 from lookalike.expansion.seed import Seed
+from lookalike.expansion.seed_summary import RuleSummary
 
 
 def stated_rule(audience: Audience) -> Rule | None:

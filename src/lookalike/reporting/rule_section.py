@@ -1,7 +1,7 @@
 """What a seed's people have in common, and what the list was therefore measured on."""
 
 from lookalike.expansion.result import Evaluation
-from lookalike.expansion.rule_summary import RuleSummary, WhereSummary
+from lookalike.expansion.seed_summary import RuleSummary, WhereSummary
 from lookalike.reporting.formatting import clean, count, day, percent, plural
 
 

@@ -1,7 +1,7 @@
 """What the seed's profile says, one sentence a fact."""
 
 from lookalike.expansion.result import Evaluation, SeedProfile, SeedSummary
-from lookalike.expansion.rule_summary import RuleSummary
+from lookalike.expansion.seed_summary import RuleSummary
 from lookalike.reporting.formatting import clean, count, percent, plural, score, times
 from lookalike.reporting.rule_section import rule_sentence, where_sentence
 from lookalike.reporting.verdict_text import leak_text
