@@ -1,7 +1,10 @@
 """Verdict, headline, figures and advice of one report agree, whatever the verdict."""
 
+import itertools
+import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +13,17 @@ import pytest
 
 import lookalike as la
 from example_evaluation import example_evaluation
+from expansion_context import measured, opened_context
+from lookalike.data.id_lists import IdFrame
 from lookalike.expansion import seed_profile
+from lookalike.expansion.audience import Audience, Size
+from lookalike.expansion.judgement import judge_without
 from lookalike.expansion.messages import SeveralAudiences
-from lookalike.expansion.result import Band, Evaluation, MethodLift
+from lookalike.expansion.result import Band, Evaluation, MethodLift, promised
+from lookalike.expansion.seed_reader import read_seed
 from lookalike.expansion.verdict import after_backtest
 from lookalike.reporting import content
-from lookalike.reporting.verdict_text import verdict_text
+from lookalike.reporting.verdict_text import leak_caution, verdict_text
 from rule_log import RULE, USERS, RuleSpace, rule_space
 
 EVERYBODY = [f"u{row:05d}" for row in range(USERS)]
@@ -93,19 +101,59 @@ def test_the_cases_are_of_every_kind(ws: la.Workspace, space: RuleSpace) -> None
 # --- advice that is followed ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scorer", ["auto", "centroid"])
+def advised(evaluation: Evaluation) -> dict[str, Any]:
+    """The options that the advice on features that give the seed away names."""
+    words = shlex.split(leak_caution(evaluation).replace("(", " ").replace(")", " "))
+    options: dict[str, Any] = {"drop_features": []}
+    for flag, value in itertools.pairwise(words):
+        if flag == "--drop-features":
+            options["drop_features"].append(value.rstrip(","))
+        elif flag == "--scorer":
+            options["scorer"] = value.rstrip(",")
+        elif (flag, value) == ("without", "--balance"):
+            options["balance"] = False
+    return options
+
+
+ADVISED: dict[str, Callable[[RuleSpace], dict[str, Any]]] = {
+    "auto": lambda space: {"seed": space.seed(), "as_of_now": True},
+    "a scorer that cannot be fitted then": lambda space: {
+        "seed": space.seed(),
+        "as_of_now": True,
+        "scorer": "centroid",
+    },
+    "balance": lambda space: {"seed": space.doers, "as_of_now": True, "balance": True},
+}
+
+
+@pytest.mark.parametrize("case", ADVISED)
 def test_dropping_what_gives_the_seed_away_gives_the_verdict_that_was_told(
-    ws: la.Workspace, space: RuleSpace, scorer: str
+    ws: la.Workspace, space: RuleSpace, case: str
 ) -> None:
-    told = ws.expand(seed=space.seed(), size=60, as_of_now=True, name="told", scorer=scorer)
-    profile = told.evaluation.seed_profile
-    assert profile.leaks
-    # the centroid reads the user embedding, which is dropped too
-    columns = [leak.column for leak in profile.leaks]
-    followed = ws.expand(seed=space.seed(), size=60, as_of_now=True, name="followed", drop_features=columns)
-    assert followed.verdict.expand == profile.expand_without_leaks
-    assert followed.lift.value == profile.lift_without_leaks
+    options = {"size": 60, "name": case.replace(" ", "-")} | ADVISED[case](space)
+    told = ws.expand(**options).evaluation
+    assert told.seed_profile.leaks
+    followed = ws.expand(**options | advised(told))
+    assert followed.verdict.expand == told.seed_profile.expand_without_leaks
+    assert followed.lift.value == told.seed_profile.lift_without_leaks
     assert not followed.evaluation.seed_profile.leaks
+
+
+@pytest.mark.parametrize("kind", ["rule", "picked", "moments", "as it is"])
+def test_what_is_tried_without_features_is_what_comes_without_them(space: RuleSpace, kind: str) -> None:
+    events = space.log.events.group_by("user_id").len().sort("len", "user_id", descending=True)
+    busiest = events.filter(events["user_id"].is_in(space.doers))["user_id"].to_list()[:50]
+    people = {"picked": pl.DataFrame({"user_id": busiest}), "moments": with_moments(space)}
+    seed = IdFrame(people.get(kind, pl.DataFrame({"user_id": space.seed()})), "the seed")
+    audience = Audience(
+        "a", seed, Size(count=60), drop_features=("category=c1",), as_of_now=kind == "as it is",
+        before=RULE if kind == "picked" else None,
+    )  # fmt: skip
+    with opened_context(space.workspace.root) as context:
+        tried = judge_without(context, audience, read_seed(context, audience), ("category=c0", "log_events"))
+        followed = measured(context, replace(audience, drop_features=("category=c1", "category=c0", "log_events")))
+    assert tried.verdict.decision == followed.verdict.decision
+    assert tried.promise == promised(followed.selection.lift_band, followed.backtest, followed.selection.scorer)
 
 
 @pytest.mark.parametrize(("people", "size"), [((100, 100), 200), ((100, 60), 12)])

@@ -1,11 +1,14 @@
 """A seed that is a picked part of those who have done it is told from a part at random, and the others then teach little."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import lookalike as la
+from expansion_examples import examples_of
 from lookalike.expansion.messages import PickedPart
-from lookalike.expansion.picked_part import is_picked
+from lookalike.expansion.picked_part import OTHERS_WEIGHT, is_picked
 from rule_log import RULE, RuleSpace, rule_space
 
 
@@ -47,4 +50,26 @@ def test_a_picked_seed_is_told_of_and_a_random_one_is_not(space: RuleSpace) -> N
     assert not any(isinstance(warning, PickedPart) for warning in at_random.warnings)
     assert at_random.evaluation.forecast is not None
     assert picked.evaluation.forecast is not None
-    assert picked.evaluation.forecast.later < at_random.evaluation.forecast.later  # only seeds are looked for
+    assert picked.evaluation.forecast.seeds_only
+    assert not at_random.evaluation.forecast.seeds_only
+    assert picked.evaluation.forecast.later < at_random.evaluation.forecast.later
+    # the others who did it later are candidates
+    assert picked.evaluation.forecast.candidates > at_random.evaluation.forecast.candidates
+
+
+def test_people_who_have_not_done_it_do_not_make_a_seed_picked(space: RuleSpace) -> None:
+    """They are told from doers, whichever these are."""
+    strangers = sorted({user for user in space.log.user_ids} - set(space.doers))[:40]
+    mixed = la.open(space.workspace.root).expand(
+        seed=[*space.seed(50), *strangers], before=RULE, size=60, name="mixed", force=True
+    )
+    assert not any(isinstance(warning, PickedPart) for warning in mixed.warnings)
+
+
+def test_other_doers_count_a_tenth_beside_a_picked_seed() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(0, 1, (200, 4))
+    examples = replace(examples_of(values, np.arange(40)), teachers=values[50:60], as_now=values[:40])
+    alike, picked = (replace(examples, teacher_weight=weight).readings[0] for weight in (1.0, OTHERS_WEIGHT))
+    assert alike.weight.tolist() == [1.0] * 50
+    assert picked.weight.tolist() == [1.0] * 40 + [0.1] * 10

@@ -133,15 +133,20 @@ def test_leaks_are_a_caution_with_the_flags_that_drop_them() -> None:
     assert verdict_text(evaluation).caution == (
         "2 features nearly define the seed: word=jumbo (100% of the seed, 19% of others), country=DE (98% of the seed, 2% of "
         "others). If that is how these people became seeds, expect a lift of 2.0× without them and the user embedding, "
-        "and expand with --drop-features 'word=jumbo' --drop-features 'country=DE'"
+        "and expand with --drop-features word=jumbo --drop-features country=DE"
     )
     single = replaced(evaluation, "seed_profile.leaks", LEAKS[:1])
     assert verdict_text(single).caution.startswith("One feature nearly defines the seed: word=jumbo")
     against = replaced(single, "seed_profile.expand_without_leaks", False)
     assert verdict_text(against).caution.endswith(
         "If that is how these people became seeds, do not expand: a lift of 2.0× without it and the user embedding does not "
-        "pass the checks (--drop-features 'word=jumbo')"
+        "pass the checks (--drop-features word=jumbo)"
     )
+    unmeasured = replaced(single, "seed_profile.expand_without_leaks", None)  # written by an earlier version
+    assert "expect a lift of 2.0×" in verdict_text(unmeasured).caution
+    balanced = replaced(replaced(single, "balanced", True), "seed_profile.scorer_without_leaks", "auto")
+    balanced = replaced(balanced, "requested_scorer", "centroid")
+    assert verdict_text(balanced).caution.endswith("--drop-features word=jumbo --scorer auto, without --balance")
 
 
 def test_at_most_three_leaks_are_named_and_the_advice_drops_them_all() -> None:

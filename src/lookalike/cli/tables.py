@@ -188,7 +188,7 @@ def expand_tables(result: "ExpandResult") -> list[Shown]:
         ["verdict", headline(evaluation) + requested],
         *(["", line.text] for line in lines(evaluation)),
         *([["for", where_sentence(evaluation.where)]] if evaluation.where else []),
-        *([["rule", rule_sentence(evaluation.rule, seed.matched)]] if evaluation.rule else []),
+        *([["rule", rule_sentence(evaluation.rule)]] if evaluation.rule else []),
         *([["measured on", measured_by(evaluation)]] if evaluation.forecast else []),
         ["scorer", evaluation.scorer],
         ["seeds matched", f"{seed.matched:,} ({percent(seed.match_rate)}), {seed.used:,} used"],

@@ -15,6 +15,15 @@ Csr = tuple[
 Matrix = NDArray[np.floating[Any]]  # columns in the precision they are stored or computed in
 
 
+def union(*parts: Rows) -> Rows:
+    """Every row of the parts once, ascending. Merging is much faster than `np.union1d`, which hashes."""
+    rows = np.sort(np.concatenate(parts), kind="stable")
+    is_first = np.ones(len(rows), bool)
+    is_first[1:] = rows[1:] != rows[:-1]
+    merged: Rows = rows[is_first]
+    return merged
+
+
 def is_member(rows: Rows, ascending: Rows) -> Flags:
     """Which of `rows` are among `ascending`. Memory and time follow `rows`, however many are ascending."""
     if not len(ascending):

@@ -7,33 +7,63 @@ import polars as pl
 from lookalike.data.database import Cut, Database, coded_fields, quoted
 from lookalike.data.deeds import Terms
 
+MAX_SHOWN = 8
+
 
 def user_fields(database: Database) -> tuple[str, ...]:
-    """What a condition on people may name. Where an attribute has the name of a column of events, the attribute is meant."""
-    rows = database.rows("SELECT DISTINCT attribute FROM user_attributes ORDER BY 1")
-    attributes = tuple(name for (name,) in rows)
-    return (*attributes, *(name for name in coded_fields(database) if name not in attributes))
+    """What a condition on people may name. Where an attribute has the name of a context column, the attribute is meant."""
+    attributes = _attributes(database)
+    return (*attributes, *(name for name in _context_columns(database) if name not in attributes))
 
 
 def users_with_values(database: Database, terms: Terms, cut: Cut) -> pl.DataFrame:
     """`user_id` of everybody of whom one of the terms, (field, value), is true before the cut, each once."""
-    columns = coded_fields(database)
-    attributes = {name for (name,) in database.rows("SELECT DISTINCT attribute FROM user_attributes")}
+    columns, attributes = _context_columns(database), _attributes(database)
     frame = pl.DataFrame(
         {"field": [field for field, _ in terms], "value": [value for _, value in terms]},
         {"field": pl.String, "value": pl.String},
     )
-    queries = ["SELECT user_id FROM user_attributes a JOIN terms t ON a.attribute = t.field AND a.value = t.value"]
+    queries = [
+        "SELECT DISTINCT user_id FROM user_attributes a JOIN terms t ON a.attribute = t.field AND a.value = t.value"
+    ]
     values: list[str | datetime] = []
     for field in sorted({field for field, _ in terms if field in columns and field not in attributes}):
-        column = quoted(columns[field])
-        # of events at the same time the largest value, so that the answer does not depend on the order of rows
-        queries.append(
-            f"""SELECT user_id FROM (
-                    SELECT user_id, arg_max({column}, (ts, {column})) AS value FROM events
-                    WHERE ts < ? AND {column} IS NOT NULL GROUP BY user_id)
-                WHERE value IN (SELECT value FROM terms WHERE field = ?)"""
-        )
+        query = _last_values(columns[field])
+        queries.append(f"SELECT user_id FROM ({query}) WHERE value IN (SELECT value FROM terms WHERE field = ?)")
         values += [cut.as_of, field]
     with database.registered(terms=frame):
         return database.frame(" UNION ".join(queries), *values)
+
+
+def common_values(database: Database, field: str, cut: Cut, min_users: int) -> list[str]:
+    """The most common values of a field, those of at least so many people."""
+    query: str
+    value: str | datetime
+    query, value = "SELECT DISTINCT user_id, value FROM user_attributes WHERE attribute = ?", field
+    if field not in _attributes(database):
+        query, value = _last_values(_context_columns(database)[field]), cut.as_of
+    rows = database.rows(
+        f"SELECT value FROM ({query}) GROUP BY value HAVING count(*) >= ? ORDER BY count(*) DESC, value LIMIT ?",
+        value,
+        min_users,
+        MAX_SHOWN,
+    )
+    return [shown for (shown,) in rows]
+
+
+def _attributes(database: Database) -> tuple[str, ...]:
+    rows = database.rows("SELECT DISTINCT attribute FROM user_attributes ORDER BY 1")
+    return tuple(name for (name,) in rows)
+
+
+def _context_columns(database: Database) -> dict[str, str]:
+    """Name -> column of `events`. What somebody did last, the event type, is not what they are."""
+    return {name: column for name, column in coded_fields(database).items() if name != "event_type"}
+
+
+def _last_values(column: str) -> str:
+    """The query for `user_id` and `value` before a moment; of events at the same time the largest value, so that the answer
+    does not depend on the order of rows."""
+    name = quoted(column)
+    return f"""SELECT user_id, arg_max({name}, (ts, {name})) AS value FROM events
+               WHERE ts < ? AND {name} IS NOT NULL GROUP BY user_id"""

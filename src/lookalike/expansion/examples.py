@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from lookalike.data.arrays import Floats, Matrix, Rows, is_member
+from lookalike.data.arrays import Floats, Matrix, Rows, is_member, union
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.curves import EffectiveSample
 from lookalike.expansion.sampling import draw_background, draw_sample
@@ -120,7 +120,7 @@ def build_examples(context: ExpansionContext, seed: Seed) -> Examples:
     background = background[is_member(background, sampled) | ~is_member(background, seed.rows)]
     if seed.doers is not None:  # whoever has done it is no stranger, also where they may be listed
         background = background[is_member(background, sampled) | ~is_member(background, seed.doers.rows)]
-    not_candidates = np.union1d(seed.rows, seed.suppressed)
+    not_candidates = union(seed.rows, seed.suppressed)
     negatives = draw_sample(seed.negatives, settings.background, settings.random_seed)
     return Examples(
         seed=representation.gather(sampled),

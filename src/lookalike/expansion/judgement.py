@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from lookalike.errors import ExpansionError
 from lookalike.expansion.audience import Audience
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.examples import Examples
-from lookalike.expansion.reading import Reading
+from lookalike.expansion.reading import Reading, read_examples
 from lookalike.expansion.result import Backtest, Band, Verdict, promised
 from lookalike.expansion.scorer_selection import AUTO
 from lookalike.expansion.seed import SeedInput
@@ -20,6 +18,7 @@ from lookalike.expansion.verdict import after_backtest
 class Judgement:
     """What was measured on a seed, and the verdict."""
 
+    audience: Audience
     selection: Selection
     backtest: Backtest | None
     verdict: Verdict
@@ -42,18 +41,18 @@ def judge(
         selection = select(reading.examples, audience.scorer, size, settings, advance, forecast)
     backtest = _backtest(context, seed_input, reading.examples, selection, insist=insist)
     later = backtest.lifts[selection.scorer] if backtest else None
-    return Judgement(selection, backtest, after_backtest(selection.verdict, selection.lift_band, later))
+    return Judgement(audience, selection, backtest, after_backtest(selection.verdict, selection.lift_band, later))
 
 
 def judge_without(
-    context: ExpansionContext, audience: Audience, seed_input: SeedInput, reading: Reading, columns: tuple[str, ...]
+    context: ExpansionContext, audience: Audience, seed_input: SeedInput, columns: tuple[str, ...]
 ) -> Judgement:
-    """The judgement if these columns are dropped too, as `--drop-features` does."""
-    places = [context.representation.layout.column(name) for name in (*seed_input.seed.dropped_columns, *columns)]
-    blind = reading.without(np.unique(places))
-    if audience.scorer not in blind.examples.space.names:  # it reads what is left out
-        audience = replace(audience, scorer=AUTO)
-    return judge(context, audience, seed_input, blind)
+    """The judgement if these columns are dropped too, as `--drop-features` does, with a scorer that can be fitted then."""
+    dropped = tuple(dict.fromkeys((*seed_input.seed.dropped_columns, *columns)))
+    blind = replace(seed_input, seed=replace(seed_input.seed, dropped_columns=dropped))
+    reading = read_examples(context, blind)
+    scorer = audience.scorer if audience.scorer in reading.examples.space.names else AUTO
+    return judge(context, replace(audience, drop_features=dropped, scorer=scorer, balance=False), blind, reading)
 
 
 def _backtest(

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lookalike.data.arrays import Rows
+from lookalike.data.arrays import Rows, union
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.expansion.audience import Audience
 from lookalike.expansion.context import ExpansionContext
@@ -19,7 +19,7 @@ from lookalike.expansion.seed import Part, SeedInput
 from lookalike.expansion.seed_checks import MIN_SEEDS, profile_warnings
 from lookalike.expansion.seed_profile import SubAudiences, find_sub_audiences, profile_seed
 from lookalike.expansion.seed_summary import ForecastSummary, RuleUsed
-from lookalike.expansion.selection import Selection, fit_scorer
+from lookalike.expansion.selection import Selection, fit_scorer, resolve_size
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,10 @@ def measure(
 ) -> Measurement:
     """Measures the scorers on held-out seeds, chooses one, gives the verdict, and fits the scorer that makes the list."""
     settings, layout, seed = context.settings, context.representation.layout, seed_input.seed
+    resolve_size(audience.size, context.representation.users - len(seed.excluded))  # raises before people are read
     reading = read_examples(context, seed_input)
     if seed_input.rule is not None:
-        context.progress.say(RuleUsed(rule=seed_input.rule, matched=seed_input.match.matched))
+        context.progress.say(RuleUsed(rule=seed_input.rule))
     parts = find_sub_audiences(reading.examples, layout, settings.random_seed)
     if audience.balance:
         reading = _balanced(reading, parts, seed_input)
@@ -95,7 +96,7 @@ class _Advised:
     def without(self, leaks: tuple[Leak, ...]) -> Judgement:
         """The judgement without the features that give the seed away."""
         columns = tuple(leak.column for leak in leaks)
-        return judge_without(self.context, self.audience, self.input, self.reading, columns)
+        return judge_without(self.context, self.audience, self.input, columns)
 
     def is_each_part_worth_a_list(self) -> bool:
         parts = _parts(self.audience, self.input, self.reading.examples.rows, self.parts.of)
@@ -110,10 +111,14 @@ class _Advised:
 
 def _with_advice_tried(advised: _Advised, profile: SeedProfile) -> SeedProfile:
     """The profile with what would come of its advice, so that nobody who follows it is told the contrary."""
-    changes: dict[str, float | bool] = {}
+    changes: dict[str, float | bool | str] = {}
     if profile.leaks:
         without = advised.without(profile.leaks)
-        changes |= {"lift_without_leaks": without.promise.value, "expand_without_leaks": without.verdict.expand}
+        changes |= {
+            "lift_without_leaks": without.promise.value,
+            "expand_without_leaks": without.verdict.expand,
+            "scorer_without_leaks": without.audience.scorer,
+        }
     if profile.splitting_reliable:
         changes["splitting_reliable"] = advised.is_each_part_worth_a_list()
     return profile.model_copy(update=changes)
@@ -121,7 +126,12 @@ def _with_advice_tried(advised: _Advised, profile: SeedProfile) -> SeedProfile:
 
 def _forecast_summary(forecast: Forecast | None) -> ForecastSummary | None:
     return (
-        ForecastSummary(cut=forecast.moment, later=len(forecast.later), candidates=forecast.candidates)
+        ForecastSummary(
+            cut=forecast.moment,
+            later=len(forecast.later),
+            candidates=forecast.candidates,
+            seeds_only=forecast.seeds_only,
+        )
         if forecast
         else None
     )
@@ -156,7 +166,7 @@ def _part(audience: Audience, seed_input: SeedInput, rows: Rows, part: Part, see
     """One part of `seeds` seeds, with its share of the list."""
     whole = seed_input.seed
     # the other parts leave the background too: they are not strangers to this part, and it must not find them
-    suppressed = np.union1d(whole.suppressed, np.setdiff1d(whole.rows, rows))
+    suppressed = union(whole.suppressed, np.setdiff1d(whole.rows, rows))
     # each part is taught by its own people alone: other doers would make all lists alike
     doers = None if whole.doers is None else whole.doers.only(rows)
     seed = replace(whole.subset(np.isin(whole.rows, rows)), suppressed=suppressed, doers=doers)

@@ -1,10 +1,10 @@
 """How the people of a seed are read: what the scorers learn from, and what they are measured on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from lookalike.data.arrays import Rows
+from lookalike.data.arrays import union
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.doers import Doers
 from lookalike.expansion.examples import Examples, build_examples
@@ -26,14 +26,6 @@ class Reading:
     examples: Examples
     warnings: tuple[ExpansionWarning, ...] = ()
     forecast: Forecast | None = None  # what the scorers are measured on; hidden seeds if None
-
-    def without(self, columns: Rows) -> "Reading":
-        """Without some columns, and without the encoder's blocks, which were made from the same events."""
-        space, forecast = self.examples.space.without(columns), self.forecast
-        if forecast is not None:
-            forecast = replace(forecast, training=replace(forecast.training, space=space))
-        # shares of sub-audiences are kept by the user embedding
-        return replace(self, examples=replace(self.examples, space=space, sub_audience=None), forecast=forecast)
 
 
 def read_examples(context: ExpansionContext, seed_input: SeedInput) -> Reading:
@@ -58,11 +50,13 @@ def _read_without_deeds(context: ExpansionContext, seed_input: SeedInput, doers:
         examples, without_history = examples_without_deeds(context, read, seed_input.seed, examples)
     with context.progress.step("looking for those who did it later"):
         seed = seed_input.seed
-        nobody = np.union1d(np.union1d(seed.rows, seed.suppressed), doers.rows)
-        forecast = build_forecast(read, examples, context.representation.users - len(nobody))
+        nobody = union(seed.rows, seed.suppressed, doers.rows)
+        forecast = build_forecast(
+            read, examples, context.representation.users - len(nobody), context.settings.random_seed
+        )
     warnings = (SeedsWithNothingElse(seeds=without_history),) if without_history else ()
     if examples.is_picked:
-        warnings = (*warnings, PickedPart(others=examples.teaching - examples.seeds))
+        warnings = (*warnings, PickedPart(others=len(np.setdiff1d(doers.rows, seed_input.seed.rows))))
     if forecast is None:
         warnings = (*warnings, NoForecast())
     return Reading(examples, warnings, forecast)

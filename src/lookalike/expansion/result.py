@@ -255,6 +255,9 @@ class SeedProfile(Record):
     expand_without_leaks: bool | None = Field(
         default=None, description="whether the verdict is to expand without them; null without leaks"
     )
+    scorer_without_leaks: str | None = Field(
+        default=None, description="the scorer that was asked for then: auto if the requested one reads what is left out"
+    )
     gain_of_doubling: float | None = Field(
         description="relative gain in lift from half of the seed to all of it, if reliable"
     )

@@ -20,7 +20,10 @@ from lookalike.errors import SettingsError
 
 MAX_TERMS = 50
 MAX_LENGTH = 4_000
-_EXAMPLE = "for example: category = DOG FOODS or item = 4711 at least 2 times since 2026-05-01"
+_EXAMPLES = {
+    "rule": "for example: category = DOG FOODS or item = 4711 at least 2 times since 2026-05-01",
+    "condition": "for example: country = FR or country = BE; --where once more for what must be true too",
+}
 
 _TOKEN = re.compile(r'\s*(?:"((?:[^"]|"")*)"|(=)|([^\s="]+))')
 _PLAIN = re.compile(r'[^\s"=]+(?: [^\s"=]+)*')
@@ -63,7 +66,7 @@ class Condition:
 
 def parse_condition(text: str) -> Condition:
     """The condition that a text states. Raises SettingsError with the place of what is wrong."""
-    return Condition(_parser(text).condition())
+    return Condition(_parser(text, "condition").condition())
 
 
 @dataclass(frozen=True)
@@ -76,31 +79,31 @@ class _Token:
         return not self.is_quoted and self.text.lower() == word
 
 
-def _tokens(text: str) -> list[_Token]:
-    tokens, end = [], 0
-    while text[end:].strip():
-        match = _TOKEN.match(text, end)
-        if match is None:
-            column = end + len(text[end:]) - len(text[end:].lstrip()) + 1
-            raise _error(text, column, "a quote is opened and never closed")
-        quoted, _, _ = match.groups()
-        word = quoted.replace('""', '"') if quoted is not None else match.group().strip()
-        tokens.append(_Token(word, match.end() - len(match.group().lstrip()) + 1, quoted is not None))
-        end = match.end()
-    return tokens
-
-
-def _parser(text: str) -> "_Parser":
+def _parser(text: str, kind: str = "rule") -> "_Parser":
     if len(text) > MAX_LENGTH:
-        raise SettingsError(f"a rule of {len(text):,} characters is too long", f"at most {MAX_LENGTH:,} are read")
-    return _Parser(text, _tokens(text))
+        raise SettingsError(f"a {kind} of {len(text):,} characters is too long", f"at most {MAX_LENGTH:,} are read")
+    return _Parser(text, kind)
 
 
 class _Parser:
     """Reads tokens from left to right."""
 
-    def __init__(self, text: str, tokens: list[_Token]) -> None:
-        self._text, self._tokens, self._place = text, tokens, 0
+    def __init__(self, text: str, kind: str) -> None:
+        self._text, self._kind, self._place = text, kind, 0
+        self._tokens = self._split()
+
+    def _split(self) -> list[_Token]:
+        tokens, end = [], 0
+        while self._text[end:].strip():
+            match = _TOKEN.match(self._text, end)
+            if match is None:
+                column = end + len(self._text[end:]) - len(self._text[end:].lstrip()) + 1
+                raise self._error(column, "a quote is opened and never closed")
+            quoted, _, _ = match.groups()
+            word = quoted.replace('""', '"') if quoted is not None else match.group().strip()
+            tokens.append(_Token(word, match.end() - len(match.group().lstrip()) + 1, quoted is not None))
+            end = match.end()
+        return tokens
 
     def rule(self) -> Rule:
         terms = self._terms()
@@ -122,7 +125,7 @@ class _Parser:
         while self._takes("or"):
             terms.append(self._term())
         if len(terms) > MAX_TERMS:
-            raise SettingsError(f"a rule of {len(terms)} terms is too long", f"at most {MAX_TERMS}")
+            raise SettingsError(f"a {self._kind} of {len(terms)} terms is too long", f"at most {MAX_TERMS}")
         return tuple(dict.fromkeys(terms))
 
     def _end(self) -> None:
@@ -189,11 +192,10 @@ class _Parser:
         return found
 
     def _fail(self, problem: str) -> NoReturn:
-        raise _error(self._text, self._next.column if self._next else len(self._text) + 1, problem)
+        raise self._error(self._next.column if self._next else len(self._text) + 1, problem)
 
-
-def _error(text: str, column: int, problem: str) -> SettingsError:
-    return SettingsError(f"rule {text[:60]!r}, column {column}: {problem}", _EXAMPLE)
+    def _error(self, column: int, problem: str) -> SettingsError:
+        return SettingsError(f"{self._kind} {self._text[:60]!r}, column {column}: {problem}", _EXAMPLES[self._kind])
 
 
 def _written_terms(terms: Terms) -> str:

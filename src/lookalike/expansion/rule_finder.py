@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lookalike.data import deeds
-from lookalike.data.arrays import Flags, Floats, Rows, Seconds
+from lookalike.data.arrays import Flags, Floats, Rows, Seconds, union
 from lookalike.data.deeds import Terms
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.rule import MAX_TERMS, Rule
@@ -69,7 +69,7 @@ def find_rule(context: ExpansionContext, seed: Seed) -> FoundRule | None:
     """
     settings = context.settings
     sampled = draw_sample(seed.rows, MAX_SEEDS, settings.random_seed)
-    not_compared = np.union1d(seed.rows, seed.outside)
+    not_compared = union(seed.rows, seed.outside)
     everybody = draw_background(context.representation.users, not_compared, MAX_OTHERS, settings.random_seed)
     if not len(everybody):
         return None

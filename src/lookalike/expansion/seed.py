@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 
 import numpy as np
 
-from lookalike.data.arrays import Flags, Floats, Rows, Seconds
+from lookalike.data.arrays import Flags, Floats, Rows, Seconds, union
 from lookalike.expansion.doers import Doers
 from lookalike.expansion.manifest import ListFile
 from lookalike.expansion.messages import ExpansionWarning
@@ -34,10 +35,10 @@ class Seed:
         None  # who has done what the seeds have in common, if they have; the seeds are read without it
     )
 
-    @property
+    @cached_property
     def excluded(self) -> Rows:
         """Everybody who must not be listed."""
-        return np.union1d(np.union1d(self.rows, self.suppressed), self.listed_elsewhere)
+        return union(self.rows, self.suppressed, self.listed_elsewhere)
 
     def subset(self, kept: Flags) -> "Seed":
         """Only some of the seeds [M]."""

@@ -14,7 +14,6 @@ from lookalike.embeddings.user_index import Match
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.expansion import seed_checks
 from lookalike.expansion.audience import Audience, seed_name, seed_sha256
-from lookalike.expansion.candidate_filter import only_inside
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.doers import check_rule
 from lookalike.expansion.manifest import ListFile
@@ -24,6 +23,7 @@ from lookalike.expansion.rule import Rule
 from lookalike.expansion.seed import Seed, SeedInput
 from lookalike.expansion.seed_rule import stated_rule, with_rule
 from lookalike.expansion.seed_summary import SeedRead
+from lookalike.expansion.where import only_inside
 
 
 def read_seed(context: ExpansionContext, audience: Audience, force: bool = False) -> SeedInput:

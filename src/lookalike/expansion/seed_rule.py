@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from lookalike.data.arrays import Rows
+from lookalike.data.arrays import Rows, union
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.expansion.audience import Audience
 from lookalike.expansion.context import ExpansionContext
@@ -54,7 +54,7 @@ def with_rule(context: ExpansionContext, audience: Audience, seed: Seed) -> Rule
     left_out = others[:0] if audience.include_doers else others
     summary = _summary(context, seed, doers, left_out)
     summary = summary.model_copy(update={"stated": stated is not None, "doers_listed": audience.include_doers})
-    return RuledSeed(replace(seed, suppressed=np.union1d(seed.suppressed, left_out), doers=doers), summary)
+    return RuledSeed(replace(seed, suppressed=union(seed.suppressed, left_out), doers=doers), summary)
 
 
 def _found_rule(
@@ -84,6 +84,7 @@ def _summary(context: ExpansionContext, seed: Seed, doers: Doers, left_out: Rows
         rule=str(doers.rule),
         stated=False,
         seeds=int(fulfilling.sum()),
+        of_seeds=len(seed.rows),
         seed_share=float(fulfilling.mean()),
         doers=len(doers.rows),
         everybody_share=len(doers.rows) / (context.representation.users - len(seed.outside)),

@@ -24,9 +24,12 @@ class RuleSummary(Record):
     rule: str = Field(description="the rule, as --before takes it")
     stated: bool = Field(description="whether it was given, not found")
     seeds: int = Field(description="matched seeds that fulfil it")
-    seed_share: float = Field(description="the same as a share of the matched seeds")
+    of_seeds: int = Field(description="matched seeds, with --where those for whom it is true")
+    seed_share: float = Field(description="seeds / of_seeds")
     doers: int = Field(description="users with a vector who fulfil it, seeds included")
-    everybody_share: float = Field(description="the same as a share of all users")
+    everybody_share: float = Field(
+        description="the same as a share of all users, with --where of those for whom it is true"
+    )
     left_out: int = Field(description="doers besides the seeds, who are not listed")
     doers_listed: bool = Field(description="whether other doers may be listed, with --include-doers")
     first: datetime | None = Field(description="when a seed fulfilled it first")
@@ -37,7 +40,6 @@ class RuleUsed(Message):
 
     code: Literal["rule_used"] = "rule_used"
     rule: RuleSummary
-    matched: int
 
 
 class ForecastSummary(Record):
@@ -45,11 +47,12 @@ class ForecastSummary(Record):
 
     cut: datetime = Field(description="the moment")
     later: int = Field(description="people who fulfilled the rule later and were looked for")
+    seeds_only: bool = Field(default=False, description="whether only seeds were looked for, who are a picked part")
     candidates: int = Field(description="people among whom they were looked for")
 
 
 class WhereSummary(Record):
-    """The people a list is for; nobody else is listed, compared with, or learnt from."""
+    """The people a list is for; no scorer lists, compares with, or learns from anybody else."""
 
     conditions: tuple[str, ...] = Field(description="all of them are true, as --where takes them")
     users: int = Field(description="users with a vector for whom they are")

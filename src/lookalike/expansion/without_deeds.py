@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lookalike.data import deeds
-from lookalike.data.arrays import Flags, Rows, Seconds
+from lookalike.data.arrays import Flags, Rows, Seconds, union
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.errors import ExpansionError
 from lookalike.expansion.context import ExpansionContext
-from lookalike.expansion.doers import Doers
+from lookalike.expansion.doers import NEVER, Doers
 from lookalike.expansion.examples import Examples, seed_weights
 from lookalike.expansion.histories import Histories
 from lookalike.expansion.picked_part import OTHERS_WEIGHT, is_picked
@@ -99,9 +99,9 @@ def read_histories(context: ExpansionContext, seed: Seed, doers: Doers, sampled:
     """The histories of the sampled seeds, of a sample of the other doers, and of a sample of everybody else."""
     settings = context.settings
     more = draw_sample(np.setdiff1d(doers.rows, seed.rows), MAX_TEACHERS, settings.random_seed)
-    not_others = np.union1d(np.union1d(seed.rows, seed.suppressed), doers.rows)
+    not_others = union(seed.rows, seed.suppressed, doers.rows)
     others = draw_background(context.representation.users, not_others, MAX_OTHERS, settings.random_seed)
-    histories = Histories.read(context, np.union1d(np.union1d(sampled, more), others))
+    histories = Histories.read(context, union(sampled, more, others))
     return DoerHistories(
         histories=histories,
         doers=doers,
@@ -132,7 +132,8 @@ def examples_without_deeds(
     teachers, taught = histories.vectors(more, keep=read.without_deeds)
     columns = examples.space.columns(SEQUENCE_AND_AGGREGATES)
     rng = generator(context.settings.random_seed, Stream.PICKED_PART)
-    picked = is_picked(vectors[had_events][:, columns], teachers[taught][:, columns], rng)
+    is_doer = read.doers.moments_of(kept) < NEVER
+    picked = is_picked(vectors[had_events][is_doer][:, columns], teachers[taught][:, columns], rng)
     without = replace(
         examples,
         seed=vectors[had_events],

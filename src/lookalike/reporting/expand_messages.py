@@ -68,5 +68,5 @@ SENTENCES: dict[type[Message], Callable[[Any], str]] = {
 NEWS: dict[type[Message], Callable[[Any], str]] = {
     SeedRead: lambda m: f"{clean(m.name, 60)}: {m.matched:,} of {m.distinct:,} ids match a known user",
     WhereUsed: lambda m: f"the list is for {where_sentence(m.where)}",
-    RuleUsed: lambda m: f"{rule_sentence(m.rule, m.matched)}; {rule_hint(m.rule)}",
+    RuleUsed: lambda m: f"{rule_sentence(m.rule)}; {rule_hint(m.rule)}",
 }

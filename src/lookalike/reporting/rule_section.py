@@ -1,14 +1,14 @@
 """What a seed's people have in common, and what the list was therefore measured on."""
 
 from lookalike.expansion.result import Evaluation
-from lookalike.expansion.seed_summary import RuleSummary, WhereSummary
+from lookalike.expansion.seed_summary import ForecastSummary, RuleSummary, WhereSummary
 from lookalike.reporting.formatting import clean, count, day, percent, plural
 
 
-def rule_sentence(rule: RuleSummary, matched: int) -> str:
+def rule_sentence(rule: RuleSummary) -> str:
     """What the seeds have done, how rare that is, how they are read, and who is left out; no full stop."""
     since = f", the first on {day(rule.first)}" if rule.first else ""
-    who = f"{count(rule.seeds)} of {count(matched)} seeds have done {clean(rule.rule, 200)}"
+    who = f"{count(rule.seeds)} of {count(rule.of_seeds)} seeds have done {clean(rule.rule, 200)}"
     text = f"{who} ({percent(rule.everybody_share)} of everybody has{since}): they are read as if they had not"
     if rule.left_out:
         others = plural(rule.left_out, "other person who has is", "other people who have are")
@@ -35,16 +35,21 @@ def rule_hint(rule: RuleSummary) -> str:
 
 def looked_for(evaluation: Evaluation) -> str:
     """Whom the list had to find, in the plural."""
-    return "hidden seed people" if evaluation.forecast is None else "people who did it later"
+    if evaluation.forecast is None:
+        return "hidden seed people"
+    return "seeds who did it later" if evaluation.forecast.seeds_only else "people who did it later"
 
 
 def measured_by(evaluation: Evaluation) -> str:
     """How the figures were measured, in a few words."""
     if evaluation.forecast is None:
         return f"{count(evaluation.folds)}-fold hold-out, {count(evaluation.repeats)} times"
+    return f"a list made as of {day(evaluation.forecast.cut)}, and {_later(evaluation.forecast)} who did it later"
+
+
+def _later(forecast: ForecastSummary) -> str:
     return (
-        f"a list made as of {day(evaluation.forecast.cut)}, and {plural(evaluation.forecast.later, 'person', 'people')} "
-        "who did it later"
+        plural(forecast.later, "seed", "seeds") if forecast.seeds_only else plural(forecast.later, "person", "people")
     )
 
 
@@ -58,6 +63,6 @@ def measurement_explained(evaluation: Evaluation) -> tuple[str, str]:
         )
     return "Forecast", (
         f"The list was made once more as of {day(evaluation.forecast.cut)}, from the people who had done it by then, and "
-        f"had to find the {count(evaluation.forecast.later)} people who did it first after that day. The band leaves room for "
+        f"had to find the {_later(evaluation.forecast)} who did it first after that day. The band leaves room for "
         "the chance in what will come as well. The encoder was trained on the whole log."
     )

@@ -8,12 +8,13 @@ from lookalike.reporting.verdict_text import leak_text
 
 MAX_LEAKS_SHOWN = 5
 OUTLIERS_BY_CHANCE = 0.05
+_VERDICTS = {True: ", and the verdict is to expand", False: ", and the verdict is not to expand", None: ""}
 
 
 def seed_facts(evaluation: Evaluation) -> list[str]:
     """The facts there are, the most telling first."""
     profile, seed = evaluation.seed_profile, evaluation.seed
-    facts = [] if evaluation.rule is None else [f"{_rule(evaluation.rule, seed)}."]
+    facts = [] if evaluation.rule is None else [f"{_rule(evaluation.rule)}."]
     if evaluation.where is not None:
         facts.insert(0, f"The list is for {where_sentence(evaluation.where)}.")
     facts += [_similarity(profile), _activity(profile), _sub_audiences(profile), *_shares(evaluation), _leaks(profile)]
@@ -38,8 +39,8 @@ def seed_facts(evaluation: Evaluation) -> list[str]:
     return facts
 
 
-def _rule(rule: RuleSummary, seed: SeedSummary) -> str:
-    text = rule_sentence(rule, seed.matched)
+def _rule(rule: RuleSummary) -> str:
+    text = rule_sentence(rule)
     return text[0].upper() + text[1:]
 
 
@@ -95,8 +96,8 @@ def _leaks(profile: SeedProfile) -> str:
     named = "; ".join(map(leak_text, profile.leaks[:MAX_LEAKS_SHOWN]))
     return (
         f"{plural(len(profile.leaks), 'feature nearly defines', 'features nearly define')} the seed: {named}. Without them "
-        f"and without the user embedding the lift is {times(profile.lift_without_leaks)}, and the verdict is "
-        f"{'to expand' if profile.expand_without_leaks else 'not to expand'}."
+        f"and without the user embedding the lift is {times(profile.lift_without_leaks)}"
+        f"{_VERDICTS[profile.expand_without_leaks]}."
     )
 
 

@@ -1,13 +1,16 @@
 """The verdict in words: a headline, one sentence with the key number, and a line for each check."""
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from lookalike.expansion.messages import NothingToBalance
 from lookalike.expansion.result import Check, Evaluation, Leak
 from lookalike.reporting.formatting import clean, count, day, likely, people, percent, times
 
 MAX_LEAKS_NAMED = 3
+MAX_FLAG_LENGTH = 200  # of a name that is to be typed: few are longer
 Mark = Literal["for", "against", "note"]
 
 
@@ -173,12 +176,22 @@ def leak_caution(evaluation: Evaluation) -> str:
     shown = profile.leaks[:MAX_LEAKS_NAMED]
     single = len(profile.leaks) == 1
     which = "One feature nearly defines" if single else f"{len(profile.leaks):,} features nearly define"
-    flags = " ".join(f"--drop-features '{clean(leak.column, 60)}'" for leak in profile.leaks)
     text = f"{which} the seed: {', '.join(map(leak_text, shown))}. If that is how these people became seeds"
     lift = f"a lift of {times(profile.lift_without_leaks)} without {'it' if single else 'them'} and the user embedding"
-    if profile.expand_without_leaks:
-        return f"{text}, expect {lift}, and expand with {flags}"
-    return f"{text}, do not expand: {lift} does not pass the checks ({flags})"
+    if profile.expand_without_leaks is False:
+        return f"{text}, do not expand: {lift} does not pass the checks ({_drop_flags(evaluation)})"
+    return f"{text}, expect {lift}, and expand with {_drop_flags(evaluation)}"
+
+
+def _drop_flags(evaluation: Evaluation) -> str:
+    """The flags that leave out all features that give the seed away, and what does not go with them."""
+    profile = evaluation.seed_profile
+    names = (shlex.quote(clean(leak.column, MAX_FLAG_LENGTH)) for leak in profile.leaks)
+    flags = " ".join(f"--drop-features {name}" for name in names)
+    if profile.scorer_without_leaks not in (None, evaluation.requested_scorer):
+        flags += f" --scorer {profile.scorer_without_leaks}"
+    asked_to_balance = evaluation.balanced or any(isinstance(each, NothingToBalance) for each in evaluation.warnings)
+    return f"{flags}, without --balance" if asked_to_balance else flags
 
 
 def leak_text(leak: Leak) -> str:

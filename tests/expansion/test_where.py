@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -13,14 +14,19 @@ from expansion_context import opened_context
 from lookalike.data.id_lists import IdFrame
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.expansion.audience import Audience, Size, load_definition
-from lookalike.expansion.candidate_filter import users_inside
 from lookalike.expansion.rule import parse_condition
 from lookalike.expansion.seed_reader import read_seed
 from lookalike.expansion.seed_summary import WhereSummary
+from lookalike.expansion.where import users_inside
+from lookalike.reporting.rule_section import rule_sentence
 from rule_log import RULE, USERS, RuleSpace, rule_space
 
 EVERYBODY = [f"u{row:05d}" for row in range(USERS)]
 GOLD = EVERYBODY[::3]
+
+
+def frame(ids: list[str]) -> IdFrame:
+    return IdFrame(pl.DataFrame({"user_id": ids}), "the list")
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +78,7 @@ def test_the_list_is_that_of_a_log_of_these_people_alone(ws: la.Workspace) -> No
 
 def test_only_doers_among_them_teach_and_are_looked_for(space: RuleSpace) -> None:
     audience = Audience(
-        "a", IdFrame(pl.DataFrame({"user_id": space.doers}), "the seed"), Size(count=20),
+        "a", frame(space.doers), Size(count=20),
         where=(parse_condition("plan = gold"),),
     )  # fmt: skip
     with opened_context(space.workspace.root) as context:
@@ -107,9 +113,11 @@ def test_conditions_read_attributes_and_last_values(space: RuleSpace, conditions
     [
         ("shoe = 4", SettingsError, "no field of people is called 'shoe'"),
         ("item = i0001", SettingsError, "no field of people is called 'item'"),
-        ("plan = silver", ExpansionError, "of nobody plan = silver"),
+        ("event_type = purchase", SettingsError, "no field of people is called 'event_type'"),
+        ("plan = silver", ExpansionError, "nobody is plan = silver"),
         ("plan = ' OR 1=1", SettingsError, "no field of people is called '1'"),
-        ("plan = \"' OR 1=1 --\"", ExpansionError, "of nobody"),
+        ("plan = \"' OR 1=1 --\"", ExpansionError, "nobody is"),
+        ("plan = gold and country = FR", SettingsError, "condition .*: unexpected '='"),
         ("plan = gold since 2024-01-01", SettingsError, "column 13: unexpected 'since'"),
         ("plan", SettingsError, "expected = after the field"),
     ],
@@ -123,8 +131,52 @@ def test_what_is_wrong_with_a_condition_is_said(
 
 def test_too_few_seeds_among_them_are_an_error(ws: la.Workspace) -> None:
     seed = [*sorted(set(EVERYBODY) - set(GOLD))[:80], *GOLD[:10]]
-    with pytest.raises(ExpansionError, match="10 of 90 seeds are people that the list is for"):
+    with pytest.raises(ExpansionError, match="fewer than 25 of 90 seeds are people that the list is for"):
         ws.expand(seed=seed, size=40, where="plan = gold")
+
+
+def test_hints_name_values_and_the_flag_for_deeds(ws: la.Workspace) -> None:
+    hints = []
+    for condition in ("plan = Gold", "event_type = purchase", "plan = gold and country = FR"):
+        with pytest.raises((SettingsError, ExpansionError)) as raised:
+            ws.expand(seed=EVERYBODY[:120], size=40, where=condition)
+        hints.append(raised.value.hint)
+    assert hints[0] == "values of plan: free, gold"
+    assert "--seed-rule" in hints[1]
+    assert "--where once more" in hints[2]
+
+
+def test_negatives_and_other_lists_are_of_these_people_too(space: RuleSpace) -> None:
+    audience = Audience(
+        "a", frame(EVERYBODY[:120]), Size(count=20), negative=(frame(EVERYBODY[200:260]),), as_of_now=True,
+        where=(parse_condition("plan = gold"),),
+    )  # fmt: skip
+    with opened_context(space.workspace.root) as context:
+        seed = read_seed(context, audience).seed
+        gold = context.index.match({"gold": pl.DataFrame({"user_id": GOLD})})["gold"].rows
+        assert len(seed.negatives) == 20
+        assert set(seed.negatives) <= set(gold)
+        assert set(seed.outside) == set(range(context.representation.users)) - set(gold)
+        assert set(seed.outside) <= set(seed.excluded)
+
+
+def test_a_rule_is_told_of_the_seeds_it_is_looked_for_among(ws: la.Workspace, space: RuleSpace) -> None:
+    inside = len(set(space.doers) & set(GOLD))
+    result = ws.expand(seed=space.doers, size=20, where="plan = gold", force=True, name="inside")
+    rule = result.evaluation.rule
+    assert rule is not None
+    assert (rule.seeds, rule.of_seeds, rule.seed_share) == (inside, inside, 1)
+    assert f"{inside} of {inside} seeds" in rule_sentence(rule)
+
+
+@pytest.mark.parametrize("options", [{"include_doers": True}, {"before": RULE}, {"seed_rule": RULE}])
+def test_nobody_else_is_listed_whatever_else_is_asked_for(
+    ws: la.Workspace, space: RuleSpace, options: dict[str, Any]
+) -> None:
+    seed = {} if "seed_rule" in options else {"seed": space.doers}
+    result = ws.expand(**seed, size=20, where="plan = gold", force=True, name="options", **options)
+    assert result.prospects is not None
+    assert set(result.prospects["user_id"]) <= set(GOLD)
 
 
 def test_a_definition_may_have_conditions(tmp_path: Path) -> None:
