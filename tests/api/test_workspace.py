@@ -252,7 +252,7 @@ def test_progress_may_be_a_function(trained_space: Path, tmp_path: Path, inputs:
     la.open(tmp_path / "space", progress=events.append).expand(seed=inputs.seed, size=20)
     steps = list(dict.fromkeys(event.step for event in events if event.step))
     assert steps == [
-        "looking for what the seeds have in common",
+        "looking for what the 40 seeds have in common",
         "measuring on held-out seeds",
         "profiling the seed",
         "ranking all users",

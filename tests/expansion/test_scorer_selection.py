@@ -9,7 +9,6 @@ from expansion_context import memory_context
 from lookalike.errors import SettingsError
 from lookalike.expansion.examples import Examples, build_examples
 from lookalike.expansion.scorer_selection import choose_scorer, cross_fitted_quantiles, scorers_to_measure
-from lookalike.expansion.scorers import NAMES
 from lookalike.expansion.seed import Seed
 from lookalike.workspace.settings import ExpandSettings
 
@@ -32,9 +31,8 @@ def without_embedding(examples: Examples) -> Examples:
 # --- which are measured ----------------------------------------------------------------------------------------------
 
 
-def test_auto_measures_every_scorer_that_can_be_fitted_and_is_fast(examples: Examples) -> None:
-    expected = tuple(name for name in NAMES if name not in ("transfer", "boosted", "logodds"))
-    assert scorers_to_measure("auto", examples) == expected
+def test_auto_measures_the_scorers_that_have_won_somewhere_and_can_be_fitted(examples: Examples) -> None:
+    assert scorers_to_measure("auto", examples) == ("centroid", "background", "logistic")
 
 
 def test_the_centroid_is_measured_beside_a_requested_scorer(examples: Examples) -> None:

@@ -28,6 +28,7 @@ def test_the_numbers_of_the_streams_are_these() -> None:
         "BACKGROUND_MOMENTS": 23,
         "BACKTEST": 31,
         "FORECAST": 32,
+        "PICKED_PART": 33,
     }
 
 

@@ -56,7 +56,7 @@ class Examples:
         is the better one on every log, and both together lose little to the better one (docs/log.md). A balanced list
         follows the seed's shares alone.
         """
-        own = self.training_sample
+        own = replace(self.training_sample, is_recognised=self.teachers is not None)
         if self.teachers is None or self.as_now is None or self.sub_audience is not None:
             return (own,)
         taught = replace(

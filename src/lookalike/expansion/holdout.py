@@ -14,7 +14,7 @@ import numpy as np
 from lookalike.data.arrays import Flags, Floats, Rows
 from lookalike.expansion.examples import Examples
 from lookalike.expansion.metrics import Quantiles
-from lookalike.expansion.scorers import fit_all, fit_parts
+from lookalike.expansion.scorers import fit_all, fit_parts, scorers_of_parts
 from lookalike.expansion.scorers.part_fits import Parts
 from lookalike.workspace.parallel import thread_pool
 from lookalike.workspace.random_streams import Stream, generator
@@ -64,6 +64,7 @@ def hold_out(
 class _Fold:
     """Who is held out, and whom the scorers see."""
 
+    group: int
     seed: Flags  # [M]
     background: Flags  # [P]
     seen_seed: Flags  # [M]
@@ -81,11 +82,12 @@ def _folds(examples: Examples, group: Rows, count: int, rng: np.random.Generator
     of_background = rng.permutation(np.arange(len(index)) % count)
     folds = []
     for number in range(int(group.max()) + 1):
+        own = group == number
         for fold in range(count):
-            held, own = of_seed == fold, group == number
+            held = of_seed == fold
             seen = own & ~held
             pool, strangers = ~is_seed & (of_background == fold), ~is_seed & (of_background != fold)
-            folds.append(_Fold(own & held, pool, seen, np.where(is_seed, seen[index], strangers)))
+            folds.append(_Fold(number, own & held, pool, seen, np.where(is_seed, seen[index], strangers)))
     return folds
 
 
@@ -103,17 +105,23 @@ class _Measured:
     def of(
         cls, examples: Examples, names: tuple[str, ...], folds: list[_Fold], rng: np.random.Generator
     ) -> "_Measured":
-        fitted = {}
-        if examples.sub_audience is None:  # otherwise the scores of each fold are to be balanced too
-            parts = Parts(np.array([fold.seen_seed for fold in folds]), np.array([f.seen_background for f in folds]))
-            fitted = fit_parts(names, examples.space, examples.linear_sample, parts, rng)
-        return cls(
-            examples=examples,
-            folds=folds,
-            seed_scores={name: scores(examples.seed) for name, scores in fitted.items()},
-            background_scores={name: scores(examples.background) for name, scores in fitted.items()},
-            others=tuple(name for name in names if name not in fitted),
-        )
+        at_once = scorers_of_parts(names)
+        if examples.sub_audience is not None:  # the scores of each fold are to be balanced too
+            at_once = ()
+        seed_scores = {name: np.empty((examples.seeds, len(folds))) for name in at_once}
+        background_scores = {name: np.empty((len(examples.background), len(folds))) for name in at_once}
+        for group in {fold.group for fold in folds} if at_once else ():
+            places = [place for place, fold in enumerate(folds) if fold.group == group]
+            parts = Parts(
+                seed=np.array([folds[place].seen_seed for place in places]),
+                background=np.array([folds[place].seen_background for place in places]),
+            )
+            fitted = fit_parts(at_once, examples.space, examples.linear_sample, parts, rng)
+            for name, scores in fitted.items():
+                seed_scores[name][:, places] = scores(examples.seed)
+                background_scores[name][:, places] = scores(examples.background)
+        others = tuple(name for name in names if name not in at_once)
+        return cls(examples, folds, seed_scores, background_scores, others)
 
     def quantiles(self, place: int, rng: np.random.Generator) -> Quantiles:
         """Where each method ranks the seeds of a fold among its background."""

@@ -22,7 +22,6 @@ from lookalike.expansion.result import SeedMatch, Suppression
 from lookalike.expansion.rule import Rule
 from lookalike.expansion.seed import Seed, SeedInput
 from lookalike.expansion.seed_rule import stated_rule, with_rule
-from lookalike.expansion.seed_summary import SeedRead
 from lookalike.expansion.where import only_inside
 
 
@@ -47,7 +46,6 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
     match = _seed_match(context, given, matches["seed"], matches["suppress"].rows)
     name = seed_name(audience.seed)
     seed_checks.check_seed(match, context.representation.users, name, force)
-    context.progress.say(SeedRead(name=name, matched=match.matched, distinct=match.distinct))
     seed = Seed(
         rows=matches["seed"].rows,
         suppressed=matches["suppress"].rows,

@@ -63,7 +63,7 @@ def _found_rule(
     """The rule that is found and used; or a warning of what the seeds have in common and is not used."""
     if seed.moment is not None:
         return None, ()
-    with context.progress.step("looking for what the seeds have in common"):
+    with context.progress.step(f"looking for what the {len(seed.rows):,} seeds have in common"):
         found = find_rule(context, seed)
     if found is None:
         return None, ()

@@ -1,4 +1,4 @@
-"""What is stored and told of a seed: its ids, its rule, the people the list is for, and the forecast it was measured on."""
+"""What is stored and told of a seed: its rule, the people the list is for, and the forecast it was measured on."""
 
 from datetime import datetime
 from typing import Literal
@@ -7,15 +7,6 @@ from pydantic import Field
 
 from lookalike.workspace.progress import Message
 from lookalike.workspace.records import Record
-
-
-class SeedRead(Message):
-    """The seed's list is read and matched."""
-
-    code: Literal["seed_read"] = "seed_read"
-    name: str
-    matched: int
-    distinct: int
 
 
 class RuleSummary(Record):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lookalike.expansion import messages
-from lookalike.expansion.seed_summary import RuleUsed, SeedRead, WhereUsed
+from lookalike.expansion.seed_summary import RuleUsed, WhereUsed
 from lookalike.reporting.formatting import clean, percent
 from lookalike.reporting.rule_section import rule_hint, rule_sentence, where_sentence
 from lookalike.workspace.progress import Message
@@ -66,7 +66,6 @@ SENTENCES: dict[type[Message], Callable[[Any], str]] = {
 }
 
 NEWS: dict[type[Message], Callable[[Any], str]] = {
-    SeedRead: lambda m: f"{clean(m.name, 60)}: {m.matched:,} of {m.distinct:,} ids match a known user",
     WhereUsed: lambda m: f"the list is for {where_sentence(m.where)}",
     RuleUsed: lambda m: f"{rule_sentence(m.rule)}; {rule_hint(m.rule)}",
 }

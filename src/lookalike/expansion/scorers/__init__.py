@@ -25,6 +25,7 @@ from lookalike.expansion.scorers.training_sample import Rng, TrainingSample
 __all__ = [
     "ENSEMBLES", "NAMES", "SCORERS", "SEQUENCE_AND_AGGREGATES", "Balanced", "FeatureSpace", "RankAverage", "Score",
     "Scorer", "Selected", "columns_read", "fit_all", "fit_parts", "fit_readings",
+    "scorers_of_parts",
 ]  # fmt: skip
 
 # "sequence" already contains the content of a history: with "content" beside it each would be shrunk half as much
@@ -104,10 +105,15 @@ def fit_all(names: tuple[str, ...], space: FeatureSpace, sample: TrainingSample,
     return {name: Balanced.of(fitted[name], embedding, others, groups) for name in names}
 
 
+def scorers_of_parts(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the named scorers that can be fitted on many parts at once."""
+    return tuple(name for name in names if name in SCORERS and SCORERS[name].fit_parts)
+
+
 def fit_parts(
     names: tuple[str, ...], space: FeatureSpace, sample: LinearSample, parts: Parts, rng: Rng
 ) -> dict[str, PartScores]:
-    """The named scorers of `SEQUENCE_AND_AGGREGATES` that can be fitted on all parts of a sample at once."""
+    """The named scorers, those of `scorers_of_parts`, fitted on all parts of a sample at once."""
     random_seed = int(rng.integers(2**32))
     fitted = {}
     for name, scorer in SCORERS.items():

@@ -7,11 +7,15 @@ import numpy as np
 
 from lookalike.data.arrays import Floats, Matrix
 from lookalike.expansion.scorers.logistic import (
+    PRIOR_STRENGTHS,
+    RIDGE_FOLDS,
     RIDGES,
     Prior,
     Standardised,
     best_ridge,
     best_ridges,
+    held_out_depths,
+    reliable_strength,
     ridge_logistic,
 )
 from lookalike.expansion.scorers.part_fits import LinearSample, Parts
@@ -36,13 +40,35 @@ def transfer(sample: TrainingSample, rng: Rng, prior: Prior) -> Score:
     """`logistic` with a prior over its weights that was learned from audiences drawn from the log.
 
     A few seeds cannot tell hundreds of columns apart; past audiences show which columns matter in this log, and in which
-    combinations (empirical Bayes over campaigns; MetaHeac, arXiv:2105.14688, shares across campaigns by a network).
+    combinations (empirical Bayes over campaigns; MetaHeac, arXiv:2105.14688, shares across campaigns by a network). The
+    prior is trusted as it was learned, unless held-out seeds rank reliably better with less or more of it.
     """
     scale, rows = Standardised.of(sample.background), _labelled_rows(sample, rng)
     x, root = scale(rows.x), prior.root
-    # in columns transformed by the root the prior is a ridge of 1; a small seed cannot tell how far to trust the prior
-    deviation = ridge_logistic(x @ root, rows.y, rows.weight[None], np.ones(1), x @ prior.mean)[0]
+    # in columns transformed by the root the prior is a ridge
+    transformed, offset = x @ root, x @ prior.mean
+    strength = PRIOR_STRENGTHS[0] if sample.is_recognised else _strength(transformed, offset, rows, rng)
+    deviation = ridge_logistic(transformed, rows.y, rows.weight[None], np.array([strength]), offset)[0]
     return scale.unscaled(prior.mean + root @ deviation)
+
+
+def _strength(x: Floats, offset: Floats, rows: "_LabelledRows", rng: Rng) -> float:
+    """How strong the prior is to be, told by folds of the seed, x [n, W]."""
+    seeds = int(rows.y.sum())
+    if seeds < 2 * RIDGE_FOLDS:
+        return PRIOR_STRENGTHS[0]
+    fold = np.concatenate([rng.permutation(np.arange(n) % RIDGE_FOLDS) for n in (seeds, len(rows.y) - seeds)])
+    fitted, x = fold != np.arange(RIDGE_FOLDS)[:, None], x.astype(np.float32)
+    weights = _by_strength(x, rows.y, fitted * rows.weight, offset)
+    return PRIOR_STRENGTHS[reliable_strength(held_out_depths(x, weights, rows.y == 1, fitted, offset))]
+
+
+def _by_strength(x: Matrix, y: Floats, row_weights: Floats, offset: Floats) -> Floats:
+    """The deviations from the prior's mean of each part with each strength, [Q, strengths, W]."""
+    kinds = len(PRIOR_STRENGTHS)
+    strengths = np.tile(PRIOR_STRENGTHS, len(row_weights))
+    weights = ridge_logistic(x, y, np.repeat(row_weights, kinds, axis=0), strengths, offset)
+    return weights.reshape(len(row_weights), kinds, -1)
 
 
 def logistic_parts(sample: LinearSample, parts: Parts, rng: Rng) -> Floats:
@@ -57,11 +83,14 @@ def logistic_parts(sample: LinearSample, parts: Parts, rng: Rng) -> Floats:
 
 
 def transfer_parts(sample: LinearSample, parts: Parts, rng: Rng, prior: Prior) -> Floats:
-    """The weights of `transfer` of each part."""
+    """The weights of `transfer` of each part; the prior's strength is told by its seeds where other parts leave them out."""
     rows, root = _PartRows.of(sample, parts, rng), prior.root
     x, offset = rows.x @ root.astype(np.float32), rows.x @ prior.mean
-    deviations = ridge_logistic(x, rows.y, rows.weight, np.ones(len(rows.weight)), offset)
-    return prior.mean + deviations @ root
+    by_strength = _by_strength(x, rows.y, rows.weight, offset)
+    is_seed, kept = rows.y == 1, rows.weight > 0
+    depths = held_out_depths(x, by_strength, is_seed, kept, offset)
+    chosen = [reliable_strength(depths[:, fitted[is_seed]]) for fitted in kept]
+    return prior.mean + by_strength[np.arange(len(chosen)), chosen] @ root
 
 
 @dataclass(frozen=True)

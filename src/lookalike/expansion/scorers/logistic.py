@@ -14,6 +14,9 @@ DEFAULT_RIDGE = 1_000.0
 RIDGE_FOLDS = 4
 
 PRIOR_PREFIX: Final = "prior."  # of the names of the prior's arrays in a run
+# Ridges in the columns transformed by the prior's root: 1 is the prior as it was learned, less trusts it less
+PRIOR_STRENGTHS = (1.0, 3.0, 0.3, 0.1, 0.03)
+RELIABLE = 2  # standard errors from which on another strength is taken
 PRIOR_PRECISION: Final = 3_000.0
 AUDIENCE_VARIANCE: Final = 3.0
 
@@ -105,14 +108,35 @@ def best_ridges(x: Matrix, weights: Floats, is_seed: Flags, kept: Flags) -> Rows
 
     `weights` [Q, ridges, W] were fitted on the rows `kept` [Q, n] of x [n, W]; of these some are seeds, [n].
     """
-    depth = np.full((len(weights), len(RIDGES), int(is_seed.sum())), np.nan)
-    for part, (by_ridge, fitted) in enumerate(zip(weights, kept, strict=True)):
-        held_seeds, held_others = is_seed & ~fitted, ~is_seed & ~fitted
-        for ridge, row in enumerate(by_ridge):
-            depth[part, ridge, ~fitted[is_seed]] = head_depths(x[held_seeds] @ row, x[held_others] @ row)
+    depths = held_out_depths(x, weights, is_seed, kept)
     # of equally good ridges the strongest, which promises least
-    scores = np.array([np.nanmean(depth[:, ::-1, fitted[is_seed]], axis=(0, 2)) for fitted in kept])
+    scores = np.array([depths[::-1, fitted[is_seed]].mean(axis=1) for fitted in kept])
     chosen: Rows = len(RIDGES) - 1 - scores.argmax(axis=1)
+    return chosen
+
+
+def held_out_depths(x: Matrix, weights: Floats, is_seed: Flags, kept: Flags, offset: Floats | float = 0.0) -> Floats:
+    """How deep each seed ranks in the parts that leave it out, on average, by each kind of weights, [kinds, seeds].
+
+    `weights` [Q, kinds, W] were fitted on the rows `kept` [Q, n] of x [n, W]; `offset` [n] is added to the scores.
+    """
+    sums, counts = np.zeros((weights.shape[1], int(is_seed.sum()))), np.zeros(int(is_seed.sum()))
+    for by_kind, fitted in zip(weights, kept, strict=True):
+        held_seeds, held_others = is_seed & ~fitted, ~is_seed & ~fitted
+        scores = (x @ by_kind.T.astype(x.dtype)).T + offset  # [kinds, n]
+        sums[:, ~fitted[is_seed]] += [head_depths(row[held_seeds], row[held_others]) for row in scores]
+        counts += ~fitted[is_seed]
+    return sums / counts
+
+
+def reliable_strength(depths: Floats) -> int:
+    """The place in `PRIOR_STRENGTHS` of the strength by which held-out seeds rank best, [strengths, M]: the prior as it was
+    learned, unless another is better by two standard errors. The best of several is else mostly the luckiest."""
+    chosen = 0
+    for strength in range(1, len(depths)):
+        gain = depths[strength] - depths[chosen]
+        if gain.mean() > RELIABLE * gain.std(ddof=1) / np.sqrt(len(gain)):
+            chosen = strength
     return chosen
 
 

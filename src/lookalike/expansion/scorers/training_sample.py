@@ -1,6 +1,6 @@
 """What a scorer is fitted on: samples of users with the same columns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ class TrainingSample:
     negatives: Matrix  # [K, W]: users whose like should rank lower; often none
     sub_audience: Rows | None = None  # [M]: of each seed, when the list is to keep the seed's shares
     seed_index: Rows | None = None  # [P]: the place in `seed` of a background row that is a seed, else -1
+    is_recognised: bool = False  # the seeds have done it: how well some of them are found tells little of who will
 
     @property
     def mean(self) -> Floats:
@@ -44,19 +45,22 @@ class TrainingSample:
             seed_index = new_place[self.seed_index[kept]]
         sub_audience = None if self.sub_audience is None else self.sub_audience[seeds]
         background = self.background[kept]
-        return TrainingSample(
-            self.seed[seeds], background, self.weight[seeds], self.negatives, sub_audience, seed_index
+        return replace(
+            self,
+            seed=self.seed[seeds],
+            background=background,
+            weight=self.weight[seeds],
+            sub_audience=sub_audience,
+            seed_index=seed_index,
         )
 
     def __getitem__(self, columns: Rows) -> "TrainingSample":
         """The sample with some of its columns."""
-        return TrainingSample(
-            self.seed[:, columns],
-            self.background[:, columns],
-            self.weight,
-            self.negatives[:, columns],
-            self.sub_audience,
-            self.seed_index,
+        return replace(
+            self,
+            seed=self.seed[:, columns],
+            background=self.background[:, columns],
+            negatives=self.negatives[:, columns],
         )
 
 
