@@ -39,7 +39,7 @@ def opened_context(
             folder=folder,
             database=opened,
             representation=representation,
-            prior=Prior(**prior) if prior else None,
+            prior=Prior.of(prior),
             settings=settings,
             progress=progress or QuietProgress(),
             scratch=scratch,

@@ -163,7 +163,7 @@ def expand(
             folder=folder,
             database=db,
             representation=representation,
-            prior=Prior(**prior) if prior else None,
+            prior=Prior.of(prior),
             settings=settings,
             progress=progress,
             scratch=scratch,

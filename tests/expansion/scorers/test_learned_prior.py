@@ -4,7 +4,7 @@ import numpy as np
 
 from lookalike.data.arrays import Flags, Floats
 from lookalike.expansion.scorers import classifiers
-from lookalike.expansion.scorers.learned_prior import prior_arrays, prior_from_audiences
+from lookalike.expansion.scorers.learned_prior import Period, prior_arrays, prior_from_audiences, told_strength
 from lookalike.expansion.scorers.logistic import PRIOR_PREFIX, Prior
 from lookalike.expansion.scorers.training_sample import TrainingSample
 
@@ -47,9 +47,27 @@ def test_a_small_seed_ranks_better_with_the_prior_than_with_a_ridge() -> None:
 
 
 def test_the_arrays_of_a_prior_make_the_same_prior_again() -> None:
-    prior = Prior(np.arange(3.0), np.ones((3, 2)))
+    prior = Prior(np.arange(3.0), np.ones((3, 2)), 0.3)
     arrays = {name.removeprefix(PRIOR_PREFIX): values for name, values in prior_arrays(prior).items()}
-    again = Prior(**arrays)
+    again = Prior.of(arrays)
+    assert again is not None
+    assert again.strength == 0.3
     assert np.array_equal(again.mean, prior.mean)
     assert np.array_equal(again.factor, prior.factor)
     assert prior_arrays(None) == {}
+    assert Prior.of({}) is None
+    of_an_earlier_version = Prior.of({"mean": prior.mean, "factor": prior.factor})
+    assert of_an_earlier_version is not None
+    assert of_an_earlier_version.strength == 1
+
+
+def test_a_prior_that_does_not_last_is_told_to_be_weak() -> None:
+    """Later audiences share the same columns, or the opposite of them."""
+    rng = np.random.default_rng(3)
+    prior, x = prior_of_40_audiences(rng), rng.normal(0, 1, (3_000, 40))
+    strengths = []
+    for turned in (x, -x):
+        is_member = audiences(rng, turned, 40)
+        strengths.append(told_strength(prior, Period(x, is_member, np.ones_like(is_member)), rng))
+    assert strengths[0] >= 1
+    assert strengths[1] < 1

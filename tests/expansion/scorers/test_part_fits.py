@@ -9,7 +9,7 @@ from expansion_examples import QUICK, examples_of, log_like_values, similar_user
 from lookalike.expansion import metrics
 from lookalike.expansion.examples import Examples
 from lookalike.expansion.holdout import hold_out
-from lookalike.expansion.scorers import SCORERS, FeatureSpace, classifiers, fit_all, fit_parts
+from lookalike.expansion.scorers import SCORERS, FeatureSpace, fit_all, fit_parts, logistic
 from lookalike.expansion.scorers.logistic import Prior, reliable_strength
 from lookalike.expansion.scorers.part_fits import LinearSample, Parts, PartScores
 
@@ -56,7 +56,7 @@ def test_a_part_is_ranked_as_by_a_scorer_fitted_on_it_alone(name: str) -> None:
 def test_people_a_part_does_not_have_do_not_change_it(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one strength of the prior to choose from: the choice is made by people whom other parts leave out, and those
     parts have them."""
-    monkeypatch.setattr(classifiers, "PRIOR_STRENGTHS", (1.0,))
+    monkeypatch.setattr(logistic, "STRENGTHS", (1.0,))
     sample, parts = examples(), parts_of(examples())
     linear, rng = sample.linear_sample, np.random.default_rng(3)
     seed, background = linear.seed.copy(), linear.background.copy()

@@ -7,13 +7,13 @@ import numpy as np
 
 from lookalike.data.arrays import Floats, Matrix
 from lookalike.expansion.scorers.logistic import (
-    PRIOR_STRENGTHS,
     RIDGE_FOLDS,
     RIDGES,
     Prior,
     Standardised,
     best_ridge,
     best_ridges,
+    deviations_by_strength,
     held_out_depths,
     reliable_strength,
     ridge_logistic,
@@ -47,28 +47,20 @@ def transfer(sample: TrainingSample, rng: Rng, prior: Prior) -> Score:
     x, root = scale(rows.x), prior.root
     # in columns transformed by the root the prior is a ridge
     transformed, offset = x @ root, x @ prior.mean
-    strength = PRIOR_STRENGTHS[0] if sample.is_recognised else _strength(transformed, offset, rows, rng)
+    strength = prior.strength if sample.is_recognised else _strength(transformed, offset, rows, prior.strengths, rng)
     deviation = ridge_logistic(transformed, rows.y, rows.weight[None], np.array([strength]), offset)[0]
     return scale.unscaled(prior.mean + root @ deviation)
 
 
-def _strength(x: Floats, offset: Floats, rows: "_LabelledRows", rng: Rng) -> float:
+def _strength(x: Floats, offset: Floats, rows: "_LabelledRows", strengths: Floats, rng: Rng) -> float:
     """How strong the prior is to be, told by folds of the seed, x [n, W]."""
     seeds = int(rows.y.sum())
     if seeds < 2 * RIDGE_FOLDS:
-        return PRIOR_STRENGTHS[0]
+        return float(strengths[0])
     fold = np.concatenate([rng.permutation(np.arange(n) % RIDGE_FOLDS) for n in (seeds, len(rows.y) - seeds)])
     fitted, x = fold != np.arange(RIDGE_FOLDS)[:, None], x.astype(np.float32)
-    weights = _by_strength(x, rows.y, fitted * rows.weight, offset)
-    return PRIOR_STRENGTHS[reliable_strength(held_out_depths(x, weights, rows.y == 1, fitted, offset))]
-
-
-def _by_strength(x: Matrix, y: Floats, row_weights: Floats, offset: Floats) -> Floats:
-    """The deviations from the prior's mean of each part with each strength, [Q, strengths, W]."""
-    kinds = len(PRIOR_STRENGTHS)
-    strengths = np.tile(PRIOR_STRENGTHS, len(row_weights))
-    weights = ridge_logistic(x, y, np.repeat(row_weights, kinds, axis=0), strengths, offset)
-    return weights.reshape(len(row_weights), kinds, -1)
+    weights = deviations_by_strength(x, rows.y, fitted * rows.weight, offset, strengths)
+    return float(strengths[reliable_strength(held_out_depths(x, weights, rows.y == 1, fitted, offset))])
 
 
 def logistic_parts(sample: LinearSample, parts: Parts, rng: Rng) -> Floats:
@@ -86,7 +78,7 @@ def transfer_parts(sample: LinearSample, parts: Parts, rng: Rng, prior: Prior) -
     """The weights of `transfer` of each part; the prior's strength is told by its seeds where other parts leave them out."""
     rows, root = _PartRows.of(sample, parts, rng), prior.root
     x, offset = rows.x @ root.astype(np.float32), rows.x @ prior.mean
-    by_strength = _by_strength(x, rows.y, rows.weight, offset)
+    by_strength = deviations_by_strength(x, rows.y, rows.weight, offset, prior.strengths)
     is_seed, kept = rows.y == 1, rows.weight > 0
     depths = held_out_depths(x, by_strength, is_seed, kept, offset)
     chosen = [reliable_strength(depths[:, fitted[is_seed]]) for fitted in kept]

@@ -1,9 +1,10 @@
 """Linear scores: standardised columns, and logistic regressions with a normal prior over their weights."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
@@ -14,8 +15,7 @@ DEFAULT_RIDGE = 1_000.0
 RIDGE_FOLDS = 4
 
 PRIOR_PREFIX: Final = "prior."  # of the names of the prior's arrays in a run
-# Ridges in the columns transformed by the prior's root: 1 is the prior as it was learned, less trusts it less
-PRIOR_STRENGTHS = (1.0, 3.0, 0.3, 0.1, 0.03)
+STRENGTHS = (1.0, 3.0, 0.3, 0.1, 0.03)
 RELIABLE = 2  # standard errors from which on another strength is taken
 PRIOR_PRECISION: Final = 3_000.0
 AUDIENCE_VARIANCE: Final = 3.0
@@ -71,6 +71,24 @@ class Prior:
 
     mean: Floats  # [W]
     factor: Floats  # [W, R]
+    strength: float = 1.0  # a ridge in the columns transformed by the root: less trusts the prior less
+
+    @classmethod
+    def of(cls, arrays: dict[str, NDArray[Any]]) -> "Prior | None":
+        """The prior of a run's arrays, None without any. Runs of earlier versions have no strength."""
+        if not arrays:
+            return None
+        strength = float(arrays["strength"][0]) if "strength" in arrays else 1.0
+        return cls(arrays["mean"], arrays["factor"], strength)
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        return {"mean": self.mean, "factor": self.factor, "strength": np.array([self.strength])}
+
+    @property
+    def strengths(self) -> Floats:
+        """Those that may be tried, its own first."""
+        return np.array([self.strength, *(other for other in STRENGTHS if other != self.strength)])
 
     @property
     def root(self) -> Floats:
@@ -129,13 +147,23 @@ def held_out_depths(x: Matrix, weights: Floats, is_seed: Flags, kept: Flags, off
     return sums / counts
 
 
-def reliable_strength(depths: Floats) -> int:
-    """The place in `PRIOR_STRENGTHS` of the strength by which held-out seeds rank best, [strengths, M]: the prior as it was
-    learned, unless another is better by two standard errors. The best of several is else mostly the luckiest."""
+def deviations_by_strength(x: Matrix, y: Floats, row_weights: Floats, offset: Floats, strengths: Floats) -> Floats:
+    """The deviations from a prior's mean in columns transformed by its root, x [n, W], with each strength, [Q, strengths, W].
+
+    `row_weights` [Q, n]; `offset` [n] are the scores by the prior's mean.
+    """
+    repeated = np.repeat(row_weights, len(strengths), axis=0)
+    weights = ridge_logistic(x, y, repeated, np.tile(strengths, len(row_weights)), offset)
+    return weights.reshape(len(row_weights), len(strengths), -1)
+
+
+def reliable_strength(depths: Floats, reliable: float = RELIABLE) -> int:
+    """The place of the strength by which people rank best, [strengths, M]: the first, unless another is better by so many
+    standard errors. The best of several is else mostly the luckiest."""
     chosen = 0
     for strength in range(1, len(depths)):
         gain = depths[strength] - depths[chosen]
-        if gain.mean() > RELIABLE * gain.std(ddof=1) / np.sqrt(len(gain)):
+        if gain.mean() > reliable * gain.std(ddof=1) / np.sqrt(len(gain)):
             chosen = strength
     return chosen
 
