@@ -14,8 +14,11 @@ from lookalike.data.arrays import Flags, Matrix, Rows
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.embeddings.layout import BLOCKS
 from lookalike.encoder.embedder import Embedder, load_embedder
+from lookalike.encoder.inference import one_torch_thread
 from lookalike.expansion.context import ExpansionContext
+from lookalike.workspace.parallel import thread_pool
 
+STEP_USERS = 1_000
 EventFilter = Callable[[Sequences, Rows], Flags]  # events of some users, and their places -> which events stay, [E]
 
 
@@ -67,6 +70,10 @@ class Histories:
             kept &= np.asarray(users["time"]) < until
             users = replace(users, as_of=min(until, users.as_of))
         users = sequence_queries.only_events(users, kept)
-        blocks = self.embedder.blocks(users)
-        vectors = np.hstack([blocks[name].astype(np.float16) for name in BLOCKS]).astype(np.float32)
-        return cast(Matrix, vectors), np.diff(users.offsets) > 0
+        # steps of one size: how users are batched must not depend on the number of threads
+        steps = [np.arange(first, min(first + STEP_USERS, len(places))) for first in range(0, len(places), STEP_USERS)]
+        with one_torch_thread():
+            parts = list(thread_pool().map(lambda step: self.embedder.blocks(users.take(step)), steps))
+        vectors = [np.hstack([blocks[name].astype(np.float16) for name in BLOCKS]) for blocks in parts]
+        columns = np.vstack(vectors) if vectors else np.zeros((0, sum(self.embedder.widths.values())), np.float16)
+        return cast(Matrix, columns.astype(np.float32)), np.diff(users.offsets) > 0

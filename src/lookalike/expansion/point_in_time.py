@@ -22,12 +22,14 @@ from lookalike.data.database import Cut
 from lookalike.data.sequences import SECONDS_PER_DAY, Sequences
 from lookalike.embeddings.layout import BLOCKS
 from lookalike.encoder.embedder import Embedder, load_embedder
+from lookalike.encoder.inference import one_torch_thread
 from lookalike.errors import ExpansionError
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.examples import Examples, seed_weights
 from lookalike.expansion.sampling import draw_background, draw_sample
 from lookalike.expansion.seed import Seed, to_seconds
 from lookalike.expansion.seed_checks import MIN_MEASURABLE_SEEDS
+from lookalike.workspace.parallel import thread_pool
 from lookalike.workspace.random_streams import Stream, generator
 
 MIN_EVENT_SHARE = 0.5  # of the seeds whose moment is one of their events, above which all moments are events
@@ -111,11 +113,15 @@ def _embedded_by_day(
     """
     vectors = np.zeros((past.users, sum(embedder.widths.values())), np.float32)
     day = moment // SECONDS_PER_DAY
-    for number in np.unique(day):
+
+    def embed_day(number: int) -> None:
         users = np.flatnonzero(day == number)
         as_of = min(past.as_of, int(moment[users].max()))
         blocks = embedder.blocks(replace(past.take(users), as_of=as_of))
         vectors[users] = np.hstack([blocks[name].astype(np.float16) for name in BLOCKS])
+
+    with one_torch_thread():
+        list(thread_pool().map(embed_day, np.unique(day)))  # raises what a day raised
     return vectors
 
 

@@ -21,6 +21,7 @@ from lookalike.expansion.scorers.part_fits import LinearSample, Parts, PartScore
 from lookalike.expansion.scorers.rank_ensemble import Balanced, RankAverage, Score
 from lookalike.expansion.scorers.selected_columns import Selected, columns_read
 from lookalike.expansion.scorers.training_sample import Rng, TrainingSample
+from lookalike.workspace.parallel import thread_pool
 
 __all__ = [
     "ENSEMBLES", "NAMES", "SCORERS", "SEQUENCE_AND_AGGREGATES", "Balanced", "FeatureSpace", "RankAverage", "Score",
@@ -115,13 +116,14 @@ def fit_parts(
 ) -> dict[str, PartScores]:
     """The named scorers, those of `scorers_of_parts`, fitted on all parts of a sample at once."""
     random_seed = int(rng.integers(2**32))
-    fitted = {}
-    for name, scorer in SCORERS.items():
-        if name in names and scorer.fit_parts:
-            prior = (space.prior,) if scorer.needs_prior else ()
-            weights = scorer.fit_parts(sample, parts, _stream(random_seed, name), *prior)
-            fitted[name] = PartScores.of(sample, weights)
-    return fitted
+
+    def fit(name: str) -> PartScores:
+        scorer = SCORERS[name]
+        assert scorer.fit_parts is not None
+        prior = (space.prior,) if scorer.needs_prior else ()
+        return PartScores.of(sample, scorer.fit_parts(sample, parts, _stream(random_seed, name), *prior))
+
+    return dict(zip(names, thread_pool().map(fit, names), strict=True))
 
 
 def _stream(random_seed: int, name: str) -> Rng:

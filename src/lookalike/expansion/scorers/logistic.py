@@ -199,12 +199,16 @@ def ridge_logistic(
     penalty = np.hstack([np.repeat(ridges[:, None], width, axis=1), np.zeros((problems, 1))])
     factor = 1 / np.sqrt(curvature + penalty)
 
+    labels, row_factors, base = (np.asarray(values, x.dtype) for values in (y, row_weights, offset))
+
     def loss_and_gradient(flat: Floats) -> tuple[float, Floats]:
         weights = flat.reshape(problems, -1) * factor
-        odds = weights.astype(x.dtype) @ rotated.T + offset  # [Q, n]
-        error = row_weights * (expit(odds) - y)
-        loss = (row_weights * (np.logaddexp(0, odds) - y * odds)).sum() + 0.5 * (penalty * weights**2).sum()
-        return float(loss), ((error.astype(x.dtype) @ rotated + penalty * weights) * factor).ravel()
+        odds = weights.astype(x.dtype) @ rotated.T + base  # [Q, n]
+        losses = row_factors * (np.maximum(odds, 0) + np.log1p(np.exp(-np.abs(odds))) - labels * odds)
+        loss = losses.sum(dtype=np.float64) + 0.5 * (penalty * weights**2).sum()
+        return float(loss), (
+            (row_factors * (expit(odds) - labels)) @ rotated * factor + penalty * weights * factor
+        ).ravel()
 
     start = np.zeros((problems, width + 1))
     start[:, -1] = np.log(rate / (1 - rate))[:, 0] / factor[:, -1]
@@ -213,7 +217,7 @@ def ridge_logistic(
         start.ravel(),
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": 100, "ftol": 1e-9 if x.dtype == np.float64 else 1e-7, "gtol": 1e-3},
+        options={"maxiter": 100, "ftol": 1e-9 if x.dtype == np.float64 else 1e-5, "gtol": 1e-3},
     )
     weights: Floats = (solution.x.reshape(problems, -1) * factor)[:, :width] @ basis.T
     return weights
