@@ -69,7 +69,7 @@ def test_people_a_part_does_not_have_do_not_change_it(name: str, monkeypatch: py
         for rows in (linear, changed)
     )
     largest = np.abs(before).max()
-    assert np.abs(after - before)[:, 0].max() < 5e-3 * largest
+    assert np.abs(after - before)[:, 0].max() < 0.02 * largest
     assert np.abs(after - before)[:, 1].max() > 0.05 * largest
 
 
