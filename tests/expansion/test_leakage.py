@@ -61,7 +61,9 @@ def test_a_column_of_85_percent_of_the_seed_is_found_and_one_of_half_of_it_is_no
 def test_small_values_define_a_seed_as_well_as_large_ones() -> None:
     """Every seed was active today."""
     (leak,) = leakage.find_leaks(with_leak(RECENCY, -0.01), LAYOUT)
-    assert (leak.column, leak.seed, leak.others) == ("log_recency_days", 1, 0)
+    assert (leak.column, leak.seed, leak.others, leak.less) == ("log_recency_days", 1, 0, True)
+    (more,) = leakage.find_leaks(with_leak(PURCHASE, 2.0), LAYOUT)
+    assert not more.less
 
 
 def test_the_clearest_leak_comes_first() -> None:

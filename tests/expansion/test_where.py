@@ -19,6 +19,7 @@ from lookalike.expansion.seed_reader import read_seed
 from lookalike.expansion.seed_summary import WhereSummary
 from lookalike.expansion.where import users_inside
 from lookalike.reporting.rule_section import rule_sentence
+from lookalike.reporting.seed_section import whom_and_what
 from rule_log import RULE, USERS, RuleSpace, rule_space
 
 EVERYBODY = [f"u{row:05d}" for row in range(USERS)]
@@ -167,6 +168,13 @@ def test_a_rule_is_told_of_the_seeds_it_is_looked_for_among(ws: la.Workspace, sp
     assert rule is not None
     assert (rule.seeds, rule.of_seeds, rule.seed_share) == (inside, inside, 1)
     assert f"{inside} of {inside} seeds" in rule_sentence(rule)
+    summary = result.summary()
+    assert (summary.rule, summary.where, summary.forecast) == (
+        rule,
+        result.evaluation.where,
+        result.evaluation.forecast,
+    )
+    assert len(whom_and_what(result.evaluation)) == 2
 
 
 @pytest.mark.parametrize("options", [{"include_doers": True}, {"before": RULE}, {"seed_rule": RULE}])

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
@@ -49,6 +50,24 @@ def rule_of(space: RuleSpace, seed: list[str]) -> str | None:
 
 
 # --- what the seeds have in common -----------------------------------------------------------------------------------
+
+
+def test_where_people_live_is_no_deed(space: RuleSpace, tmp_path: Path) -> None:
+    """One user in ten is in FR and never leaves it; a column that changes from visit to visit can be a deed."""
+    shutil.copytree(space.workspace.root, tmp_path / "space")
+    with duckdb.connect(str(WorkspaceFolder(tmp_path / "space").database)) as connection:
+        connection.execute("UPDATE events SET country = CASE WHEN right(user_id, 1) = '7' THEN 'FR' ELSE 'DE' END")
+        connection.execute("UPDATE events SET device = CASE WHEN item_id = 'd0' THEN 'app' ELSE 'web' END")
+        app = connection.sql("SELECT DISTINCT user_id FROM events WHERE device = 'app'").pl()["user_id"].to_list()
+    french = [user for user in space.log.user_ids if user.endswith("7")][:60]
+    with opened_context(tmp_path / "space") as context:
+        found = []
+        for people in (french, app):
+            rows = context.index.match({"seed": pl.DataFrame({"user_id": people})})["seed"].rows
+            found.append(find_rule(context, Seed(rows, np.zeros(0, np.int64))))
+    assert found[0] is None
+    assert found[1] is not None
+    assert str(found[1].rule) in ("device = app", "item = d0")
 
 
 def test_the_rule_of_a_seed_is_found(space: RuleSpace) -> None:

@@ -54,8 +54,8 @@ def test_leaks_are_named_with_the_lift_without_them() -> None:
     found = {"seed_profile__leaks": LEAKS, "seed_profile__lift_without_leaks": 2.04}
     text = facts(example_evaluation(), **found, seed_profile__expand_without_leaks=True)
     assert (
-        "2 features nearly define the seed: word=jumbo (100% of the seed, 19% of others); country=DE (98% of the seed, "
-        "2% of others). Without them and without the user embedding the lift is 2.0×, and the verdict is to expand."
+        "2 features nearly define the seed: much word=jumbo (100% of the seed, 19% of others); much country=DE (98% of the "
+        "seed, 2% of others). Without them and without the user embedding the lift is 2.0×, and the verdict is to expand."
     ) in text
 
 

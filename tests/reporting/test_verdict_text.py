@@ -112,10 +112,13 @@ def test_activity_that_is_reliably_better_counts_against_the_list() -> None:
 def test_no_size_worth_taking_is_a_note_unless_the_size_is_auto() -> None:
     nothing = Check(name="worth_taking", passed=False, required=False, value=None, threshold=1)
     line = line_of(with_check(refused_evaluation(), nothing), "No size passes")
-    assert line == texts.Line("No size passes: the last half of the list is never reliably better than chance", "note")
+    assert line == texts.Line(
+        "No size passes: of none is the last half of the list reliably better than chance", "note"
+    )
     assert line_of(with_check(example_evaluation(), nothing), "Too few people to tell up to what size").mark == "note"
     auto = replaced(with_check(example_evaluation(), nothing), "verdict.checks.4.required", True)
     assert line_of(auto, "No size passes").mark == "against"
+    assert "such as --size 5%, is judged by itself" in line_of(auto, "No size passes").text
     taken = replaced(example_evaluation(), "verdict.checks.4.required", True)
     assert line_of(taken, "The largest list whose last half is reliably better than chance").mark == "for"
 
@@ -131,12 +134,14 @@ def test_leaks_are_a_caution_with_the_flags_that_drop_them() -> None:
     evaluation = replaced(evaluation, "seed_profile.lift_without_leaks", 2.04)
     evaluation = replaced(evaluation, "seed_profile.expand_without_leaks", True)
     assert verdict_text(evaluation).caution == (
-        "2 features nearly define the seed: word=jumbo (100% of the seed, 19% of others), country=DE (98% of the seed, 2% of "
-        "others). If that is how these people became seeds, expect a lift of 2.0× without them and the user embedding, "
+        "2 features nearly define the seed: much word=jumbo (100% of the seed, 19% of others), much country=DE (98% of the seed, "
+        "2% of others). If that is how these people became seeds, expect a lift of 2.0× without them and the user embedding, "
         "and expand with --drop-features word=jumbo --drop-features country=DE"
     )
+    twice = replaced(evaluation, "seed_profile.leaks", (*LEAKS, *LEAKS))  # fields of events and users of one name
+    assert verdict_text(twice).caution == verdict_text(evaluation).caution
     single = replaced(evaluation, "seed_profile.leaks", LEAKS[:1])
-    assert verdict_text(single).caution.startswith("One feature nearly defines the seed: word=jumbo")
+    assert verdict_text(single).caution.startswith("One feature nearly defines the seed: much word=jumbo")
     against = replaced(single, "seed_profile.expand_without_leaks", False)
     assert verdict_text(against).caution.endswith(
         "If that is how these people became seeds, do not expand: a lift of 2.0× without it and the user embedding does not "

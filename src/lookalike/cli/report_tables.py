@@ -27,6 +27,8 @@ MARKS = {"for": "+", "against": "-", "note": "!"}
 def report_tables(evaluation: "Evaluation", *, everything: bool = False) -> list[Shown]:
     """What to print, in order: the verdict and the key figures; with `everything` what the page shows as well."""
     shown: list[Shown] = [verdict_lines(evaluation), figure_table(evaluation)]
+    if whom := seed_section.whom_and_what(evaluation):
+        shown += ["", wrapped(whom)]
     warnings = [f"warning: {sentence(warning)}" for warning in evaluation.warnings]
     if everything:
         shown += _sections(evaluation)

@@ -10,7 +10,7 @@ from lookalike.errors import ExpansionError
 from lookalike.reporting.formatting import count, day, likely, percent, printable, times
 from lookalike.reporting.ingest_messages import check_sentence, note_sentence
 from lookalike.reporting.rule_section import measured_by, rule_sentence, where_sentence
-from lookalike.reporting.verdict_text import failed_checks, headline, lines
+from lookalike.reporting.verdict_text import failed_checks, headline, leak_caution, lines
 
 if TYPE_CHECKING:
     from lookalike.api.expand import ExpandResult
@@ -190,6 +190,7 @@ def expand_tables(result: "ExpandResult") -> list[Shown]:
         *([["for", where_sentence(evaluation.where)]] if evaluation.where else []),
         *([["rule", rule_sentence(evaluation.rule)]] if evaluation.rule else []),
         *([["measured on", measured_by(evaluation)]] if evaluation.forecast else []),
+        *([["caution", caution]] if (caution := leak_caution(evaluation)) else []),
         ["scorer", evaluation.scorer],
         ["seeds matched", f"{seed.matched:,} ({percent(seed.match_rate)}), {seed.used:,} used"],
         *([["suppressed", _suppressed(suppression)]] if suppression.given else []),

@@ -47,6 +47,11 @@ class BlockLayout:
         counted = [position for position, name in enumerate(self.aggregates) if "=" in name]
         return self.aggregates_start + np.array(counted, np.int64)
 
+    def columns_named(self, name: str) -> Rows:
+        """All columns of the aggregates of a name: a field of events and one of users may share it."""
+        places = [place for place, each in enumerate(self.aggregates) if each == name]
+        return self.aggregates_start + np.array(places, np.int64)
+
     def column(self, name: str) -> int:
         """The column of a named aggregate. Raises ValueError if there is none."""
         return self.aggregates_start + self.aggregates.index(name)

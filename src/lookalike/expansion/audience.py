@@ -169,7 +169,7 @@ def _missing(flags: AudienceFlags) -> SettingsError:
     """The error for flags that lack the seed, the size, or both."""
     example = "lookalike expand --seed seed.csv --size 5%"
     if flags.size is not None:
-        return SettingsError("--seed is missing: who are the people to find more of?", example)
+        return SettingsError("--seed or --seed-rule is missing: who are the people to find more of?", example)
     if flags.seed is not None:
         return SettingsError(
             "--size is missing: how many are to be listed?", "--size 500000, --size 5%, or --size auto"

@@ -140,7 +140,7 @@ def feature_space(context: ExpansionContext, dropped: tuple[str, ...]) -> Featur
     """The stored columns as scorers see them, without the dropped ones."""
     layout = context.representation.layout
     space = FeatureSpace(lambda blocks: layout.columns(*blocks), context.prior)
-    return space.without(np.array([layout.column(name) for name in dropped])) if dropped else space
+    return space.without(np.concatenate([layout.columns_named(name) for name in dropped])) if dropped else space
 
 
 def seed_weights(seed: Seed, rows: Rows) -> Floats:

@@ -25,21 +25,21 @@ def find_leaks(examples: Examples, layout: BlockLayout) -> tuple[Leak, ...]:
     seed, others = examples.seed[:, columns], examples.others[:, columns]
     leaks = []
     for column in examples.space.columns(("aggregates",)) - start:
-        inside, outside = _best_threshold(seed[:, column], others[:, column])
+        inside, outside, less = _best_threshold(seed[:, column], others[:, column])
         if inside >= MIN_SEED_SHARE and outside <= MAX_OTHERS_SHARE and inside >= MIN_RATIO * outside:
-            leaks.append(Leak(column=names[column], seed=inside, others=outside))
+            leaks.append(Leak(column=names[column], seed=inside, others=outside, less=less))
     return tuple(sorted(leaks, key=lambda leak: leak.others - leak.seed))
 
 
-def _best_threshold(seed: Matrix, others: Matrix) -> tuple[float, float]:
-    """The shares of both beyond the threshold, on the side, where they differ most (Youden's J)."""
+def _best_threshold(seed: Matrix, others: Matrix) -> tuple[float, float, bool]:
+    """The shares of both beyond the threshold where they differ most (Youden's J), and whether that side is below it."""
     thresholds = np.unique(np.quantile(seed, np.linspace(0, 1, THRESHOLDS)))
     ordered = [np.sort(values) for values in (seed, others)]
     above = np.stack([_share_above(values, thresholds) for values in ordered])
     below = np.stack([_share_below(values, thresholds) for values in ordered])
     shares = np.hstack([above, below])
     best = int(np.argmax(shares[0] - shares[1]))
-    return float(shares[0, best]), float(shares[1, best])
+    return float(shares[0, best]), float(shares[1, best]), best >= above.shape[1]
 
 
 def _share_above(ordered: Matrix, thresholds: Matrix) -> Floats:

@@ -236,6 +236,7 @@ class Leak(Record):
     column: str = Field(description="the feature")
     seed: float = Field(description="share of the seed on its side of the threshold")
     others: float = Field(description="share of the other users")
+    less: bool = Field(default=False, description="whether the seed has less of it than the threshold, not more")
 
 
 class SeedProfile(Record):

@@ -6,6 +6,7 @@ for each term: a description that long has to be paid for by what it explains (m
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
@@ -30,6 +31,7 @@ MIN_WORTH = 0.3  # nats a seed user, and ...
 MIN_TOTAL_WORTH = 15.0  # ... in all: 25 people have a few items in common by chance
 MIN_WITH_HISTORY = 0.5  # of the seed, who must have done something else to be read without the deed
 MAX_TIMES = 10
+SEVERAL_ITEMS, MIN_CHANGING = 3, 0.05  # of those who have met so many items, who have several values of a column
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,26 @@ def find_rule(context: ExpansionContext, seed: Seed) -> FoundRule | None:
         }
     )
     done = deeds.deeds_of_users(context.database, users, context.cut).join(users, on="user_id")
+    done = done.filter(~pl.col("field").is_in(_traits(done, deeds.deed_fields(context.database).columns)))
     is_candidate = ~np.isin(everybody, seed.suppressed)
     found = _rule_against(context, done, users, is_candidate) if is_candidate.any() else None
     if is_candidate.all() or (found and found.is_used):
         return found
     return _rule_against(context, done, users, np.ones(len(everybody), bool)) or found
+
+
+def _traits(done: pl.DataFrame, columns: Iterable[str]) -> list[str]:
+    """Context columns that hardly change from event to event, such as the country: what people are, not what they do.
+
+    Told by those who have met several items, and so had several events.
+    """
+    several = (
+        done.filter(pl.col("field") == deeds.ITEM).group_by("user_id").len().filter(pl.col("len") >= SEVERAL_ITEMS)
+    )
+    values = done.join(several.select("user_id"), on="user_id", how="semi").group_by("field", "user_id").len()
+    changing = values.group_by("field").agg(share=(pl.col("len") > 1).mean())
+    context_columns = [name for name in columns if name != "event_type"]
+    return changing.filter(pl.col("field").is_in(context_columns), pl.col("share") < MIN_CHANGING)["field"].to_list()
 
 
 def _rule_against(

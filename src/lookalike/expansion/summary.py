@@ -7,6 +7,7 @@ from pydantic import Field
 
 from lookalike.expansion.messages import ExpansionWarning
 from lookalike.expansion.result import Check, Suppression
+from lookalike.expansion.seed_summary import ForecastSummary, RuleSummary, WhereSummary
 from lookalike.workspace.records import Record
 
 
@@ -39,6 +40,9 @@ class ExpandSummary(Record):
     lift_low: float = Field(description="lower end of its band")
     lift_high: float = Field(description="upper end")
     activity_lift: float = Field(description="of ranking by activity alone")
+    rule: RuleSummary | None = Field(description="what the seeds have done that made them seeds; null without a rule")
+    where: WhereSummary | None = Field(description="the people the list is for; null for everybody")
+    forecast: ForecastSummary | None = Field(description="what the lift was measured on; null if on hidden seeds")
     backtest: BacktestSummary | None = Field(description="null if the seeds have no moments")
     warnings: tuple[ExpansionWarning, ...] = Field(description="what to know before trusting the list")
     prospects: str | None = Field(description="path of the list; null if none was written")

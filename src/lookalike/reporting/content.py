@@ -100,6 +100,8 @@ def _largest(evaluation: Evaluation) -> tuple[str, str]:
     """The largest list worth taking, and what that means. A list that is to be made is never called worth nothing."""
     largest, floor = evaluation.held_out.largest, float(evaluation.settings["expand.min_lift"])
     better = "better than chance" if floor <= 1 else f"above {times(floor)}"
+    if largest is not None and not evaluation.verdict.expand:
+        return "none", "other checks speak against a list of any size"
     if largest is not None:
         return count(largest), f"its last half is reliably {better}"
     if evaluation.verdict.expand:

@@ -7,7 +7,7 @@ from lookalike.reporting.formatting import clean, count, day, percent, plural
 
 def rule_sentence(rule: RuleSummary) -> str:
     """What the seeds have done, how rare that is, how they are read, and who is left out; no full stop."""
-    since = f", the first on {day(rule.first)}" if rule.first else ""
+    since = f", the first seed on {day(rule.first)}" if rule.first else ""
     who = f"{count(rule.seeds)} of {count(rule.of_seeds)} seeds have done {clean(rule.rule, 200)}"
     text = f"{who} ({percent(rule.everybody_share)} of everybody has{since}): they are read as if they had not"
     if rule.left_out:

@@ -14,9 +14,7 @@ _VERDICTS = {True: ", and the verdict is to expand", False: ", and the verdict i
 def seed_facts(evaluation: Evaluation) -> list[str]:
     """The facts there are, the most telling first."""
     profile, seed = evaluation.seed_profile, evaluation.seed
-    facts = [] if evaluation.rule is None else [f"{_rule(evaluation.rule)}."]
-    if evaluation.where is not None:
-        facts.insert(0, f"The list is for {where_sentence(evaluation.where)}.")
+    facts = whom_and_what(evaluation)
     facts += [_similarity(profile), _activity(profile), _sub_audiences(profile), *_shares(evaluation), _leaks(profile)]
     if profile.outliers and evaluation.forecast is None:
         expected = count(OUTLIERS_BY_CHANCE * seed.used)
@@ -37,6 +35,12 @@ def seed_facts(evaluation: Evaluation) -> list[str]:
     if profile.busy:
         facts.append(f"{plural(profile.busy, 'seed has', 'seeds have')} more events a day than 99.9% of all users.")
     return facts
+
+
+def whom_and_what(evaluation: Evaluation) -> list[str]:
+    """Whom the list is for, if not for everybody, and what the seeds have done, if that is known."""
+    where = [f"The list is for {where_sentence(evaluation.where)}."] if evaluation.where else []
+    return [*where, *([f"{_rule(evaluation.rule)}."] if evaluation.rule else [])]
 
 
 def _rule(rule: RuleSummary) -> str:

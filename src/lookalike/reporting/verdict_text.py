@@ -145,8 +145,13 @@ def _not_beaten_by_activity(evaluation: Evaluation, check: Check) -> str:
 
 
 def _worth_taking(evaluation: Evaluation, check: Check) -> str:
-    if not check.passed and (check.required or not evaluation.verdict.expand):
-        return f"No size passes: the last half of the list is never reliably {_better(evaluation)}"
+    if not check.passed and check.required:
+        return (
+            f"No size passes the test for auto: of none, all tested together, is the last half reliably {_better(evaluation)}; "
+            "a size of your own, such as --size 5%, is judged by itself"
+        )
+    if not check.passed and not evaluation.verdict.expand:
+        return f"No size passes: of none is the last half of the list reliably {_better(evaluation)}"
     if not check.passed:
         return f"Too few people to tell up to what size the last half of the list is reliably {_better(evaluation)}"
     if check.required:
@@ -173,9 +178,9 @@ def leak_caution(evaluation: Evaluation) -> str:
     profile = evaluation.seed_profile
     if not profile.leaks:
         return ""
-    shown = profile.leaks[:MAX_LEAKS_NAMED]
-    single = len(profile.leaks) == 1
-    which = "One feature nearly defines" if single else f"{len(profile.leaks):,} features nearly define"
+    leaks = list({leak.column: leak for leak in profile.leaks}.values())  # fields of events and users may share a name
+    shown, single = leaks[:MAX_LEAKS_NAMED], len(leaks) == 1
+    which = "One feature nearly defines" if single else f"{len(leaks):,} features nearly define"
     text = f"{which} the seed: {', '.join(map(leak_text, shown))}. If that is how these people became seeds"
     lift = f"a lift of {times(profile.lift_without_leaks)} without {'it' if single else 'them'} and the user embedding"
     if profile.expand_without_leaks is False:
@@ -186,7 +191,8 @@ def leak_caution(evaluation: Evaluation) -> str:
 def _drop_flags(evaluation: Evaluation) -> str:
     """The flags that leave out all features that give the seed away, and what does not go with them."""
     profile = evaluation.seed_profile
-    names = (shlex.quote(clean(leak.column, MAX_FLAG_LENGTH)) for leak in profile.leaks)
+    columns = dict.fromkeys(leak.column for leak in profile.leaks)
+    names = (shlex.quote(clean(column, MAX_FLAG_LENGTH)) for column in columns)
     flags = " ".join(f"--drop-features {name}" for name in names)
     if profile.scorer_without_leaks not in (None, evaluation.requested_scorer):
         flags += f" --scorer {profile.scorer_without_leaks}"
@@ -195,5 +201,6 @@ def _drop_flags(evaluation: Evaluation) -> str:
 
 
 def leak_text(leak: Leak) -> str:
-    """`word=jumbo (100% of the seed, 19% of others)`."""
-    return f"{clean(leak.column, 60)} ({percent(leak.seed)} of the seed, {percent(leak.others)} of others)"
+    """`much word=jumbo (100% of the seed, 19% of others)`: shares on one side of a threshold."""
+    amount = "little or no" if leak.less else "much"
+    return f"{amount} {clean(leak.column, 60)} ({percent(leak.seed)} of the seed, {percent(leak.others)} of others)"
