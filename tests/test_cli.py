@@ -70,7 +70,7 @@ def test_every_command_has_help(capsys: pytest.CaptureFixture[str], name: str) -
         (("train", "--epochs", "0"), "epochs 0: must be at least 1"),
         (("expand",), "--seed"),
         (("expand", "--seed", "s.csv"), "--size is missing"),
-        (("expand", "--size", "5%"), "--seed is missing"),
+        (("expand", "--size", "5%"), "--seed or --seed-rule is missing"),
         (("ingest", "x.csv", "--map", "user_id"), "user_id"),
         (("overlap", "fans"), "two different audiences"),
         (("--engine", "spark", "status"), "spark"),

@@ -208,7 +208,7 @@ def test_seed_and_size_are_needed_and_a_definition_is_a_toml_file(tmp_path: Path
     for flags, message in (
         (AudienceFlags(), "neither a definition nor --seed and --size were given"),
         (AudienceFlags(seed=Path("s.csv")), "--size is missing"),
-        (AudienceFlags(size=Size(count=5)), "--seed is missing"),
+        (AudienceFlags(size=Size(count=5)), "--seed or --seed-rule is missing"),
     ):
         with pytest.raises(SettingsError, match=message):
             requested_audiences([], flags)
