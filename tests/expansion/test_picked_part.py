@@ -3,12 +3,18 @@
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 
 import lookalike as la
+from expansion_context import opened_context
 from expansion_examples import examples_of
+from lookalike.data.id_lists import IdFrame
+from lookalike.expansion.audience import Audience, Size
 from lookalike.expansion.messages import PickedPart
 from lookalike.expansion.picked_part import OTHERS_WEIGHT, is_picked
+from lookalike.expansion.reading import read_examples
+from lookalike.expansion.seed_reader import read_seed
 from rule_log import RULE, RuleSpace, rule_space
 
 
@@ -55,6 +61,16 @@ def test_a_picked_seed_is_told_of_and_a_random_one_is_not(space: RuleSpace) -> N
     assert picked.evaluation.forecast.later < at_random.evaluation.forecast.later
     # the others who did it later are candidates
     assert picked.evaluation.forecast.candidates > at_random.evaluation.forecast.candidates
+
+
+def test_other_doers_count_a_tenth_in_the_forecast_too(space: RuleSpace) -> None:
+    events = space.log.events.group_by("user_id").len().sort("len", "user_id", descending=True)
+    busiest = events.filter(events["user_id"].is_in(space.doers))["user_id"].to_list()[:50]
+    seed = IdFrame(pl.DataFrame({"user_id": busiest}), "the seed")
+    with opened_context(space.workspace.root) as context:
+        forecast = read_examples(context, read_seed(context, Audience("a", seed, Size(count=60), before=RULE))).forecast
+    assert forecast is not None
+    assert set(forecast.training.weight) == {1.0, OTHERS_WEIGHT}
 
 
 def test_people_who_have_not_done_it_do_not_make_a_seed_picked(space: RuleSpace) -> None:

@@ -15,6 +15,8 @@ from lookalike.data.id_lists import IdFrame
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.expansion.audience import Audience, Size, load_definition
 from lookalike.expansion.rule import parse_condition
+from lookalike.expansion.rule_finder import find_rule
+from lookalike.expansion.seed import Seed
 from lookalike.expansion.seed_reader import read_seed
 from lookalike.expansion.seed_summary import WhereSummary
 from lookalike.expansion.where import users_inside
@@ -185,6 +187,17 @@ def test_nobody_else_is_listed_whatever_else_is_asked_for(
     result = ws.expand(**seed, size=20, where="plan = gold", force=True, name="options", **options)
     assert result.prospects is not None
     assert set(result.prospects["user_id"]) <= set(GOLD)
+
+
+def test_the_rule_tells_the_seed_from_people_inside_only(space: RuleSpace) -> None:
+    """Everybody inside has bought dog food; it sets the seed apart from those outside alone."""
+    with opened_context(space.workspace.root) as context:
+        doers = context.index.match({"doers": pl.DataFrame({"user_id": space.doers})})["doers"].rows
+        outside = np.setdiff1d(np.arange(context.representation.users), doers)
+        assert find_rule(context, Seed(doers[::2], outside, outside=outside)) is None
+        everywhere = find_rule(context, Seed(doers[::2], doers[:0]))
+    assert everywhere is not None
+    assert str(everywhere.rule) == RULE
 
 
 def test_a_definition_may_have_conditions(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 Seed and background are cut into the same folds. The scorers of a fold see neither its seeds nor its background; its seeds
 are then ranked among its background, which stands for all candidates. One number is kept of each held-out seed, the
-share of the candidates ranked before it, and every figure follows from those. Linear scorers are fitted on the
-parts without each fold at once (`scorers.part_fits`).
+share of the candidates ranked before it, and every figure follows from those. Linear scorers are fitted on the parts
+without each fold at once (`scorers.part_fits`); how strong their ridge or prior is, is told by seeds that other parts leave
+out, and those parts were fitted on this fold's.
 """
 
 from collections.abc import Callable

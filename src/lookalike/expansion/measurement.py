@@ -10,11 +10,11 @@ from lookalike.expansion.audience import Audience
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.examples import Examples
 from lookalike.expansion.forecast import Forecast
-from lookalike.expansion.judgement import Judgement, judge, judge_without
+from lookalike.expansion.judgement import judge, judge_without
 from lookalike.expansion.messages import ExpansionWarning, ListedElsewhere, NothingToBalance
 from lookalike.expansion.ranking.scan import RankingRequest
 from lookalike.expansion.reading import Reading, read_examples
-from lookalike.expansion.result import Backtest, Leak, SeedProfile, Verdict
+from lookalike.expansion.result import Backtest, SeedProfile, Verdict
 from lookalike.expansion.seed import Part, SeedInput
 from lookalike.expansion.seed_checks import MIN_SEEDS, profile_warnings
 from lookalike.expansion.seed_profile import SubAudiences, find_sub_audiences, profile_seed
@@ -55,7 +55,8 @@ def measure(
     examples, selection, verdict = reading.examples, judgement.selection, judgement.verdict
     with context.progress.step("profiling the seed"):
         profile = profile_seed(examples, layout, parts, selection, settings)
-    profile = _with_advice_tried(_Advised(context, audience, seed_input, reading, parts), profile)
+    each = _parts(audience, seed_input, examples.rows, parts.of) if profile.splitting_reliable else []
+    profile = _with_advice_tried(context, audience, seed_input, profile, each)
     warnings = reading.warnings + profile_warnings(profile, examples.seeds)
     if examples.listed_elsewhere:
         warnings += (ListedElsewhere(users=examples.listed_elsewhere),)
@@ -83,45 +84,33 @@ def measure(
     )
 
 
-@dataclass(frozen=True)
-class _Advised:
-    """An audience that is given advice."""
-
-    context: ExpansionContext
-    audience: Audience
-    input: SeedInput
-    reading: Reading
-    parts: SubAudiences
-
-    def without(self, leaks: tuple[Leak, ...]) -> Judgement:
-        """The judgement without the features that give the seed away."""
-        columns = tuple(leak.column for leak in leaks)
-        return judge_without(self.context, self.audience, self.input, columns)
-
-    def is_each_part_worth_a_list(self) -> bool:
-        parts = _parts(self.audience, self.input, self.reading.examples.rows, self.parts.of)
-        try:
-            return all(
-                judge(self.context, audience, seed_input, read_examples(self.context, seed_input)).verdict.expand
-                for audience, seed_input in parts
-            )
-        except ExpansionError:
-            return False
-
-
-def _with_advice_tried(advised: _Advised, profile: SeedProfile) -> SeedProfile:
-    """The profile with what would come of its advice, so that nobody who follows it is told the contrary."""
+def _with_advice_tried(
+    context: ExpansionContext,
+    audience: Audience,
+    seed_input: SeedInput,
+    profile: SeedProfile,
+    parts: list[tuple[Audience, SeedInput]],
+) -> SeedProfile:
+    """The profile with what would come of its advice, so that nobody who follows it is told the contrary. `parts` are the
+    seed's sub-audiences as audiences of their own."""
     changes: dict[str, float | bool | str] = {}
     if profile.leaks:
-        without = advised.without(profile.leaks)
+        without = judge_without(context, audience, seed_input, tuple(leak.column for leak in profile.leaks))
         changes |= {
             "lift_without_leaks": without.promise.value,
             "expand_without_leaks": without.verdict.expand,
             "scorer_without_leaks": without.audience.scorer,
         }
     if profile.splitting_reliable:
-        changes["splitting_reliable"] = advised.is_each_part_worth_a_list()
+        changes["splitting_reliable"] = all(_is_worth_a_list(context, *part) for part in parts)
     return profile.model_copy(update=changes)
+
+
+def _is_worth_a_list(context: ExpansionContext, audience: Audience, seed_input: SeedInput) -> bool:
+    try:
+        return judge(context, audience, seed_input, read_examples(context, seed_input)).verdict.expand
+    except ExpansionError:
+        return False
 
 
 def _forecast_summary(forecast: Forecast | None) -> ForecastSummary | None:

@@ -52,8 +52,7 @@ def with_rule(context: ExpansionContext, audience: Audience, seed: Seed) -> Rule
     doers = find_doers(context, rule).without(seed.outside)
     others = np.setdiff1d(doers.rows, seed.rows)
     left_out = others[:0] if audience.include_doers else others
-    summary = _summary(context, seed, doers, left_out)
-    summary = summary.model_copy(update={"stated": stated is not None, "doers_listed": audience.include_doers})
+    summary = _summary(context, audience, seed, doers, left_out)
     return RuledSeed(replace(seed, suppressed=union(seed.suppressed, left_out), doers=doers), summary)
 
 
@@ -72,7 +71,7 @@ def _found_rule(
     return found.rule, ()
 
 
-def _summary(context: ExpansionContext, seed: Seed, doers: Doers, left_out: Rows) -> RuleSummary:
+def _summary(context: ExpansionContext, audience: Audience, seed: Seed, doers: Doers, left_out: Rows) -> RuleSummary:
     """What is told of the rule. Raises ExpansionError when no seed fulfils it."""
     moments = doers.moments_of(seed.rows)
     fulfilling = moments < NEVER
@@ -82,13 +81,13 @@ def _summary(context: ExpansionContext, seed: Seed, doers: Doers, left_out: Rows
         )
     return RuleSummary(
         rule=str(doers.rule),
-        stated=False,
+        stated=stated_rule(audience) is not None,
         seeds=int(fulfilling.sum()),
         of_seeds=len(seed.rows),
         seed_share=float(fulfilling.mean()),
         doers=len(doers.rows),
         everybody_share=len(doers.rows) / (context.representation.users - len(seed.outside)),
         left_out=len(np.setdiff1d(left_out, seed.suppressed)),
-        doers_listed=False,
+        doers_listed=audience.include_doers,
         first=datetime.fromtimestamp(int(moments.min()), UTC).replace(tzinfo=None),
     )
