@@ -20,7 +20,7 @@ def log_of(users: int) -> Sequences:
 
 
 def epoch_of(sequences: Sequences, number: int = 0) -> Epoch:
-    return Epoch(number, sequences, batches.window_starts(sequences, None), 0.0, 1.0)
+    return Epoch(number, sequences, batches.window_starts(sequences, None), 0, 0.0, 1.0)
 
 
 def events_read(drawn: EpochBatches) -> list[tuple[int, int]]:
@@ -80,7 +80,7 @@ def test_an_epoch_reads_a_bounded_number_of_events_and_other_ones_each_time() ->
 
 def test_recent_hours_are_hidden_from_about_half_of_the_users() -> None:
     sequences = sequences_of([[1]] * 2_000)
-    seconds = epoch_batches.hidden_seconds(sequences, 24, np.random.default_rng(0))
+    seconds = epoch_batches.hidden_seconds(sequences, 24 * 3_600, np.random.default_rng(0))
     assert 0.45 < np.mean(seconds > 0) < 0.55
     assert seconds.max() <= 24 * 3_600
     assert not epoch_batches.hidden_seconds(sequences, 0, np.random.default_rng(0)).any()

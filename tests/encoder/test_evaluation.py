@@ -9,7 +9,7 @@ import torch
 from conftest import Tiny
 from lookalike.data.database import open_file
 from lookalike.data.sequences import Sequences
-from lookalike.encoder import evaluation, fit_plan, pseudo_audiences, trainer
+from lookalike.encoder import evaluation, fit_plan, next_item_metrics, pseudo_audiences, trainer
 from lookalike.encoder.next_item_metrics import HeldOutUsers
 from lookalike.encoder.pseudo_audiences import PseudoAudience
 from lookalike.encoder.run_files import RunMetrics
@@ -136,7 +136,7 @@ def test_events_after_the_cut_change_figures_but_no_vector_that_is_evaluated(fit
 def test_a_run_stores_the_figures(tiny_run: Tiny) -> None:
     metrics = RunMetrics.read(tiny_run.workspace.runs / "r000001" / "metrics.json")
     figures = metrics.figures
-    assert figures.popularity_of_late.days in evaluation.RECENT_DAYS
+    assert figures.popularity_of_late.days in next_item_metrics.RECENT_DAYS
     assert figures.held_out_users == sum(
         group.users for events, group in figures.recall_by_events.items() if events != "0"
     )

@@ -61,3 +61,13 @@ def test_epochs_and_batch_size_follow_from_the_log_unless_set(users: int, epochs
 def test_a_log_without_events_has_a_plan() -> None:
     plan = fit_plan.plan_fit(sequences_of([[], []], as_of=50), plain_vocabulary(3), SMALL)
     assert (plan.events, plan.known.as_of, plan.window) == (0, 50, None)
+
+
+def test_no_more_is_hidden_than_items_are_of_interest() -> None:
+    log = sequences_of([[3_600 * hour for hour in range(60)]] * 3)
+    log.columns["item"][:] = [hour // 3 for hour in range(60)] * 3
+    settings = replace(SMALL, mask_hours=24)
+    plan = fit_plan.plan_fit(log, plain_vocabulary(20), settings)
+    assert plan.hidden_seconds == 3_600
+    log.columns["item"][:] = 0
+    assert fit_plan.plan_fit(log, plain_vocabulary(20), settings).hidden_seconds == 24 * 3_600

@@ -30,3 +30,18 @@ def test_chances_are_counts_to_the_power_of_three_quarters() -> None:
 def test_without_any_event_all_items_are_equally_likely() -> None:
     sampling = NegativeSampling.from_counts(torch.zeros(4, dtype=torch.int64).numpy(), 10, CPU)
     assert sampling.chance.tolist() == [0.25] * 4
+
+
+def test_only_where_items_come_and_go_are_negatives_of_their_own_time() -> None:
+    hours = [3_600 * hour for hour in range(60)]
+    log = sequences_of([hours])
+    log.columns["item"][:] = [hour // 3 for hour in range(60)]  # three events each, then never again
+    counts = torch.bincount(torch.from_numpy(log["item"]).long()).numpy()
+    sampling = NegativeSampling.from_log(log, counts, 100, CPU)
+    moments = torch.tensor([0, 4 * 3_600])
+    assert sampling.of_another_time(torch.tensor([0, 1, 19]), moments).tolist() == [
+        [False, True, True],
+        [True, False, True],
+    ]
+    log.columns["item"][:] = [hour % 20 for hour in range(60)]
+    assert NegativeSampling.from_log(log, counts, 100, CPU).life is None

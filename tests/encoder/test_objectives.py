@@ -24,7 +24,9 @@ def drawn_targets(
             events = np.hstack([np.full((len(event), 1), -1), event])
             return torch.from_numpy(events).float().unsqueeze(-1)
 
-        def softmax_loss(self, users: torch.Tensor, item_rows: np.ndarray) -> torch.Tensor:
+        def softmax_loss(
+            self, users: torch.Tensor, item_rows: np.ndarray, events: np.ndarray | None = None
+        ) -> torch.Tensor:
             targets.extend(zip(item_rows.tolist(), users.long().flatten().tolist(), strict=True))
             return users.sum()
 

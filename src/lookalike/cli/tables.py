@@ -107,7 +107,7 @@ def train_tables(result: "TrainResult") -> list[Shown]:
         "this encoder": figures.encoder,
         "item neighbours": figures.item_neighbours,
         "popularity": figures.popularity,
-        f"popularity of the last {late.days} day{'s' * (late.days > 1)}": late.metrics,
+        f"popularity of the last {_span(late.days)}": late.metrics,
     }
     rows = [[name, f"{metrics['recall@20']:.4f}", f"{metrics['ndcg@20']:.4f}"] for name, metrics in methods.items()]
     judged = (
@@ -125,6 +125,12 @@ def train_tables(result: "TrainResult") -> list[Shown]:
         _train_summary(result),
         advice,
     ]
+
+
+def _span(days: float) -> str:
+    """A day or more in days, less in hours."""
+    number, unit = (days, "day") if days >= 1 else (days * 24, "hour")
+    return f"{number:.0f} {unit}{'s' * (round(number) != 1)}"
 
 
 def _train_summary(result: "TrainResult") -> str:

@@ -21,6 +21,7 @@ class Epoch:
     number: int
     sequences: Sequences
     starts: Rows  # where each user's window starts, [N]
+    hidden_seconds: int  # at most, after a position
     schedule_start: float
     schedule_share: float
 
@@ -53,7 +54,7 @@ def draw_epoch(epoch: Epoch, settings: TrainSettings, batch_events: int) -> Epoc
     rank, processes = distributed.rank_and_world_size()
     rng = generator(settings.random_seed, Stream.EPOCH, epoch.number)  # the same in every process
     segments = batches.split_histories(epoch.sequences, epoch.starts, settings.length, rng)
-    gap = hidden_seconds(epoch.sequences, settings.mask_hours, rng)
+    gap = hidden_seconds(epoch.sequences, epoch.hidden_seconds, rng)
     parts = _parts(segments, settings.epoch_events, batch_events, processes, rng)
     own = parts[rank::processes]
     chosen = segments[np.concatenate([np.zeros(0, np.int64), *own])]
@@ -84,13 +85,13 @@ def _parts(
     return whole_steps or parts * processes  # every process needs the same number of steps
 
 
-def hidden_seconds(sequences: Sequences, max_hours: int, rng: np.random.Generator) -> Seconds:
-    """For each user, how long after a position events are skipped as targets, [N]: up to `max_hours` for half of them.
+def hidden_seconds(sequences: Sequences, longest: int, rng: np.random.Generator) -> Seconds:
+    """For each user, how long after a position events are skipped as targets, [N]: up to `longest` for half of them.
 
     Otherwise vectors would depend on the last visit, which predicts the next purchase but does not characterise the
     user (TransAct, arXiv:2306.00248, masks a random recent window for the same reason).
     """
-    if not max_hours:
+    if not longest:
         return np.zeros(sequences.users, np.int64)
     is_hidden = rng.random(sequences.users) < 0.5
-    return np.where(is_hidden, rng.integers(0, max_hours * 3_600 + 1, sequences.users), 0)
+    return np.where(is_hidden, rng.integers(0, longest + 1, sequences.users), 0)

@@ -35,7 +35,6 @@ from lookalike.encoder.trainer import Fit
 from lookalike.workspace.random_streams import Stream, generator
 
 MAX_CANDIDATES = 40_000  # users among whom audiences are drawn and found
-RECENT_DAYS = (1, 7, 30)
 EVENT_RANGES = ((1, 1), (2, 4), (5, 19), (20, None))  # first and last number of events of a group of users
 COLD_START_EVENTS = 5  # what many methods need before they know a user
 MIN_ITEM_SIDE_USERS = 20
@@ -45,10 +44,13 @@ def baseline_figures(plan: FitPlan, vocabulary: Vocabulary) -> BaselineFigures:
     """Held-out figures of methods without an encoder."""
     held, items = plan.held, vocabulary.common
 
-    def recent(days: int) -> ItemScorer:
+    def recent(days: float) -> ItemScorer:
         return next_item_metrics.popularity(plan.known, items, days)
 
-    days = max(RECENT_DAYS, key=lambda days: next_item_metrics.measure(plan.watched, recent(days))["ndcg@20"])
+    def figure(days: float) -> float:
+        return next_item_metrics.measure(plan.watched, recent(days))["ndcg@20"]
+
+    days = max(next_item_metrics.RECENT_DAYS[::-1], key=figure)  # of equally good ones the longest
     neighbours = next_item_metrics.item_neighbours(plan.known, held, items)
     return BaselineFigures(
         held_out_users=len(held.users),

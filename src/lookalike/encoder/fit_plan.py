@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lookalike.data import sequence_queries
+from lookalike.data.item_lives import ItemLives, median_age
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.embeddings import interactions
 from lookalike.embeddings.content import Content, fit_content
@@ -33,6 +34,7 @@ class FitPlan:
     watched: HeldOutUsers  # held-out users whose figures choose the best epoch
     held: HeldOutUsers  # the other held-out users, whose figures are reported
     window: int | None  # days
+    hidden_seconds: int  # at most, after a position: its targets are later
     epochs: int  # at most
     batch_events: int
     settings: TrainSettings
@@ -55,10 +57,17 @@ def plan_fit(
         watched=watched,
         held=held,
         window=batches.choose_window(sequences, settings.window_days),
+        hidden_seconds=_hidden_seconds(known, vocabulary, settings),
         epochs=settings.epochs or max(1, min(MAX_EPOCHS, round(TOTAL_EVENTS / max(1, events)))),
         batch_events=settings.batch_events or int(np.clip(events // STEPS_PER_EPOCH, *BATCH_EVENTS)),
         settings=settings,
     )
+
+
+def _hidden_seconds(known: Sequences, vocabulary: Vocabulary, settings: TrainSettings) -> int:
+    """The longest time after a position in which nothing is a target; not longer than items are of interest."""
+    lives = ItemLives.of(known, len(vocabulary.items))
+    return min(settings.mask_hours * 3_600, median_age(known, lives))
 
 
 def holdout_cut(sequences: Sequences, share: float) -> int:

@@ -13,7 +13,7 @@ How much a part counts between users and items is independent of how much it cou
 can be scaled back. The constant lets items have a bias: the users' mean taste, and the item's recent popularity.
 """
 
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lookalike.data import sequence_queries
-from lookalike.data.arrays import Matrix, Rows
+from lookalike.data.arrays import Floats, Matrix, Rows
 from lookalike.data.sequences import SECONDS_PER_DAY, Sequences
 from lookalike.encoder.run_files import FusionWeights
 
@@ -166,15 +166,18 @@ class ItemParts:
     bag: NDArray[np.float32]  # [V, C] rows of the content directions
     history: Sequences  # where popularity is counted
     scale: float
+    _popularity: dict[float | None, Floats] = field(default_factory=dict)  # by days; each reads the whole history
 
     def vectors(self, fusion: Fusion) -> NDArray[np.float32]:
         """Item vectors [V, W] in the space of the fused users."""
-        popularity = log_popularity(self.history, len(self.taste), fusion.weights.popularity_days)
-        return fusion.items(self.taste, self.bag, popularity / self.scale)
+        days = fusion.weights.popularity_days
+        if days not in self._popularity:
+            self._popularity[days] = log_popularity(self.history, len(self.taste), days)
+        return fusion.items(self.taste, self.bag, self._popularity[days] / self.scale)
 
 
-def log_popularity(history: Sequences, items: int, days: int | None) -> NDArray[np.float64]:
+def log_popularity(history: Sequences, items: int, days: float | None) -> Floats:
     """Log of each item's number of events, [V], with a mean of 0; with `days` only of the last ones."""
-    since = None if days is None else history.as_of - days * SECONDS_PER_DAY
+    since = None if days is None else history.as_of - round(days * SECONDS_PER_DAY)
     logs = np.log(sequence_queries.popularity(history, items, since) + 0.5)
     return np.asarray(logs - logs.mean() if items else logs)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from lookalike.data.arrays import Flags, Rows
+from lookalike.data.arrays import Flags, Floats, Rows
 from lookalike.embeddings.aggregates import ACTIVITY_COLUMNS
 from lookalike.encoder import losses, next_item_metrics
 from lookalike.encoder.fusion import Centring, Fusion, FusionTensors, ItemParts, RawParts, fuse, part_tensors
@@ -30,9 +30,10 @@ BACKGROUND_USERS = 4_000  # of one episode
 
 BAG_SHARES = (0.1, 0.25, 0.5)
 POPULARITY_SHARES = (0.25, 1.0, 3.0, 8.0)
-POPULARITY_DAYS = (1, 7, 30, None)
+POPULARITY_DAYS = (None, *next_item_metrics.RECENT_DAYS[::-1])  # of equally good ones the longest
 MAX_ITEM_SIDE_USERS = 1_500  # held-out users that choose the item side
 MIN_GAIN = 1.03  # NDCG with a part / NDCG without it; a smaller gain may be noise
+CLEAR_ERRORS = 3.0  # … unless it is so many standard errors over the held-out users: many candidates are compared
 SPREAD_USERS = 100  # of them, from whom the spread of scores is estimated
 
 
@@ -124,17 +125,25 @@ def tune_item_weights(fusion: Fusion, items: ItemParts, parts: RawParts, held_ou
     users = fusion.users(parts)
     unit = _bag_unit(fusion, items, users[:SPREAD_USERS])
 
-    def ndcg(weights: FusionWeights) -> float:
+    def ndcg(weights: FusionWeights) -> Floats:
         vectors = items.vectors(Fusion(fusion.centring, weights))
-        return next_item_metrics.measure(by_place, lambda places: users[places] @ vectors.T)["ndcg@20"]
+        return next_item_metrics.ndcg_of_each(by_place, lambda places: users[places] @ vectors.T)
 
     def better(weights: FusionWeights, candidates: list[FusionWeights]) -> FusionWeights:
         figures = [ndcg(candidate) for candidate in candidates]
-        return candidates[int(np.argmax(figures))] if max(figures) > MIN_GAIN * ndcg(weights) else weights
+        best = int(np.argmax([figure.mean() for figure in figures]))
+        return candidates[best] if _is_gain(ndcg(weights), figures[best]) else weights
 
     weights = better(fusion.weights, [_changed(fusion.weights, item_bag=share * unit) for share in BAG_SHARES])
     options = [(share, days) for share in POPULARITY_SHARES for days in POPULARITY_DAYS]
     return better(weights, [_changed(weights, item_popularity=share, popularity_days=days) for share, days in options])
+
+
+def _is_gain(before: Floats, after: Floats) -> bool:
+    """Whether figures of the same users [n] have become better by more than noise."""
+    gains = after - before
+    error = float(gains.std()) / len(gains) ** 0.5
+    return bool(after.mean() > MIN_GAIN * before.mean() or gains.mean() > CLEAR_ERRORS * max(error, 1e-12))
 
 
 def _changed(weights: FusionWeights, **changes: float | None) -> FusionWeights:

@@ -1,6 +1,6 @@
 """Negative sampling: which items a training step contrasts its targets with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -8,16 +8,36 @@ import torch
 from torch import Tensor
 
 from lookalike.data.arrays import Rows
+from lookalike.data.item_lives import ItemLives, items_come_and_go
+from lookalike.data.sequences import Sequences
 
 POPULARITY_POWER = 0.75  # as in word2vec, arXiv:1310.4546
+COME_AND_GO = 0.25  # share of the draws that are alive, as a part of what chance gives, below which only those count
 
 
 @dataclass(frozen=True)
 class NegativeSampling:
-    """A distribution over items. `chance` [V] is each item's probability in one draw."""
+    """A distribution over items. `chance` [V] is each item's probability in one draw.
+
+    Where items come and go, as news does, `life` is the time of each item's first and of its last event, both [V]: a
+    target is then contrasted only with items of its own time. Others would teach what time it was instead of what the
+    user likes.
+    """
 
     chance: Tensor
     negatives: int
+    life: tuple[Tensor, Tensor] | None = None
+
+    @classmethod
+    def from_log(cls, sequences: Sequences, counts: Rows, negatives: int, device: torch.device) -> "NegativeSampling":
+        """The sampling for a log in which the items have `counts` events [V]."""
+        sampling = cls.from_counts(counts, negatives, device)
+        lives = ItemLives.of(sequences, len(counts))
+        if not items_come_and_go(sequences, lives, counts, sampling.chance.cpu().double().numpy(), COME_AND_GO):
+            return sampling
+        return replace(
+            sampling, life=(torch.from_numpy(lives.first).to(device), torch.from_numpy(lives.last).to(device))
+        )
 
     @classmethod
     def from_counts(cls, counts: Rows, negatives: int, device: torch.device) -> "NegativeSampling":
@@ -38,6 +58,12 @@ class NegativeSampling:
     @cached_property
     def _cumulative(self) -> Tensor:
         return torch.cumsum(self.chance.cpu().double(), 0)  # not every device has double precision
+
+    def of_another_time(self, rows: Tensor, moments: Tensor) -> Tensor:
+        """Which item rows [K] were not alive at the moments [n], [n, K]; only where items come and go."""
+        assert self.life is not None, "items that stay are alive all the time"
+        first, last = (times[rows] for times in self.life)
+        return (moments.unsqueeze(1) < first) | (moments.unsqueeze(1) > last)
 
     def draw(self) -> Tensor:
         """Item rows, [negatives], with replacement. By bisection, so that a step does not read the whole catalogue."""

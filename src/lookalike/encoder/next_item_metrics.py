@@ -19,6 +19,7 @@ from lookalike.encoder.results import Metrics
 TOP_K = 20
 SCORES_PER_BATCH = 8_000_000  # bounds the memory, however large the catalogue
 MIN_USERS, MAX_USERS = 500, 5_000  # of a sample of held-out users
+RECENT_DAYS = (1 / 24, 3 / 24, 6 / 24, 12 / 24, 1, 7, 30)  # popularity of late: news is read for hours
 MAX_SCORES = 100_000_000  # users times items: the cost of one measurement
 NEIGHBOUR_USERS = 50_000
 NEIGHBOUR_ITEMS = 20_000
@@ -86,19 +87,28 @@ def only_new_items(held_out: HeldOutUsers, known: Sequences) -> tuple[HeldOutUse
 
 def measure(held_out: HeldOutUsers, scorer: ItemScorer) -> Metrics:
     """Each metric of the top 20 items, without those met before the cut."""
+    hits, relevant = _hits(held_out, scorer)
+    return {name: metric(hits, relevant) for name, metric in ITEM_METRICS.items()}
+
+
+def ndcg_of_each(held_out: HeldOutUsers, scorer: ItemScorer) -> Floats:
+    """NDCG@20 of each user, [n]."""
+    return _ndcg(*_hits(held_out, scorer))
+
+
+def _hits(held_out: HeldOutUsers, scorer: ItemScorer) -> tuple[Floats, Floats]:
+    """Which of each user's top 20 items were met, [n, 20], and how many there were to find, [n]."""
     hits = [
         top_k_hits(scorer(held_out.users[part]), held_out.past[part], held_out.future[part])
         for part in _batches(held_out)
     ]
-    all_hits = np.vstack(hits) if hits else np.zeros((0, TOP_K))
-    relevant = np.diff(held_out.future.indptr).astype(float)
-    return {name: metric(all_hits, relevant) for name, metric in ITEM_METRICS.items()}
+    return np.vstack(hits) if hits else np.zeros((0, TOP_K)), np.diff(held_out.future.indptr).astype(float)
 
 
-def popularity(known: Sequences, items: int, days: int | None = None) -> ItemScorer:
+def popularity(known: Sequences, items: int, days: float | None = None) -> ItemScorer:
     """Scores items by their number of events; with `days`, in that time before the cut."""
     counts = sequence_queries.popularity(
-        known, items, None if days is None else known.as_of - days * SECONDS_PER_DAY
+        known, items, None if days is None else known.as_of - round(days * SECONDS_PER_DAY)
     ).astype(float)
     return lambda users: np.broadcast_to(counts, (len(users), items))
 
@@ -173,11 +183,13 @@ def recall_at(hits: Floats, relevant: Floats) -> float:
 
 def ndcg_at(hits: Floats, relevant: Floats) -> float:
     """Mean over users of discounted gain / best possible gain (Järvelin and Kekäläinen 2002, binary gains)."""
-    if not len(hits):
-        return 0.0
+    return float(np.mean(_ndcg(hits, relevant))) if len(hits) else 0.0
+
+
+def _ndcg(hits: Floats, relevant: Floats) -> Floats:
     discounts = 1 / np.log2(np.arange(hits.shape[1]) + 2)
     best = np.cumsum(discounts)[np.minimum(relevant, hits.shape[1]).astype(int) - 1]
-    return float(np.mean(hits @ discounts / best))
+    return np.asarray(hits @ discounts / best)
 
 
 # To add a metric: one function, and one line here.

@@ -18,7 +18,7 @@ Metrics = dict[str, float]  # by the names of `next_item_metrics.ITEM_METRICS`, 
 class RecentPopularity(Record):
     """Figures of the items that were most popular in the last `days` before the cut."""
 
-    days: int = Field(description="1, 7 or 30, whichever is best")
+    days: float = Field(description="from an hour (1/24) to 30, whichever is best")
     metrics: Metrics = Field(description="recall@20 and ndcg@20")
 
 

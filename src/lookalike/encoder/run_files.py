@@ -34,7 +34,7 @@ class FusionWeights(Record):
     offset: tuple[float, ...]  # of each activity column, in standard deviations
     item_bag: float = 0.0  # taste counts 1; both are in units of the standard deviation of their scores
     item_popularity: float = 0.0
-    popularity_days: int | None = None  # days before the cut in which popularity is counted; all if None
+    popularity_days: float | None = None  # days before the cut in which popularity is counted; all if None
 
 
 class AggregateColumns(Record):

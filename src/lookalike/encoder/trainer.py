@@ -78,7 +78,7 @@ class Fit:
         self.plan, self.vocabulary, self.device = plan, vocabulary, device
         self.objective = parse_objective(settings.objective or ENCODERS[settings.encoder].objective)
         self.counts = sequence_queries.popularity(plan.known, max(1, len(vocabulary.items)))
-        self.sampling = NegativeSampling.from_counts(self.counts, settings.negatives, device)
+        self.sampling = NegativeSampling.from_log(plan.known, self.counts, settings.negatives, device)
         model = initial_model(plan, vocabulary)
         clear_untrained_ids(model, self.counts)
         self.model = model.to(device)
@@ -103,7 +103,9 @@ class Fit:
         plan, state, diverged_epoch = self.plan, self.progress, None
         starts = batches.window_starts(plan.known, plan.window)
         while state.epoch < plan.epochs and state.epoch - state.best_epoch < plan.settings.patience:
-            epoch = Epoch(state.epoch, plan.known, starts, state.epoch / plan.epochs, 1 / plan.epochs)
+            epoch = Epoch(
+                state.epoch, plan.known, starts, plan.hidden_seconds, state.epoch / plan.epochs, 1 / plan.epochs
+            )
             try:
                 loss, events_per_second = self._train_epoch(epoch, on_events)
             except LossNotFinite as error:
@@ -144,15 +146,14 @@ class Fit:
         counts = sequence_queries.popularity(everything, self.model.sizes.items)
         if epochs and counts.any():
             clear_untrained_ids(self.model, counts)
-            self.sampling = NegativeSampling.from_counts(counts, plan.settings.negatives, self.device)
+            self.sampling = NegativeSampling.from_log(everything, counts, plan.settings.negatives, self.device)
         starts = batches.window_starts(everything, plan.window)
         try:
             for i in range(epochs):
                 share = (1 - FINISH_SCHEDULE_START) / epochs
                 number = plan.epochs + i  # not used by `run`, so other random draws
-                self._train_epoch(
-                    Epoch(number, everything, starts, FINISH_SCHEDULE_START + i * share, share), on_events
-                )
+                begin = FINISH_SCHEDULE_START + i * share
+                self._train_epoch(Epoch(number, everything, starts, plan.hidden_seconds, begin, share), on_events)
         except LossNotFinite:
             self.model.load_state_dict(self.best)
             return 0

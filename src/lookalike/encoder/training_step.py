@@ -62,8 +62,8 @@ class TrainingStep:
         # F.embedding instead of indexing: its gradient is summed in a fixed order, which makes weights repeatable
         return F.embedding(inverse, self.model.item_vectors(unique))
 
-    def softmax_loss(self, users: Tensor, item_rows: Rows) -> Tensor:
-        """Loss of ranking items [n] above the batch's negatives for users [n, D]."""
+    def softmax_loss(self, users: Tensor, item_rows: Rows, events: Rows | None = None) -> Tensor:
+        """Loss of ranking items [n] above the batch's negatives for users [n, D]. `events` [n] are where they were met."""
         if not len(item_rows):
             return users.sum() * 0.0
         target = torch.from_numpy(item_rows + FIRST_ITEM).to(self.device)
@@ -74,8 +74,16 @@ class TrainingStep:
             self.item_vectors(target),
             negative_vectors,
             (log_q[target - FIRST_ITEM], log_q[negative - FIRST_ITEM]),
-            target.unsqueeze(1) == negative,
+            self._excluded(target, negative, events),
         )
+
+    def _excluded(self, target: Tensor, negative: Tensor, events: Rows | None) -> Tensor:
+        """Which negatives [K] are the target [n] itself, or of another time, [n, K]."""
+        is_target = target.unsqueeze(1) == negative
+        if events is None or self.sampling.life is None:
+            return is_target
+        moments = torch.from_numpy(np.asarray(self.sequences["time"])[events].astype(np.int64)).to(self.device)
+        return is_target | self.sampling.of_another_time(negative - FIRST_ITEM, moments)
 
     def prediction_loss(self, begin: Rows, end: Rows) -> Tensor:
         """Loss of predicting, at each position [B, T + 1], the item of one event drawn from begin : end there.
@@ -88,4 +96,4 @@ class TrainingStep:
         item = np.asarray(self.sequences["item"])[np.where(has_target, target, 0)].astype(np.int64)
         position = np.flatnonzero(has_target & (item >= 0))
         users = F.embedding(torch.from_numpy(position).to(self.device), self.users.flatten(0, 1))
-        return self.softmax_loss(users, item[position])
+        return self.softmax_loss(users, item[position], target[position])
