@@ -257,4 +257,4 @@ def test_the_command_prints_the_counts(
     ingest(workspace, write_events(tmp_path / "new.csv", SOME_USERS))
     ran = Command(capsys, workspace.root)("--json", "embed")
     assert ran.code == 0, ran.err
-    assert ran.json == {"run": "r000001", "version": "v000002", "users": 600, "refreshed": 4}
+    assert ran.json == {"run": "r000001", "version": "v000002", "users": 600, "without_events": 0, "refreshed": 4}

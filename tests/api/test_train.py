@@ -40,7 +40,7 @@ def test_the_result_is_what_is_stored(workspace: WorkspaceFolder) -> None:
     assert manifest.run == result.run == "r000002"
     assert metrics.figures == result.figures
     assert manifest.counts.model_dump() == {
-        name: getattr(result, name) for name in ("users", "events", "items", "epochs", "best_epoch")
+        name: getattr(result, name) for name in ("users", "without_events", "events", "items", "epochs", "best_epoch")
     }
     assert (result.users, result.epochs, len(metrics.history)) == (600, 1, 1)
     config = RunConfig.read(folder / "config.json")

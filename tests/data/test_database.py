@@ -16,13 +16,13 @@ from lookalike.data.database import (
     end_of_log,
     first_event_times,
     ingested_files,
+    ingested_users,
     last_file_id,
     log_summary,
     log_timezones,
     open_file,
     quoted,
     resolve_cutoff,
-    users_with_events,
 )
 from lookalike.data.schema import SourceFile
 from lookalike.errors import StateError
@@ -105,6 +105,13 @@ def test_end_of_log_is_just_after_the_last_event(march_log: Database) -> None:
 def test_empty_log_has_no_end(database: Database) -> None:
     with pytest.raises(StateError, match="nothing was ingested"):
         end_of_log(database)
+    database.rows(
+        """INSERT INTO files VALUES
+           (1, 'users.csv', 'abc', 'users', 1, 1, 0, 0, NULL, NULL, '{}', now()::TIMESTAMP)"""
+    )
+    database.rows("INSERT INTO users VALUES ('ann')")
+    with pytest.raises(StateError, match="only tables were ingested, and no event"):
+        end_of_log(database)
 
 
 def test_cutoff_is_never_after_the_end_of_the_log(march_log: Database) -> None:
@@ -119,9 +126,11 @@ def test_summary_counts_what_was_ingested(march_log: Database) -> None:
         """INSERT INTO files VALUES (1, '/logs/a.csv', 'abc', 'events', 9, 5, 3, 1, NULL, NULL, '{}', now()::TIMESTAMP),
                                     (2, 'items.csv', 'def', 'items', 2, 2, 0, 0, NULL, NULL, '{}', now()::TIMESTAMP)"""
     )
+    march_log.rows("INSERT INTO users VALUES ('ann'), ('zed'), ('new'), ('newer')")
     assert log_summary(march_log) == LogSummary(
         events=7,
         users=4,
+        without_events=2,
         items=3,
         first=datetime(2024, 3, 1),
         last=datetime(2024, 3, 12),
@@ -158,9 +167,10 @@ def test_zones_that_local_times_were_read_in_are_known(database: Database, tmp_p
     assert log_timezones(database) == ("Asia/Tokyo", "Europe/Berlin")
 
 
-def test_users_with_events_are_those_of_the_ids_that_have_any(march_log: Database) -> None:
-    ids = pl.DataFrame({"user_id": ["zed", "nobody", "ann"]})
-    assert sorted(users_with_events(march_log, ids)["user_id"]) == ["ann", "zed"]
+def test_ingested_users_are_those_of_the_ids_that_have_an_event_or_are_in_the_table(march_log: Database) -> None:
+    march_log.rows("INSERT INTO users VALUES ('ann'), ('new')")
+    ids = pl.DataFrame({"user_id": ["zed", "nobody", "ann", "new"]})
+    assert sorted(ingested_users(march_log, ids)["user_id"]) == ["ann", "new", "zed"]
 
 
 def test_a_second_opening_in_another_mode_is_told_who_works_on_it(tmp_path: Path) -> None:

@@ -43,6 +43,47 @@ def test_users_with_too_few_events_are_excluded(march_log: Database) -> None:
     assert user_frame(march_log)["user_id"].to_list() == ["ann", "bob"]
 
 
+def test_people_of_the_users_table_without_any_event_are_users_unless_events_are_required(march_log: Database) -> None:
+    march_log.rows("INSERT INTO users VALUES ('ann'), ('aaron'), ('zoe'), ('zed')")  # zed's event is after the cut
+    id_encoding.encode_ids(march_log, Cut(CUT.as_of, min_events=0))
+    users = user_frame(march_log)
+    assert users["row"].to_list() == [0, 1, 2, 3, 4]
+    assert users["user_id"].to_list() == ["aaron", "ann", "bob", "cy", "zoe"]
+    assert users["events"].to_list() == [0, 3, 2, 1, 0]
+    for enough in (1, 2):
+        id_encoding.encode_ids(march_log, Cut(CUT.as_of, min_events=enough))
+        assert user_frame(march_log)["user_id"].to_list() == ["ann", "bob", "cy"][: 4 - enough]
+
+
+def test_people_without_events_are_never_changed_and_are_matched_with_an_earlier_version(
+    march_log: Database, tmp_path: Path
+) -> None:
+    pl.DataFrame({"row": [0, 1], "user_id": ["aaron", "bob"]}).write_parquet(tmp_path / "old.parquet")
+    march_log.rows("INSERT INTO users VALUES ('aaron'), ('zed')")
+    cut = Cut(CUT.as_of, min_events=0)
+    id_encoding.encode_ids(march_log, cut)
+    id_encoding.keep_changed_users(march_log, cut, Watermark(as_of=datetime(2024, 3, 5), last_file=1))
+    assert user_frame(march_log).select("row", "user_id").rows() == [(0, "ann")]
+    matched = pl.from_arrow(id_encoding.matched_user_rows(march_log, tmp_path / "old.parquet").read_all())
+    assert matched.rows() == [(0, -1), (-1, 0), (1, -1), (-1, -1)]  # aaron, ann, bob, cy  # type: ignore[union-attr]
+
+
+def test_values_of_people_with_events_have_the_first_codes(database: Database) -> None:
+    for user in range(30):
+        database.rows(
+            "INSERT INTO events (user_id, ts, event_type, file_id) VALUES (?, ?, 'view', 1)", f"a{user}", CUT.as_of
+        )
+    for name, count, plan in (("a", 30, "pro"), ("b", 90, "free"), ("c", 24, "rare")):
+        ids = [(f"{name}{user}",) for user in range(count)]
+        database.connection.executemany("INSERT INTO users VALUES (?)", ids)
+        database.connection.executemany(f"INSERT INTO user_attributes VALUES (?, 'plan', '{plan}')", ids)
+    id_encoding.encode_ids(database, Cut(datetime(2024, 3, 11), min_events=0))
+    names, pairs = id_encoding.user_attribute_codes(database, 10)
+    assert names == [("plan", "pro"), ("plan", "free")]
+    assert len(pairs) == 120
+    assert id_encoding.user_attribute_codes(database, 1)[0] == [("plan", "pro")]
+
+
 def test_events_stream_by_user_and_time_up_to_the_cut(march_log: Database) -> None:
     id_encoding.encode_ids(march_log, CUT)
     stream = pl.from_arrow(id_encoding.event_stream(march_log, CUT).read_all())

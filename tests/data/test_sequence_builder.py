@@ -117,6 +117,30 @@ def test_the_cut_is_strict_and_requires_enough_events_before_it(database: Databa
     assert "b5" not in vocabulary.items
 
 
+def test_people_without_events_have_a_profile_and_no_event(database: Database, tmp_path: Path) -> None:
+    log = random_log(1)
+    insert_log(database, log)
+    alone, alone_vocabulary = built(database, tmp_path / "alone")
+    new = [(f"{'a' if number % 2 else 'z'}{number:02d}",) for number in range(40)]  # before and after the log's ids
+    database.connection.executemany("INSERT INTO users VALUES (?)", new)
+    database.connection.executemany("INSERT INTO user_attributes VALUES (?, 'plan', 'free')", new)
+    arrays, vocabulary = built(database, tmp_path / "all", min_events=0)
+    users = pl.read_parquet(tmp_path / "all" / "users.parquet")
+    is_new = users["user_id"].is_in([user for (user,) in new]).to_numpy()
+    assert is_new.sum() == 40
+    assert arrays.users == alone.users + 40
+    assert np.array_equal(np.diff(arrays.offsets) == 0, is_new)
+    assert users["events"].to_list() == np.diff(arrays.offsets).tolist()
+    assert np.array_equal(np.diff(arrays.profile[0]), is_new)
+    assert vocabulary.profile == [*alone_vocabulary.profile, ("plan", "free")]
+    active = arrays.with_events()
+    assert np.array_equal(active.offsets, alone.offsets)
+    for column in COLUMNS:
+        assert active[column].tobytes() == alone[column].tobytes(), column
+        assert active[column] is arrays[column]
+    assert alone.with_events() is alone
+
+
 def test_without_events_before_the_cut_there_are_no_users(database: Database, tmp_path: Path) -> None:
     insert_log(database, random_log(0))
     arrays, _ = built(database, tmp_path, START - timedelta(days=1))

@@ -11,7 +11,7 @@ import pytest
 from lookalike.data import sequence_queries
 from lookalike.data.database import Database
 from lookalike.data.sequences import BASKET_GAP, SECONDS_PER_DAY, Sequences, Vocabulary
-from lookalike.embeddings.aggregates import HOUR_BINS, RECENT_DAYS, fit_aggregates
+from lookalike.embeddings.aggregates import HOUR_BINS, NEVER_DAYS, RECENT_DAYS, fit_aggregates
 from planted_log import built, insert_events
 from random_log import insert_log, random_log
 
@@ -121,3 +121,23 @@ def test_a_log_without_items_has_columns(database: Database, tmp_path: Path) -> 
     insert_events(database, pl.DataFrame({"user_id": ["a", "b", "b"], "ts": [datetime(2024, 1, 1)] * 3}))
     arrays, vocabulary = built(database, tmp_path)
     assert fit_aggregates(arrays, vocabulary, 8).transform(arrays)[:, 0] == pytest.approx(np.log1p([1, 2]))
+
+
+def test_people_without_events_have_finite_columns_and_have_not_been_here_today(
+    rich_log: tuple[Sequences, Vocabulary],
+) -> None:
+    arrays, vocabulary = rich_log
+    aggregates = fit_aggregates(arrays, vocabulary, 50)
+    nobody = sequence_queries.events_before(arrays, 0)
+    nobody = Sequences(arrays.as_of, nobody.offsets, nobody.columns, arrays.profile)
+    columns = dict(zip(aggregates.names, aggregates.transform(nobody).T, strict=True))
+    active = dict(zip(aggregates.names, aggregates.transform(arrays).T, strict=True))
+    for name in ("log_recency_days", "log_tenure_days"):
+        assert (columns[name] == np.float32(np.log1p(NEVER_DAYS))).all()
+        assert (columns[name] > active[name].max()).all()
+    profile = {f"{attribute}={value}" for attribute, value in vocabulary.profile}
+    for name, values in columns.items():
+        if name in profile:
+            assert np.array_equal(values, active[name])
+        elif name not in ("log_recency_days", "log_tenure_days"):
+            assert not values.any(), name

@@ -71,8 +71,6 @@ def embed(folder: WorkspaceFolder, request: EmbedRequest, progress: Progress) ->
         job = _new_job(folder, request, progress)
         log = _read_log(job, scratch)
         _report_log(job, log)
-        if not len(log.rows.changed):
-            raise StateError("no user has enough events before the cut", "a later --as-of, or lookalike ingest")
         if job.live and job.stored and _is_up_to_date(job.stored, log):
             progress.say(NothingToRefresh())
             return _result(job, log, job.live.folder.name)
@@ -110,9 +108,15 @@ def _read_log(job: _Job, scratch: Path) -> _Log:
             rows = VersionRows.matched(opened, scratch, job.live)
         else:
             sequences, vocabulary = sequence_builder.build_sequences(*log)
+            _require_events(sequences)
             rows = VersionRows.all_changed(scratch, sequences.users)
         unknown = tuple(name for name in database.coded_fields(opened) if name not in run.vocabulary.codes)
     return _Log(snapshot, plan, sequences, vocabulary, rows, unknown)
+
+
+def _require_events(everybody: Sequences) -> None:
+    if everybody.offsets[-1] == 0:
+        raise StateError("no user has enough events before the cut", "a later --as-of, or lookalike ingest")
 
 
 def _report_log(job: _Job, log: _Log) -> None:
@@ -142,4 +146,11 @@ def _write_version(job: _Job, log: _Log, embedder: Embedder) -> str:
 
 
 def _result(job: _Job, log: _Log, version: str) -> EmbedResult:
-    return EmbedResult(run=job.run.name, version=version, users=len(log.rows.changed), refreshed=log.sequences.users)
+    live = representation.live_version(job.folder).manifest
+    return EmbedResult(
+        run=job.run.name,
+        version=version,
+        users=live.users,
+        without_events=live.without_events,
+        refreshed=log.sequences.users,
+    )

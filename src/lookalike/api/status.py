@@ -34,6 +34,7 @@ class VectorSummary(Record):
     created: str = Field(description="when it was written")
     as_of: datetime = Field(description="events before this moment were read")
     users: int = Field(description="with a vector")
+    without_events: int = Field(description="of them, people whom only the users table knows")
     blocks: dict[str, int] = Field(description="number of columns by block")
 
 
@@ -121,6 +122,7 @@ def _vectors(live: Representation) -> VectorSummary:
         created=manifest.created,
         as_of=manifest.as_of,
         users=manifest.users,
+        without_events=manifest.without_events,
         blocks=manifest.blocks,
     )
 

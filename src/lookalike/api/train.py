@@ -153,7 +153,7 @@ def _read_log(job: _Job, scratch: Path, read_only: bool = False) -> TrainingLog:
             context_columns.require_finished_ingest(opened)
         snapshot = versions.LogSnapshot.read(opened, job.request.as_of, job.request.settings.min_events)
         sequences, vocabulary = sequence_builder.build_sequences(opened, snapshot.cut, scratch)
-    if sequences.users == 0:
+    if sequences.offsets[-1] == 0:
         raise StateError("no user has enough events before the cut", "a later --as-of, or lookalike ingest")
     (known := scratch / "known").mkdir()
     return TrainingLog(snapshot, sequences, vocabulary, scratch / "users.parquet", known)
@@ -248,10 +248,10 @@ def _fit_embedder(job: _Job, fit: Fit, log: TrainingLog, weights: FusionWeights)
 
 def _write_version(job: _Job, log: TrainingLog, embedder: Embedder, run: str) -> str:
     """Stores all blocks of all users. Returns the name of the version."""
-    sequences, snapshot = log.sequences, log.snapshot
-    facts = versions.manifest_facts(run, embedder, snapshot, sequences.users, snapshot.cut.as_of)
-    work = BlockWork(lambda first, last: embedder.blocks(sequences.block(first, last)))
-    with job.progress.step("embedding users", total=sequences.users) as advance:
+    everybody, snapshot = log.everybody, log.snapshot
+    facts = versions.manifest_facts(run, embedder, snapshot, everybody.users, snapshot.cut.as_of)
+    work = BlockWork(lambda first, last: embedder.blocks(everybody.block(first, last)))
+    with job.progress.step("embedding users", total=everybody.users) as advance:
         return writer.write_version(job.folder, log.users, work, facts, advance)
 
 

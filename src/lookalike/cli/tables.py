@@ -14,7 +14,7 @@ from lookalike.reporting.verdict_text import failed_checks, headline, leak_cauti
 
 if TYPE_CHECKING:
     from lookalike.api.expand import ExpandResult
-    from lookalike.api.status import ExpansionSummary, StatusResult
+    from lookalike.api.status import ExpansionSummary, StatusResult, VectorSummary
     from lookalike.campaigns.overlap import OverlapResult
     from lookalike.data.ingest.results import FilePreview, FileReport, IngestPreview, IngestResult
     from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
@@ -135,7 +135,7 @@ def _span(days: float) -> str:
 
 def _train_summary(result: "TrainResult") -> str:
     text = (
-        f"{result.users:,} users embedded as {result.version} by run {result.run}, best epoch {result.best_epoch} of "
+        f"{_people(result)} embedded as {result.version} by run {result.run}, best epoch {result.best_epoch} of "
         f"{result.epochs}"
     )
     coverage = result.figures.coverage
@@ -145,6 +145,12 @@ def _train_summary(result: "TrainResult") -> str:
             f"(a method that needs 5 events would have covered {coverage.with_5_events:.0%})"
         )
     return text
+
+
+def _people(counts: "TrainResult | EmbedResult | VectorSummary") -> str:
+    """How many people have a vector, and how many of them no event, where there are such people."""
+    without = f" ({counts.without_events:,} of them without events)" if counts.without_events else ""
+    return f"{counts.users:,} users{without}"
 
 
 def _audience_tables(result: "TrainResult") -> list[Shown]:
@@ -174,7 +180,7 @@ def _lift(value: float | None) -> str:
 
 def embed_tables(result: "EmbedResult") -> list[Shown]:
     """How many users were embedded."""
-    return [f"{result.refreshed:,} of {result.users:,} users embedded again by {result.run}, as {result.version}"]
+    return [f"{result.refreshed:,} of {_people(result)} embedded again by {result.run}, as {result.version}"]
 
 
 def sessions_tables(result: "SessionsResult") -> list[Shown]:
@@ -257,10 +263,11 @@ def status_tables(result: "StatusResult", following: str) -> list[Shown]:
     log, vectors = result.log, result.vectors
     rows = [["workspace", result.workspace], ["events", count(log.events if log else 0)]]
     if log:
-        rows += [["users", count(log.users)], ["items", count(log.items)]]
+        people = [["people without events", count(log.without_events)]] if log.without_events else []
+        rows += [["users", count(log.users)], *people, ["items", count(log.items)]]
         rows += [["from, to", f"{day(log.first)} to {day(log.last)}"], ["files", count(log.files)]]
     rows.append(["trained runs", ", ".join(run.run for run in result.runs) or "none"])
-    stored = f"{vectors.users:,} users by {vectors.run}, as of {day(vectors.as_of)}" if vectors else "none"
+    stored = f"{_people(vectors)} by {vectors.run}, as of {day(vectors.as_of)}" if vectors else "none"
     rows.append(["vectors", stored])
     rows += [["expansion", f"{made.name}: {_listed(made)}"] for made in result.expansions]
     rows.append(["next", following])

@@ -53,19 +53,25 @@ def _context_title(name: str) -> str:
 
 # --- what a prospect shares with the seed ------------------------------------------------------------------------------
 
-# The traits of the users in the table `requested`: the items they met before `until`, with an empty `attribute`, and the
-# attributes of those items.
+# The traits of the users in the table `requested`: the items they met before `until`, with an empty `attribute`, the
+# attributes of those items, and the users' own attributes, of those named in the table `features`.
 _TRAITS_OF_USERS = """
 SELECT DISTINCT r.* EXCLUDE (until), '' AS attribute, e.item_id AS value FROM events e JOIN requested r USING (user_id)
 WHERE e.ts < r.until AND e.item_id IS NOT NULL
 UNION
 SELECT DISTINCT r.* EXCLUDE (until), a.attribute, a.value FROM events e JOIN requested r USING (user_id)
     JOIN item_attributes a USING (item_id)
-WHERE e.ts < r.until"""
+WHERE e.ts < r.until
+UNION
+SELECT r.* EXCLUDE (until), a.attribute, a.value FROM user_attributes a JOIN requested r USING (user_id)
+WHERE a.attribute || '=' || a.value IN (SELECT name FROM features)"""
 
 
-def traits_by_cluster(database: Database, seed: pl.DataFrame, base: pl.DataFrame, cut: Cut) -> pl.DataFrame:
-    """How many users of each cluster of the seed, and of the base, have met each item and item attribute.
+def traits_by_cluster(
+    database: Database, seed: pl.DataFrame, base: pl.DataFrame, cut: Cut, features: tuple[str, ...] = ()
+) -> pl.DataFrame:
+    """How many users of each cluster of the seed, and of the base, have met each item and item attribute, or have an
+    attribute that is among the `features`, as `NAME=VALUE`.
 
     `seed` has the columns `user_id`, `cluster` and `until` (the moment up to which the user's events count), `base`, a
     sample of all users, has `user_id`; its events count up to the cut. Gives `cluster`, `attribute` (empty for items),
@@ -73,7 +79,7 @@ def traits_by_cluster(database: Database, seed: pl.DataFrame, base: pl.DataFrame
     """
     everybody = base.select("user_id", cluster=pl.lit(-1, pl.Int64), until=pl.lit(cut.as_of, pl.Datetime("us")))
     requested = pl.concat([seed.select("user_id", "cluster", pl.col("until").cast(pl.Datetime("us"))), everybody])
-    with database.registered(requested=requested):
+    with database.registered(requested=requested, features=_features(features)):
         return database.frame(
             f"""WITH met AS ({_TRAITS_OF_USERS}),
             counted AS (SELECT cluster, attribute, value, count(*) AS users FROM met GROUP BY ALL)
@@ -93,8 +99,9 @@ def shared_traits(
     `prospects` has the columns `user_id` and `cluster`; `traits` has `cluster`, `attribute`, `value`, `label` and
     `weight`. Attributes are named only where no item is shared: most of them are words of the items.
     """
+    of_users = traits.select(name=pl.col("attribute") + "=" + pl.col("value")).unique()
     requested = prospects.select("user_id", "cluster", until=pl.lit(cut.as_of, pl.Datetime("us")))
-    with database.registered(requested=requested, traits=traits):
+    with database.registered(requested=requested, traits=traits, features=of_users):
         return database.frame(
             f"""WITH met AS ({_TRAITS_OF_USERS}),
             heaviest AS (SELECT user_id, label, weight FROM met JOIN traits USING (cluster, attribute, value)
@@ -103,3 +110,7 @@ def shared_traits(
             SELECT user_id, string_agg(label, '; ' ORDER BY weight DESC, label) AS shared FROM heaviest GROUP BY user_id""",
             max_traits,
         )
+
+
+def _features(names: tuple[str, ...]) -> pl.DataFrame:
+    return pl.DataFrame({"name": list(names)}, {"name": pl.String})

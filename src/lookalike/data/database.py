@@ -179,7 +179,10 @@ def _check_version(database: Database, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Cut:
-    """Which events count: those strictly before `as_of`, of users with at least `min_events` of them."""
+    """Which events count: those strictly before `as_of`, of users with at least `min_events` of them.
+
+    With 0, people of the users table without any event in the whole log are users too.
+    """
 
     as_of: datetime
     min_events: int = 1
@@ -190,6 +193,7 @@ class LogSummary(Record):
 
     events: int = Field(description="stored")
     users: int = Field(description="with events")
+    without_events: int = Field(description="people of the users table without any event")
     items: int = Field(description="that events name")
     first: datetime | None = Field(description="time of the first event")
     last: datetime | None = Field(description="time of the last event")
@@ -202,6 +206,9 @@ def log_summary(database: Database) -> LogSummary:
     ((events, users, first, last),) = database.rows(
         "SELECT count(*), count(DISTINCT user_id), min(ts), max(ts) FROM events"
     )
+    ((without_events,),) = database.rows(
+        "SELECT count(*) FROM users ANTI JOIN (SELECT DISTINCT user_id FROM events) USING (user_id)"
+    )
     ((items,),) = database.rows("SELECT count(DISTINCT item_id) FROM events")
     ((files, rejected, duplicates),) = database.rows(
         "SELECT count(*), coalesce(sum(rejected), 0)::BIGINT, coalesce(sum(duplicates), 0)::BIGINT FROM files"
@@ -209,6 +216,7 @@ def log_summary(database: Database) -> LogSummary:
     return LogSummary(
         events=events,
         users=users,
+        without_events=without_events,
         items=items,
         first=first,
         last=last,
@@ -231,9 +239,13 @@ def last_file_id(database: Database) -> int:
 
 
 def end_of_log(database: Database) -> datetime:
-    """The moment just after the last event. Raises StateError when nothing was ingested."""
+    """The moment just after the last event. Raises StateError when no event was ingested."""
     ((last,),) = database.rows("SELECT max(ts) FROM events")
     if last is None:
+        if last_file_id(database):
+            raise StateError(
+                "only tables were ingested, and no event: there is nothing to learn from", "lookalike ingest LOG"
+            )
         raise StateError("nothing was ingested into this workspace", "lookalike ingest FILES")
     moment: datetime = last + timedelta(microseconds=1)
     return moment
@@ -282,7 +294,10 @@ def first_event_times(database: Database, event_type: str) -> "pl.DataFrame":
     )
 
 
-def users_with_events(database: Database, ids: "pl.DataFrame") -> "pl.DataFrame":
-    """Those of the ids (column `user_id`) that have at least one event."""
+def ingested_users(database: Database, ids: "pl.DataFrame") -> "pl.DataFrame":
+    """Those of the ids (column `user_id`) that have at least one event, or are in the users table."""
     with database.registered(requested_ids=ids.select("user_id")):
-        return database.frame("SELECT user_id FROM requested_ids SEMI JOIN events USING (user_id)")
+        return database.frame(
+            """SELECT user_id FROM requested_ids
+               WHERE user_id IN (SELECT user_id FROM events) OR user_id IN (SELECT user_id FROM users)"""
+        )

@@ -2,7 +2,7 @@
 
 `encode_ids` writes temporary tables into the connection, which every other function here reads:
 
-    user_rows               row, user_id, n (events before the cut)
+    user_rows               row, user_id, n (events before the cut; 0 for people of the users table without any event)
     item_rows               row, item_id, n (events before the cut)
     encoded_fields          position, name, field: the coded fields and their columns of `events`
     FIELD_codes             code, value; code 0 is a missing value and has no row
@@ -38,15 +38,23 @@ def encode_ids(database: Database, cut: Cut, vocabulary: Vocabulary | None = Non
     The numbers depend on the content only: users are ordered by id, items and values by count, then by name.
     With a vocabulary its numbers are kept: new items come after its items, new values have no code.
     """
-    database.connection.execute(
-        """CREATE OR REPLACE TEMP TABLE user_rows AS
-           SELECT (row_number() OVER (ORDER BY user_id) - 1)::INTEGER AS row, user_id, n
-           FROM (SELECT user_id, count(*) AS n
-                 FROM events WHERE ts < ? GROUP BY user_id HAVING count(*) >= ?)""",
-        [cut.as_of, cut.min_events],
-    )
+    _number_users(database, cut)
     _number_items(database, cut, vocabulary.items if vocabulary else [])
     _code_fields(database, cut, vocabulary)
+
+
+def _number_users(database: Database, cut: Cut) -> None:
+    """People with their first event after the cut are left out, in the users table or not: that table has no dates."""
+    database.connection.execute(
+        """CREATE OR REPLACE TEMP TABLE user_rows AS
+           WITH people AS MATERIALIZED (
+               SELECT user_id, count(*) FILTER (WHERE ts < $as_of) AS n FROM events GROUP BY user_id)
+           SELECT (row_number() OVER (ORDER BY user_id) - 1)::INTEGER AS row, user_id, n FROM (
+               SELECT user_id, n FROM people WHERE n >= greatest(1, $min_events)
+               UNION ALL
+               SELECT user_id, 0 AS n FROM users ANTI JOIN people USING (user_id) WHERE $min_events = 0)""",
+        {"as_of": cut.as_of, "min_events": cut.min_events},
+    )
 
 
 def _number_items(database: Database, cut: Cut, known_items: list[str]) -> None:
@@ -209,15 +217,18 @@ def user_attribute_codes(
 ) -> tuple[list[tuple[str, str]], pl.DataFrame]:
     """The (attribute, value) pairs of users by code, and which user has which: columns `row`, `code`, ascending.
 
-    The pairs are those of the vocabulary, or else the `limit` most common of those that enough users have.
+    The pairs are those of the vocabulary, or else the `limit` most common of those that enough users have: most common
+    among users with events, so that people without any do not crowd out what can be learned from.
     """
     if vocabulary is not None:
         _write_numbered(database, "profile_codes", _numbered_pairs(vocabulary.profile))
     else:
         database.connection.execute(
             """CREATE OR REPLACE TEMP TABLE profile_codes AS
-               SELECT (row_number() OVER (ORDER BY n DESC, attribute, value) - 1)::INTEGER AS code, attribute, value
-               FROM (SELECT attribute, value, count(*) AS n FROM user_attributes a JOIN user_rows USING (user_id)
+               SELECT (row_number() OVER (ORDER BY active DESC, n DESC, attribute, value) - 1)::INTEGER AS code,
+                      attribute, value
+               FROM (SELECT attribute, value, count(*) AS n, count(*) FILTER (WHERE r.n > 0) AS active
+                     FROM user_attributes a JOIN user_rows r USING (user_id)
                      GROUP BY attribute, value HAVING count(DISTINCT user_id) >= ?) ORDER BY code LIMIT ?""",
             [MIN_USERS_PER_VALUE, limit],
         )

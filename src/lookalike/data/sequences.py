@@ -98,6 +98,15 @@ class Sequences:
             (csr_offsets(profile_offsets, rows), codes[profile]),
         )
 
+    def with_events(self) -> "Sequences":
+        """Only the users who have events, in the same order. The columns are the same arrays, not copies."""
+        rows = np.flatnonzero(np.diff(self.offsets))
+        if len(rows) == self.users:
+            return self
+        profile_offsets, codes = self.profile
+        profile = csr_offsets(profile_offsets, rows), codes[csr_positions(profile_offsets, rows)]
+        return Sequences(self.as_of, csr_offsets(self.offsets, rows), self.columns, profile)
+
     def spans(self) -> Iterator[tuple[int, int]]:
         """All user rows as spans first : last with at most EVENTS_PER_SPAN events; a user with more has a span alone."""
         first = 0

@@ -15,6 +15,7 @@ from lookalike.data.sequences import BASKET_GAP, SECONDS_PER_DAY, Sequences, Voc
 from lookalike.embeddings.interactions import item_counts, item_indicator
 
 RECENT_DAYS = (7, 30, 90)
+NEVER_DAYS = 3_650  # since the first and the last event of whoever has none: long ago, not today
 HOUR_BINS = 8
 MAX_CODE_COLUMNS = 16  # values of one coded field (event type, country, a declared column …) that have a column
 
@@ -96,7 +97,8 @@ def _activity(users: Sequences) -> Matrix:
     new_day = np.ones(len(time), bool)
     new_day[1:] = (owner[1:] != owner[:-1]) | (time[1:] // SECONDS_PER_DAY != time[:-1] // SECONDS_PER_DAY)
     visits, days = _count(owner, n, new_visit), _count(owner, n, new_day)
-    first, last = np.full(n, users.as_of), np.full(n, users.as_of)
+    never = users.as_of - NEVER_DAYS * SECONDS_PER_DAY
+    first, last = np.full(n, never), np.full(n, never)
     active = count > 0
     first[active], last[active] = time[users.offsets[:-1][active]], time[users.offsets[1:][active] - 1]
     recency, tenure = (users.as_of - last) / SECONDS_PER_DAY, (users.as_of - first) / SECONDS_PER_DAY

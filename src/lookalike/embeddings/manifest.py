@@ -31,6 +31,7 @@ class VersionManifest(VersionFacts, FileRecord):
 
     schema_version: Literal[1] = 1
     users: int
+    without_events: int = 0  # of them
     shards: tuple[int, ...]  # users of each shard
     sha256: dict[str, str]  # by file name
     fingerprints: dict[str, str]  # by file name; quick to check when a file is opened

@@ -56,6 +56,11 @@ class UserIndex:
         )
         return users.sort("position")["user_id"]
 
+    def rows_without_events(self) -> Rows:
+        """The rows of those who have no event, whom only the users table knows, ascending."""
+        users = self._read(lambda users: users.filter(pl.col("events") == 0).select(pl.col("row").cast(pl.Int64)))
+        return users["row"].sort().to_numpy()
+
     def checked_file(self) -> Path:
         """The path of `users.parquet`. Raises StateError unless it is the file that was written with the version."""
         return check_file(self.representation.folder, self.representation.manifest, USERS_FILE)

@@ -94,6 +94,7 @@ def _manifest(facts: VersionFacts, shards: "ShardWriter", files: pl.DataFrame, u
     return VersionManifest(
         **dict(facts),
         users=shards.counts[0],
+        without_events=pl.scan_parquet(users_file).select((pl.col("events") == 0).sum()).collect().item(),
         shards=tuple(shards.size(number) for number in shards.numbers),
         sha256=dict(zip(names, files["sha256"], strict=True)) | {users_file.name: sha256(users_file)},
         fingerprints=dict(zip(names, files["fingerprint"], strict=True)) | {users_file.name: fingerprint(users_file)},

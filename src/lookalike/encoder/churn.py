@@ -17,7 +17,7 @@ MAX_USERS = 40_000
 def list_churn(old: Representation, new: Representation, random_seed: int) -> float | None:
     """The share of a list of 5 % by the centroid that differs between two versions; None with too few users in both.
 
-    Seeds are groups of neighbours in the old space.
+    Only users with events are compared: lists are mostly of those. Seeds are groups of neighbours in the old space.
     """
     shared = _shared_users(old, new)
     if len(shared) < MIN_USERS:
@@ -36,9 +36,11 @@ def list_churn(old: Representation, new: Representation, random_seed: int) -> fl
 
 
 def _shared_users(old: Representation, new: Representation) -> pl.DataFrame:
-    """`row` and `row_new` of the users in both versions, by ascending `row`."""
+    """`row` and `row_new` of the users with events in both versions, by ascending `row`."""
     files = [UserIndex(version).checked_file() for version in (old, new)]
-    old_ids, new_ids = (pl.read_parquet(file, columns=["row", "user_id"]) for file in files)
+    old_ids, new_ids = (
+        pl.scan_parquet(file).filter(pl.col("events") > 0).select("row", "user_id").collect() for file in files
+    )
     return old_ids.join(new_ids, on="user_id", suffix="_new").sort("row")
 
 

@@ -112,6 +112,7 @@ class TrainResult(Record):
     run: str = Field(description="name of the trained run")
     version: str = Field(description="name of the stored vectors")
     users: int = Field(description="with vectors")
+    without_events: int = Field(description="of them, people whom only the users table knows")
     events: int = Field(description="before the cut")
     items: int = Field(description="in the vocabulary")
     epochs: int = Field(description="trained")
@@ -128,6 +129,7 @@ class EmbedResult(Record):
     run: str = Field(description="whose encoder was used")
     version: str = Field(description="name of the stored vectors")
     users: int = Field(description="with vectors")
+    without_events: int = Field(description="of them, people whom only the users table knows")
     refreshed: int = Field(description="users embedded again")
 
 

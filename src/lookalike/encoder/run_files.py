@@ -75,6 +75,7 @@ class RunCounts(Record):
     """The size of a training."""
 
     users: int
+    without_events: int = 0  # of them
     events: int
     items: int
     epochs: int

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -35,10 +36,16 @@ class TrainingLog:
     """The events before the cut as arrays, what their codes mean, and who the rows are."""
 
     snapshot: LogSnapshot
-    sequences: Sequences
+    everybody: Sequences
     vocabulary: Vocabulary
-    users: Path  # Parquet that says which user a row is
+    users: Path  # Parquet that says which user a row of `everybody` is
     known: Path  # folder for a copy of the events that are not held out
+
+    @cached_property
+    def sequences(self) -> Sequences:
+        """Those of the users with events: all that is fitted or measured, so that nothing depends on how many other
+        people the users table has."""
+        return self.everybody.with_events()
 
 
 def check_settings(settings: TrainSettings) -> None:
@@ -119,7 +126,8 @@ def run_metrics(fit: Fit, figures: TrainFigures) -> RunMetrics:
 def run_manifest(run: str, fit: Fit, log: TrainingLog, epochs_over_all_events: int) -> RunManifest:
     """The manifest without the hashes of the files."""
     counts = RunCounts(
-        users=log.sequences.users,
+        users=log.everybody.users,
+        without_events=log.everybody.users - log.sequences.users,
         events=fit.plan.events,
         items=fit.model.sizes.items,
         epochs=fit.progress.epoch,

@@ -5,6 +5,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from lookalike.data.arrays import Rows
 from lookalike.data.database import Cut, Database
 from lookalike.embeddings.representation import Representation
 from lookalike.embeddings.user_index import UserIndex
@@ -36,11 +39,19 @@ class ExpansionContext:
         """Turns user ids into rows and back."""
         return UserIndex(self.representation)
 
+    @cached_property
+    def without_events(self) -> Rows:
+        """The users without any event, ascending rows."""
+        return (
+            self.index.rows_without_events() if self.representation.manifest.without_events else np.zeros(0, np.int64)
+        )
+
     @property
     def cut(self) -> Cut:
-        """Which events the stored vectors were made from."""
+        """Which events the stored vectors were made from, of users with events: histories are read by it, and the others
+        have none."""
         manifest = self.representation.manifest
-        return Cut(manifest.as_of, manifest.min_events)
+        return Cut(manifest.as_of, max(1, manifest.min_events))
 
     @cached_property
     def run(self) -> "Run":

@@ -75,22 +75,24 @@ def describe_clusters(
 
 @dataclass(frozen=True)
 class TraitGroups:
-    """Whose traits are compared."""
+    """Whose traits are compared, and by which attributes of people."""
 
     seed: pl.DataFrame  # user_id, cluster, until: later events are not read
     prospects: pl.DataFrame  # user_id, cluster
     base: pl.DataFrame  # user_id: a sample of everybody
+    features: tuple[str, ...] = ()  # NAME=VALUE: people's attributes count if they are among these
 
 
 def shared_traits(
     database: Database, groups: TraitGroups, cut: Cut, min_users: int, hidden: tuple[str, ...] = ()
 ) -> pl.DataFrame:
-    """`user_id` and `shared`: the items, or else item attributes, a prospect has in common with their cluster.
+    """`user_id` and `shared`: the items, or else attributes of items or people, that a prospect has in common with their
+    cluster.
 
     A trait of a cluster is what its seeds have more often than everybody, by log odds. Traits of fewer than `min_users`
     are left out, and so are `hidden` columns, which no scorer may read.
     """
-    counts = behaviour.traits_by_cluster(database, groups.seed, groups.base, cut)
+    counts = behaviour.traits_by_cluster(database, groups.seed, groups.base, cut, groups.features)
     traits = cluster_traits(counts, groups.seed, len(groups.base), min_users)
     column = traits["attribute"] + "=" + traits["value"]
     traits = traits.filter(~column.is_in(list(hidden)) & ~pl.col("value").str.contains(DECILE))

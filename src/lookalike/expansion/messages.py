@@ -31,10 +31,29 @@ class NearMatches(Message):
 
 
 class WithoutVectors(Message):
-    """Unmatched seed ids that are in the log, but have no stored vector yet."""
+    """Unmatched seed ids that are in the log or the users table, but have no stored vector."""
 
     code: Literal["without_vectors"] = "without_vectors"
     ids: int
+
+
+class WithoutEventsLeftOut(Message):
+    """People without events, who are not candidates, and the seeds among them: these are not used."""
+
+    code: Literal["without_events_left_out"] = "without_events_left_out"
+    users: int
+    seeds: int
+
+
+class WithoutEventsListed(Message):
+    """Candidates without events, and the lift of a random list of only people with events, or only without them."""
+
+    code: Literal["without_events_listed"] = "without_events_listed"
+    users: int
+    candidates: int
+    seed_share: float  # of the seeds without events
+    more_than_everybody: bool  # whether that is a larger share than everybody's
+    random_lift: float  # of people without events if it is, of those with events if not
 
 
 class FewNegatives(Message):
@@ -135,6 +154,8 @@ ExpansionWarning = Annotated[
     | LowMatchRate
     | NearMatches
     | WithoutVectors
+    | WithoutEventsLeftOut
+    | WithoutEventsListed
     | FewNegatives
     | NewerFiles
     | SeedsWithoutHistory

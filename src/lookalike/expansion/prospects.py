@@ -158,6 +158,7 @@ def _explained(
         seed=_seed_clusters(context, seed, examples.rows, clusters),
         prospects=prospects.frame.select("user_id", cluster=pl.Series(nearest)),
         base=context.index.ids(base).to_frame("user_id"),
+        features=layout.aggregates,
     )
     with context.progress.step("explaining the list"):
         shared = shared_traits(context.database, groups, context.cut, context.settings.min_cell, seed.dropped_columns)

@@ -201,7 +201,9 @@ class SeedMatch(Record):
     suppressed: int = Field(description="matched seeds who are suppressed: in the training sample, never listed")
     match_rate: float = Field(description="matched / distinct")
     near_matches: int = Field(description="unmatched ids that would match ignoring case, whitespace and leading zeros")
-    without_vector: int = Field(description="unmatched ids in the log, but after the cut or with too few events")
+    without_vector: int = Field(
+        description="unmatched ids in the log or the users table: after the cut, or with too few events"
+    )
 
 
 class SeedSummary(SeedMatch):
@@ -244,8 +246,10 @@ class SeedProfile(Record):
 
     median_events: float = Field(description="of a seed")
     others_median_events: float = Field(description="of another user")
-    median_days_since: float = Field(description="days since the last event")
-    others_median_days_since: float = Field(description="of another user")
+    median_days_since: float | None = Field(
+        description="days since the last event, of those who have events; null if nobody has"
+    )
+    others_median_days_since: float | None = Field(description="of another user")
     mean_cosine: float = Field(description="mean cosine of two seeds' user embeddings")
     others_mean_cosine: float = Field(description="of two other users")
     sub_audiences: tuple[SubAudience, ...] = Field(description="empty if the seed is one audience")

@@ -71,7 +71,8 @@ def find_rule(context: ExpansionContext, seed: Seed) -> FoundRule | None:
     """
     settings = context.settings
     sampled = draw_sample(seed.rows, MAX_SEEDS, settings.random_seed)
-    not_compared = union(seed.rows, seed.outside)
+    # people without events have done nothing: beside them whatever anybody does would be what the seeds have in common
+    not_compared = union(seed.rows, seed.outside, context.without_events)
     everybody = draw_background(context.representation.users, not_compared, MAX_OTHERS, settings.random_seed)
     if not len(everybody):
         return None

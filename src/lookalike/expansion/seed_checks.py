@@ -64,7 +64,7 @@ def _mismatch_reasons(match: SeedMatch) -> list[str]:
             f"{match.near_matches:,} ids would match ignoring case, whitespace and leading zeros: write them as the log does"
         )
     if match.without_vector:
-        reasons.append(f"{match.without_vector:,} ids are in the log but have no vector yet: lookalike embed adds them")
+        reasons.append(f"{match.without_vector:,} ids are known but have no vector: lookalike embed adds newcomers")
     return reasons
 
 

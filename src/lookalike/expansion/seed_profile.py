@@ -103,8 +103,8 @@ def profile_seed(
     return SeedProfile(
         median_events=_median(examples.seed, layout, "log_events"),
         others_median_events=_median(others, layout, "log_events"),
-        median_days_since=_median(examples.seed, layout, "log_recency_days"),
-        others_median_days_since=_median(others, layout, "log_recency_days"),
+        median_days_since=_median_days_since(examples.seed, layout),
+        others_median_days_since=_median_days_since(others, layout),
         mean_cosine=mean_cosine(examples.seed[:, vectors]),
         others_mean_cosine=mean_cosine(others[:, vectors]),
         sub_audiences=parts.parts,
@@ -120,6 +120,12 @@ def profile_seed(
 def _median(users: Matrix, layout: BlockLayout, column: str) -> float:
     """The median of a logarithmic column, as the plain figure."""
     return float(np.expm1(np.median(users[:, layout.column(column)]))) if len(users) else 0.0
+
+
+def _median_days_since(users: Matrix, layout: BlockLayout) -> float | None:
+    """Of those who have events; None if nobody has."""
+    active = users[users[:, layout.column("log_events")] > 0]
+    return _median(active, layout, "log_recency_days") if len(active) else None
 
 
 def _count_busy(examples: Examples, layout: BlockLayout) -> int:

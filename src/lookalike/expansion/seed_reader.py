@@ -23,6 +23,7 @@ from lookalike.expansion.rule import Rule
 from lookalike.expansion.seed import Seed, SeedInput
 from lookalike.expansion.seed_rule import stated_rule, with_rule
 from lookalike.expansion.where import only_inside
+from lookalike.expansion.without_events import with_eligible
 
 
 def read_seed(context: ExpansionContext, audience: Audience, force: bool = False) -> SeedInput:
@@ -57,9 +58,10 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
         dropped_columns=seed_checks.check_droppable(context.representation.layout.aggregates, audience.drop_features),
     )
     seed, where = only_inside(context, audience.where, seed, force)
-    ruled = with_rule(context, audience, seed)
+    eligible = with_eligible(context, audience, seed)
+    ruled = with_rule(context, audience, eligible.seed)
     negatives = len(seed.negatives) if audience.negative else None
-    warnings = (*seed_checks.list_warnings(match, suppression, negatives), *ruled.warnings)
+    warnings = (*seed_checks.list_warnings(match, suppression, negatives), *eligible.warnings, *ruled.warnings)
     if newer := freshness.newer_files(context.database, context.representation):
         warnings = (*warnings, NewerFiles(files=newer))
     for warning in warnings:
@@ -101,9 +103,9 @@ def _distinct(given: pl.DataFrame) -> pl.DataFrame:
 def _seed_match(context: ExpansionContext, given: pl.DataFrame, match: Match, suppressed: Rows) -> SeedMatch:
     distinct, near_matches, without_vector = given["user_id"].n_unique(), 0, 0
     if len(match.unmatched):
-        in_log = database.users_with_events(context.database, match.unmatched)
-        without_vector = len(in_log)
-        near_matches = context.index.count_near_matches(match.unmatched.join(in_log, on="user_id", how="anti"))
+        known = database.ingested_users(context.database, match.unmatched)
+        without_vector = len(known)
+        near_matches = context.index.count_near_matches(match.unmatched.join(known, on="user_id", how="anti"))
     return SeedMatch(
         given=len(given),
         distinct=distinct,

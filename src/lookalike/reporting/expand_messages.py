@@ -5,9 +5,15 @@ from typing import Any
 
 from lookalike.expansion import messages
 from lookalike.expansion.seed_summary import RuleUsed, WhereUsed
-from lookalike.reporting.formatting import clean, percent
+from lookalike.reporting.formatting import clean, percent, times
 from lookalike.reporting.rule_section import rule_hint, rule_sentence, where_sentence
 from lookalike.workspace.progress import Message
+
+
+def _without_events_left_out(message: messages.WithoutEventsLeftOut) -> str:
+    text = f"{message.users:,} people without events are not candidates, because the list is for people who have some"
+    return text + (f"; {message.seeds:,} seeds without events are not used" if message.seeds else "")
+
 
 SENTENCES: dict[type[Message], Callable[[Any], str]] = {
     messages.NoSuppressionMatch: lambda m: f"none of the {m.given:,} ids to suppress is a known user",
@@ -18,8 +24,13 @@ SENTENCES: dict[type[Message], Callable[[Any], str]] = {
         f"{m.ids:,} unmatched seed ids would match ignoring case, whitespace and leading zeros: write them as the log does"
     ),
     messages.WithoutVectors: lambda m: (
-        f"{m.ids:,} unmatched seed ids are in the log but have no vector: they came later, or have too few events; "
+        f"{m.ids:,} unmatched seed ids are known but have no vector: they came later, or have too few events or none; "
         "lookalike embed adds newcomers"
+    ),
+    messages.WithoutEventsLeftOut: _without_events_left_out,
+    messages.WithoutEventsListed: lambda m: (
+        f"{m.users:,} of {m.candidates:,} candidates have no events, and {percent(m.seed_share)} of the seeds: a random list of "
+        f"people {'without' if m.more_than_everybody else 'with'} events has a lift of {times(m.random_lift)} already"
     ),
     messages.FewNegatives: lambda m: (
         f"only {m.matched:,} of the negative examples are known users who are not seeds: too few to learn much from"

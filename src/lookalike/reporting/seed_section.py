@@ -57,8 +57,18 @@ def _similarity(profile: SeedProfile) -> str:
 
 def _activity(profile: SeedProfile) -> str:
     return (
-        f"The median seed has {count(profile.median_events)} events, the last {count(profile.median_days_since)} days ago; "
-        f"the median of the others {count(profile.others_median_events)}, {count(profile.others_median_days_since)} days ago."
+        f"The median seed has {_events(profile.median_events, profile.median_days_since, 'the last ')}; "
+        f"the median of the others {_events(profile.others_median_events, profile.others_median_days_since)}."
+    )
+
+
+def _events(events: float, days_since: float | None, which: str = "") -> str:
+    if round(events) == 0 or days_since is None:  # whoever has no event has not been seen any days ago
+        return "no events"
+    return (
+        f"{count(events)} events, {which}{count(days_since)} days ago"
+        if which
+        else f"{count(events)}, {count(days_since)} days ago"
     )
 
 

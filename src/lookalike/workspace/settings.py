@@ -34,7 +34,11 @@ class TrainSettings:
         description="days a sequence reaches back; 90, or more if that leaves many users without events",
     )
     length: int = Field(default=128, ge=4, le=2048, description="most recent events kept in a sequence")
-    min_events: int = Field(default=1, ge=1, description="users with fewer events before the cut are not eligible")
+    min_events: int = Field(
+        default=0,
+        ge=0,
+        description="people with fewer events before the cut have no vector; 0 lets in those whom only the users table knows",
+    )
     epochs: int | None = Field(default=None, ge=1, description="passes over the log; chosen by its size if not given")
     epoch_events: int = Field(
         default=6_000_000,
