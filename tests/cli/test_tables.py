@@ -131,6 +131,7 @@ TRAINED = TrainResult(
     run="r000001",
     version="v000001",
     users=300,
+    without_events=0,
     events=1_200,
     items=60,
     epochs=5,
@@ -166,6 +167,7 @@ STATUS = StatusResult(
     log=LogSummary(
         events=1_200,
         users=300,
+        without_events=0,
         items=60,
         first=datetime(2024, 1, 1),
         last=datetime(2024, 4, 9),
@@ -180,6 +182,7 @@ STATUS = StatusResult(
         created="2024-05-01T12:00:00Z",
         as_of=datetime(2024, 4, 9),
         users=300,
+        without_events=0,
         blocks={"sequence": 16},
     ),
     expansions=(ExpansionSummary(name="fans", created="2024-05-01T13:00:00Z", prospects=26),),
@@ -191,7 +194,9 @@ ALL_TABLES = {
     "ingest": tables.ingest_tables(INGESTED),
     "preview": tables.ingest_tables(PREVIEW),
     "train": tables.train_tables(TRAINED),
-    "embed": tables.embed_tables(EmbedResult(run="r000001", version="v000002", users=300, refreshed=4)),
+    "embed": tables.embed_tables(
+        EmbedResult(run="r000001", version="v000002", users=300, without_events=0, refreshed=4)
+    ),
     "sessions": tables.sessions_tables(SessionsResult(run="r000001", sessions=60, path=LONG)),
     "expand": tables.expand_tables(expanded(replaced(example_evaluation(), "backtest", BACKTEST))),
     "refused": tables.expand_tables(expanded(refused_evaluation())),
@@ -273,6 +278,8 @@ def test_a_training_on_a_tiny_log_says_what_could_not_be_measured() -> None:
 
 def test_embeddings_are_counted() -> None:
     assert words(ALL_TABLES["embed"]) == "4 of 300 users embedded again by r000001, as v000002"
+    some = EmbedResult(run="r000001", version="v000002", users=300, without_events=120, refreshed=4)
+    assert words(tables.embed_tables(some)).startswith("4 of 300 users (120 of them without events) embedded again")
     assert words(ALL_TABLES["sessions"]).startswith("60 sessions embedded by r000001: a-folder")
 
 

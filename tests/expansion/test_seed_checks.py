@@ -64,7 +64,7 @@ def test_a_seed_that_matches_nobody_is_refused_with_the_likely_reasons() -> None
     assert "ids are compared exactly" in error.hint
     hint = refusal_of(match_of(0, near_matches=30, without_vector=5)).hint
     assert "30 ids would match ignoring case, whitespace and leading zeros" in hint
-    assert "5 ids are in the log but have no vector yet" in hint
+    assert "5 ids are known but have no vector" in hint
 
 
 @pytest.mark.parametrize("force", [False, True])

@@ -18,8 +18,24 @@ CASES: list[tuple[Message, str]] = [
     ),
     (
         messages.WithoutVectors(ids=2),
-        "2 unmatched seed ids are in the log but have no vector: they came later, or have too few events; "
+        "2 unmatched seed ids are known but have no vector: they came later, or have too few events or none; "
         "lookalike embed adds newcomers",
+    ),
+    (
+        messages.WithoutEventsLeftOut(users=30_000, seeds=0),
+        "30,000 people without events are not candidates, because the list is for people who have some",
+    ),
+    (
+        messages.WithoutEventsLeftOut(users=30_000, seeds=3),
+        "30,000 people without events are not candidates, because the list is for people who have some; "
+        "3 seeds without events are not used",
+    ),
+    (
+        messages.WithoutEventsListed(
+            users=30_000, candidates=32_900, seed_share=0.2, more_than_everybody=False, random_lift=8.8
+        ),
+        "30,000 of 32,900 candidates have no events, and 20% of the seeds: a random list of people with events has a lift "
+        "of 8.8× already",
     ),
     (
         messages.FewNegatives(matched=3),

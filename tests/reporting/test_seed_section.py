@@ -24,10 +24,17 @@ def test_an_ordinary_seed() -> None:
         "The seed is one audience: no stable sub-audiences were found.",
         "No single feature nearly defines the seed.",
         f"3{NBSP}seeds rank behind 95% of the candidates when hidden; by chance it would be 11.",
-        f"12{NBSP}seed ids match no user: 4 would match ignoring case, whitespace and leading zeros; 2 are in the log, but "
-        "after the cut or with too few events.",
+        f"12{NBSP}seed ids match no user: 4 would match ignoring case, whitespace and leading zeros; 2 are known, but "
+        "came after the cut or have too few events.",
         "From half of the seed to all of it, lift grew by 8%: more seeds would help.",
     ]
+
+
+def test_people_without_events_were_not_here_some_days_ago() -> None:
+    text = facts(example_evaluation(), seed_profile__median_events=0, seed_profile__median_days_since=None)
+    assert "The median seed has no events; the median of the others 9, 48 days ago." in text
+    text = facts(example_evaluation(), seed_profile__others_median_events=0, seed_profile__others_median_days_since=3)
+    assert "The median seed has 31 events, the last 12 days ago; the median of the others no events." in text
 
 
 def test_sub_audiences_their_shares_and_the_gain_of_separate_lists() -> None:

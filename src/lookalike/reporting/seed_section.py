@@ -121,7 +121,7 @@ def _unmatched(seed: SeedSummary) -> str:
     if seed.near_matches:
         reasons.append(f"{count(seed.near_matches)} would match ignoring case, whitespace and leading zeros")
     if seed.without_vector:
-        reasons.append(f"{count(seed.without_vector)} are in the log, but after the cut or with too few events")
+        reasons.append(f"{count(seed.without_vector)} are known, but came after the cut or have too few events")
     return f"{text}: {'; '.join(reasons) or 'not in the log'}."
 
 
