@@ -10,7 +10,13 @@ from lookalike.expansion.messages import ExpansionWarning
 from lookalike.workspace.progress import Message
 
 KINDS = [kind for kind in Message.__subclasses__() if kind.__module__ == messages.__name__]
-FIGURES: dict[str, Any] = {"rule": "item = 1", "list_share": 0.1, "seed_share": 0.5, "shares": (0.7, 0.3)}
+FIGURES: dict[str, Any] = {
+    "rule": "item = 1",
+    "list_share": 0.1,
+    "seed_share": 0.5,
+    "shares": (0.7, 0.3),
+    "more_than_everybody": True,
+}
 
 
 def example_of(kind: type[Message]) -> Message:
@@ -22,7 +28,7 @@ def example_of(kind: type[Message]) -> Message:
 def test_every_kind_of_the_module_is_an_expansion_warning() -> None:
     union, _ = get_args(ExpansionWarning)
     assert set(get_args(union)) == set(KINDS)
-    assert len(KINDS) == 17
+    assert len(KINDS) == 19
 
 
 def test_codes_are_distinct() -> None:
