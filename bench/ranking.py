@@ -107,9 +107,9 @@ def _rank(live: "Representation", weights_of_lists: "list[NDArray[np.float64]]",
     import numpy as np
     from threadpoolctl import threadpool_limits
 
+    from lookalike.embeddings.linear import Linear
     from lookalike.expansion.ranking.scan import RankingRequest, rank
     from lookalike.expansion.scorers import Selected
-    from lookalike.expansion.scorers.logistic import Linear
 
     columns, nobody = live.layout.columns("sequence"), np.zeros(0, np.int64)
     requests = [RankingRequest(Selected(columns, Linear(weights)), keep, nobody) for weights in weights_of_lists]

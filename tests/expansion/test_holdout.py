@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from expansion_examples import QUICK, examples_of, log_like_values, random_users
 from lookalike.data.arrays import Floats, Matrix
+from lookalike.embeddings.linear import Linear
 from lookalike.expansion import curves, metrics, scorers
 from lookalike.expansion.curves import BandSettings
 from lookalike.expansion.examples import Examples
 from lookalike.expansion.holdout import ACTIVITY, hold_out, rank_quantiles
 from lookalike.expansion.metrics import Quantiles
 from lookalike.expansion.scorers import Score, Scorer
-from lookalike.expansion.scorers.logistic import Linear
 from lookalike.expansion.scorers.training_sample import TrainingSample
 
 

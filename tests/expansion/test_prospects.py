@@ -13,6 +13,7 @@ from expansion_context import THREE_FOLDS, measured, opened_context
 from expansion_examples import selection_of
 from lookalike.data import id_lists
 from lookalike.data.id_lists import IdFrame
+from lookalike.embeddings.linear import Linear
 from lookalike.expansion import explanations, prospects, seed_profile
 from lookalike.expansion.audience import Audience, Size
 from lookalike.expansion.context import ExpansionContext
@@ -22,7 +23,6 @@ from lookalike.expansion.measurement import Measurement
 from lookalike.expansion.prospects import ProspectList, describe, list_tiers, rank_prospects, write_list
 from lookalike.expansion.ranking.scan import RankingRequest
 from lookalike.expansion.result import ListDescription
-from lookalike.expansion.scorers.logistic import Linear
 from lookalike.expansion.seed import Seed
 from lookalike.expansion.selection import tiers
 from lookalike.workspace.settings import ExpandSettings

@@ -8,7 +8,7 @@ as good (online_retail, complete_journey, toys); parts at random are not taken f
 import numpy as np
 
 from lookalike.data.arrays import Floats, Matrix
-from lookalike.expansion.scorers.logistic import Standardised, ridge_logistic
+from lookalike.embeddings.linear import Standardised, ridge_logistic
 from lookalike.expansion.scorers.training_sample import Rng
 
 MAX_COMPARED = 1_000  # of the seeds, and of the other doers

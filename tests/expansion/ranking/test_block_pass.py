@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from lookalike.data.arrays import Floats
+from lookalike.embeddings.linear import Linear
 from lookalike.embeddings.representation import Representation
 from lookalike.errors import StateError
 from lookalike.expansion.ranking.block_pass import PartialList, offer_all_users
@@ -16,7 +17,6 @@ from lookalike.expansion.ranking.threshold import guess_threshold
 from lookalike.expansion.ranking.top_k import Ranking, TopK
 from lookalike.expansion.scorers import RankAverage, Score, Selected
 from lookalike.expansion.scorers.centroids import SoftMaximum
-from lookalike.expansion.scorers.logistic import Linear
 from small_representation import NOBODY, SEQUENCE_AND_AGGREGATES, USERS, normal_vectors, store, use_small_steps
 from stored_vectors import spoil
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lookalike.data.arrays import Floats
+from lookalike.embeddings.linear import Linear
 from lookalike.expansion.ranking.half_sums import Halves, sums_for
 from lookalike.expansion.ranking.prefilter import Prefilter, Survivors, apply_prefilters
-from lookalike.expansion.scorers.logistic import Linear
 
 SPANS = {"sequence": (0, 13), "aggregates": (15, 26)}
 COLUMNS = np.concatenate([np.arange(*span) for span in SPANS.values()])

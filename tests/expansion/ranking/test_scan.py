@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from lookalike.data.arrays import Floats, Rows
 from lookalike.embeddings import writer
+from lookalike.embeddings.linear import Linear
 from lookalike.embeddings.representation import Representation
 from lookalike.errors import StateError
 from lookalike.expansion.ranking import block_pass, half_sums, scan
@@ -17,7 +18,6 @@ from lookalike.expansion.ranking.scan import RankingRequest
 from lookalike.expansion.ranking.top_k import Ranking
 from lookalike.expansion.scorers import RankAverage, Score, Selected
 from lookalike.expansion.scorers.centroids import SoftMaximum
-from lookalike.expansion.scorers.logistic import Linear
 from lookalike.workspace.executor import Columns, Task
 from small_representation import (
     NOBODY,

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from lookalike.data.arrays import Rows
+from lookalike.embeddings.linear import Linear
 from lookalike.embeddings.representation import Representation
 from lookalike.expansion.ranking import score_readers
 from lookalike.expansion.ranking.score_readers import Blocks, LinearReader, TileReader, reader_of
 from lookalike.expansion.scorers import Selected
 from lookalike.expansion.scorers.centroids import SoftMaximum
-from lookalike.expansion.scorers.logistic import Linear
 from small_representation import (
     SEQUENCE_AND_AGGREGATES,
     USERS,

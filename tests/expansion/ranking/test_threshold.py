@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lookalike.embeddings.linear import Linear
 from lookalike.expansion.ranking import threshold
 from lookalike.expansion.ranking.score_readers import reader_of
 from lookalike.expansion.ranking.threshold import NO_GUESS, guess_threshold
 from lookalike.expansion.scorers.centroids import SoftMaximum
-from lookalike.expansion.scorers.logistic import Linear
 from small_representation import NOBODY, USERS, WIDTH, brute_force, normal_vectors, store, use_small_steps
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lookalike.expansion.scorers.logistic import Linear
+from lookalike.embeddings.linear import Linear
 from lookalike.expansion.scorers.rank_ensemble import Balanced, RankAverage
 from lookalike.expansion.scorers.selected_columns import Selected, columns_read
 

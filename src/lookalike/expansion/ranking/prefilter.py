@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.data.arrays import Floats, Rows
+from lookalike.embeddings.linear import Linear
 from lookalike.expansion.ranking import half_sums
 from lookalike.expansion.ranking.half_sums import BlockWeights, ComputeSums, Halves, Singles
-from lookalike.expansion.scorers.logistic import Linear
 
 MAX_COLUMNS = 10_000
 MAX_EXPONENT = 800  # of the weights: with larger ones exact scores could overflow, so all users are scored

@@ -6,11 +6,11 @@ from functools import cached_property
 import numpy as np
 
 from lookalike.data.arrays import Floats, Rows
+from lookalike.embeddings.linear import Linear
 from lookalike.embeddings.representation import Representation
 from lookalike.expansion.ranking.half_sums import Halves
 from lookalike.expansion.ranking.prefilter import Prefilter, Spans
 from lookalike.expansion.scorers import Score, Selected, columns_read
-from lookalike.expansion.scorers.logistic import Linear
 
 TILE_USERS = 4_096  # users that a score which is not linear is given at once
 WIDEN_USERS = 1_024  # users converted to doubles at once: more do not fit the cache of one core

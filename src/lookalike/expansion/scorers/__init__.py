@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lookalike.data.arrays import Floats, Matrix, Rows
+from lookalike.embeddings.linear import Linear
 from lookalike.expansion.scorers import centroids, classifiers, contrast
-from lookalike.expansion.scorers.logistic import Linear, Prior
+from lookalike.expansion.scorers.logistic import Prior
 from lookalike.expansion.scorers.part_fits import LinearSample, Parts, PartScores
 from lookalike.expansion.scorers.rank_ensemble import Balanced, RankAverage, Score
 from lookalike.expansion.scorers.selected_columns import Selected, columns_read

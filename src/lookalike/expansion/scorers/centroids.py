@@ -8,7 +8,8 @@ import numpy as np
 from scipy.special import logsumexp
 
 from lookalike.data.arrays import Floats, Matrix
-from lookalike.expansion.scorers.logistic import Linear, head_rank_score
+from lookalike.embeddings.linear import Linear
+from lookalike.expansion.scorers.logistic import head_rank_score
 from lookalike.expansion.scorers.rank_ensemble import Score
 from lookalike.expansion.scorers.training_sample import NEGATIVE_WEIGHT, Rng, TrainingSample
 

@@ -6,17 +6,16 @@ from typing import cast
 import numpy as np
 
 from lookalike.data.arrays import Floats, Matrix
+from lookalike.embeddings.linear import Standardised, ridge_logistic
 from lookalike.expansion.scorers.logistic import (
     RIDGE_FOLDS,
     RIDGES,
     Prior,
-    Standardised,
     best_ridge,
     best_ridges,
     deviations_by_strength,
     held_out_depths,
     reliable_strength,
-    ridge_logistic,
 )
 from lookalike.expansion.scorers.part_fits import LinearSample, Parts
 from lookalike.expansion.scorers.rank_ensemble import Score

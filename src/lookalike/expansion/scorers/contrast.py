@@ -6,7 +6,7 @@ from typing import cast
 import numpy as np
 
 from lookalike.data.arrays import Floats, Matrix
-from lookalike.expansion.scorers.logistic import Standardised
+from lookalike.embeddings.linear import Standardised
 from lookalike.expansion.scorers.part_fits import LinearSample, Parts
 from lookalike.expansion.scorers.rank_ensemble import Score
 from lookalike.expansion.scorers.training_sample import NEGATIVE_WEIGHT, Rng, TrainingSample, draw_fit_rows, fit_rows

@@ -13,17 +13,16 @@ import numpy as np
 from lookalike.data import sequence_queries
 from lookalike.data.arrays import Flags, Floats
 from lookalike.data.sequences import Sequences, Vocabulary
+from lookalike.embeddings.linear import Standardised, ridge_logistic
 from lookalike.encoder import fit_plan, pseudo_audiences
 from lookalike.encoder.embedder import Embedder
 from lookalike.encoder.run_arrays import Arrays
 from lookalike.expansion.scorers.logistic import (
     PRIOR_PREFIX,
     Prior,
-    Standardised,
     deviations_by_strength,
     head_depths,
     reliable_strength,
-    ridge_logistic,
 )
 from lookalike.workspace.random_streams import Stream, generator
 

@@ -11,7 +11,7 @@ from typing import cast
 import numpy as np
 
 from lookalike.data.arrays import Flags, Floats, Matrix, Rows
-from lookalike.expansion.scorers.logistic import Standardised
+from lookalike.embeddings.linear import Standardised
 from lookalike.expansion.scorers.training_sample import TrainingSample
 
 TILE_ROWS = 4_096  # that are converted to doubles at once
