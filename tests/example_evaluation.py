@@ -7,6 +7,7 @@ import math
 from datetime import datetime
 from typing import Any, TypeVar
 
+from lookalike.encoder.block_figures import BlockComparison, BlockFigures, Interval
 from lookalike.expansion.messages import LowMatchRate
 from lookalike.expansion.result import (
     Backtest,
@@ -32,6 +33,7 @@ from lookalike.expansion.result import (
     Tier,
     Verdict,
 )
+from lookalike.expansion.slice_figures import SliceFigures, SliceGroup, Slices, SliceVerdict
 from lookalike.workspace.records import Record
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
@@ -298,6 +300,58 @@ LEAKS = (
 )
 
 
+def a_slice(
+    label: str | None, people: tuple[int, int], lift: tuple[float, float, float], verdict: SliceVerdict
+) -> SliceFigures:
+    """A slice with its candidates and seeds, and its lift with the band."""
+    return SliceFigures(
+        label=label, candidates=people[0], seeds=people[1], lift=lift[0], low=lift[1], high=lift[2], verdict=verdict
+    )
+
+
+SLICES = Slices(
+    measured_on="hidden_seeds",
+    share=SHARE,
+    lift=3.8,
+    low=2.4,
+    high=5.2,
+    min_people=25,
+    groups=(
+        SliceGroup(
+            by="events",
+            slices=(
+                a_slice("1-4", (2_000, 60), (1.02, 0.4, 2.2), "gains_nothing"),
+                a_slice("5+", (1_360, 154), (4.1, 2.6, 5.9), "gains"),
+            ),
+        ),
+        SliceGroup(
+            by="country",
+            slices=(
+                a_slice("France", (3_000, 180), (3.9, 2.5, 5.6), "gains"),
+                a_slice(None, (360, 34), (2.1, 0.5, 6.0), "too_few"),
+            ),
+        ),
+    ),
+)
+
+
+def figures_of(*values: tuple[float, float, float]) -> BlockFigures:
+    """Lift, AUC, log-loss and NDCG with their intervals."""
+    lift, auc, log_loss, ndcg = (Interval(value=value, low=low, high=high) for value, low, high in values)
+    return BlockFigures(lift=lift, auc=auc, log_loss=log_loss, ndcg=ndcg)
+
+
+BLOCKS = BlockComparison(
+    measured=SEEDS,
+    aggregates=figures_of((2.4, 1.6, 3.4), (0.71, 0.67, 0.75), (0.2012, 0.1950, 0.2074), (0.11, 0.08, 0.14)),
+    sequence=figures_of((2.9, 2.0, 4.0), (0.73, 0.69, 0.77), (0.1987, 0.1920, 0.2054), (0.13, 0.09, 0.17)),
+    both=figures_of((3.0, 2.1, 4.1), (0.74, 0.70, 0.78), (0.1971, 0.1905, 0.2037), (0.14, 0.10, 0.18)),
+    gain=figures_of((0.6, 0.1, 1.1), (0.03, 0.01, 0.05), (-0.0041, -0.0062, -0.0020), (0.03, -0.01, 0.07)),
+    log_loss_of_none=0.2264,
+    encoder="pays",
+)
+
+
 def example_evaluation() -> Evaluation:
     """An ordinary list: one audience, no moments, no explanations."""
     return Evaluation(
@@ -336,7 +390,7 @@ def example_evaluation() -> Evaluation:
 
 
 def detailed_evaluation() -> Evaluation:
-    """The same list of a seed with moments and two sub-audiences, with explanations."""
+    """The same list of a seed with moments and two sub-audiences, with explanations, slices and the worth of the encoder."""
     sub_audiences = (
         SubAudience(share=0.6, more_of=("word=cake", "word=tin")),
         SubAudience(share=0.4, more_of=("word=light",)),
@@ -359,7 +413,14 @@ def detailed_evaluation() -> Evaluation:
     )
     seed = SEED.model_copy(update={"point_in_time": True, "used": 168})
     return example_evaluation().model_copy(
-        update={"backtest": BACKTEST, "seed_profile": profile, "seed": seed, "prospect_list": described}
+        update={
+            "backtest": BACKTEST,
+            "seed_profile": profile,
+            "seed": seed,
+            "prospect_list": described,
+            "slices": SLICES,
+            "blocks": BLOCKS,
+        }
     )
 
 
@@ -390,6 +451,7 @@ def hostile_evaluation(text: str) -> Evaluation:
         "seed_profile.leaks.0.column": text,
         "prospect_list.clusters.0.more_of": (text,),
         "scorers.0.name": text,
+        "slices.groups.1.slices.0.label": text,
     }
     for name in ("name", "scorer", "requested_scorer", "requested_size", "created"):
         values[name] = text

@@ -32,9 +32,11 @@ ROOT_MODULES = {"__init__", "__main__"}
 RESULTS = {
     "lookalike.workspace.progress",
     "lookalike.data.ingest.results",
+    "lookalike.encoder.block_figures",
     "lookalike.encoder.results",
     "lookalike.expansion.result",
     "lookalike.expansion.seed_summary",
+    "lookalike.expansion.slice_figures",
     "lookalike.expansion.manifest",
     "lookalike.expansion.summary",
     "lookalike.expansion.messages",

@@ -98,6 +98,20 @@ def test_the_backtest_the_sub_audiences_and_the_clusters() -> None:
         assert fact in text
 
 
+def test_slices_and_the_worth_of_the_encoder_are_told_in_short_and_shown_with_everything() -> None:
+    short = words(detailed_evaluation(), everything=False)
+    assert "The list gains nothing among these people: 1-4 events." in short
+    assert "The encoder pays: the lift of a list of 5% is 3.0× with it and 2.4× without" in short
+    assert "Among whom the list gains" not in short
+    text = words(detailed_evaluation())
+    assert "Among whom the list gains People Seeds Lift Band The list everybody 3.8× 2.4–5.2" in text
+    assert "1-4 events 2,000 60 1.02× 0.40–2.2 gains nothing" in text
+    assert "other countries 360 34 2.1× 0.50–6.0 too few to say" in text
+    assert "Does the encoder pay? A logistic model on hidden seed people Plain counts Embedding Both" in text
+    assert "AUC 0.710 0.730 0.740 +0.030 0.670–0.750 0.690–0.770 0.700–0.780 0.010 to 0.050" in text
+    assert "Among whom" not in words(example_evaluation())
+
+
 def test_a_seed_that_is_better_split_says_so_first() -> None:
     assert words(replaced(detailed_evaluation(), "verdict.parts", 2)).startswith(
         "retro-bags: split this seed into 2 lists"

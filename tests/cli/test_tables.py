@@ -11,6 +11,7 @@ from rich.console import Console
 
 from example_evaluation import (
     BACKTEST,
+    BLOCKS,
     HOSTILE_TEXTS,
     example_evaluation,
     hostile_evaluation,
@@ -251,12 +252,25 @@ def test_a_training_shows_the_encoder_beside_its_baselines() -> None:
     assert "New items of 1,234 held-out users, full catalogue Recall@20 NDCG@20 this encoder 0.4000 0.2000" in text
     assert "popularity of the last 7 days 0.2100" in text
     assert "Lift@5% of the centroid, 12 held-out audiences drawn from the log" in text
-    assert "this encoder 3.21 content 2.50 number of events -" in text
+    assert "this encoder 3.21 taste alone 3.00 content 2.50 number of events -" in text
     assert "2-4 1,114 0.4500 3.00" in text
     assert "Events Users Recall@20 Lift@5% 1 120" in text  # without the empty group of 0 events
     assert "300 users embedded as v000001 by run r000001, best epoch 4 of 5" in text
     assert "of the 50 users who came after the cut 90% had a vector of their own" in text
     assert "a method that needs 5 events would have covered 40%" in text
+
+
+def test_a_training_shows_what_the_embedding_adds_to_plain_counts_where_that_was_measured() -> None:
+    assert "logistic model" not in words(ALL_TABLES["train"])
+    audiences = FIGURES.audiences.model_copy(update={"blocks": BLOCKS.model_copy(update={"measured": 9})})
+    figures = FIGURES.model_copy(update={"audiences": audiences})
+    shown = tables.train_tables(TRAINED.model_copy(update={"figures": figures}))
+    text = words(shown)
+    assert "A logistic model given up to 50 members, 9 of these audiences" in text
+    assert "Plain counts Embedding Both Both − counts Lift@5% 2.4× 2.9× 3.0× +0.60 1.6–3.4 2.0–4.0 2.1–4.1" in text
+    assert "Log-loss 0.2012 0.1987 0.1971 −0.0041" in text
+    assert "The encoder pays: the lift of a list of 5% is 3.0× with it and 2.4× without" in text
+    assert max(cell_len(line) for line in printed(shown[2:6]).splitlines()) <= WIDTH
 
 
 def test_a_training_on_a_tiny_log_says_what_could_not_be_measured() -> None:

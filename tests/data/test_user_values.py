@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from lookalike.data.database import Cut, Database, open_file
-from lookalike.data.user_values import common_values, user_fields, users_with_values
+from lookalike.data.user_values import common_values, user_fields, users_with_values, values_of_users
 from planted_log import START, insert_events
 
 LATE = Cut(START + timedelta(days=99))
@@ -85,3 +85,22 @@ def test_values_are_never_read_as_sql(store: Database) -> None:
     hostile = "' OR 1=1 --"
     assert found(store, ("country", hostile), (hostile, "x"), ('"; DROP TABLE events; --', "x")) == []
     assert store.rows("SELECT count(*) FROM events") == [(1,)]
+
+
+def values(store: Database, field: str, users: list[str], before: datetime = LATE.as_of) -> dict[int, str]:
+    asked = pl.DataFrame({"user_id": users, "place": range(len(users))})
+    return dict(values_of_users(store, field, asked, Cut(before)).select("place", "value").rows())
+
+
+def test_only_the_users_that_were_asked_for_have_values_and_those_without_have_none(store: Database) -> None:
+    with_events(store, [("a", 1, "DE"), ("a", 5, "FR"), ("b", 2, "GB"), ("c", 3, None)])
+    with_attributes(store, [("b", "plan", "pro"), ("z", "plan", "free")])
+    assert values(store, "country", ["c", "a", "nobody"]) == {1: "FR"}
+    assert values(store, "country", ["a", "b"], START + timedelta(days=5)) == {0: "DE", 1: "GB"}
+    assert values(store, "plan", ["a", "b"]) == {1: "pro"}
+
+
+def test_an_attribute_with_the_name_of_a_context_column_is_the_one_that_is_meant(store: Database) -> None:
+    with_events(store, [("a", 1, "DE"), ("b", 1, "DE")])
+    with_attributes(store, [("a", "country", "AT")])
+    assert values(store, "country", ["a", "b"]) == {0: "AT"}

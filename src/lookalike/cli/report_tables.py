@@ -4,8 +4,8 @@ import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from lookalike.cli.tables import Shown, table
-from lookalike.reporting import backtest_section, content, seed_section
+from lookalike.cli.tables import Shown, block_table, table
+from lookalike.reporting import backtest_section, content, encoder_section, seed_section, slices_section
 from lookalike.reporting.formatting import clean, percent, printable
 from lookalike.reporting.messages import sentence
 from lookalike.reporting.over_index import TraitGroup, trait_groups
@@ -29,6 +29,10 @@ def report_tables(evaluation: "Evaluation", *, everything: bool = False) -> list
     shown: list[Shown] = [verdict_lines(evaluation), figure_table(evaluation)]
     if whom := seed_section.whom_and_what(evaluation):
         shown += ["", wrapped(whom)]
+    if told := [
+        *filter(None, (slices_section.slices_sentence(evaluation), encoder_section.encoder_sentence(evaluation.blocks)))
+    ]:
+        shown += ["", wrapped(told)]
     warnings = [f"warning: {sentence(warning)}" for warning in evaluation.warnings]
     if everything:
         shown += _sections(evaluation)
@@ -38,10 +42,17 @@ def report_tables(evaluation: "Evaluation", *, everything: bool = False) -> list
 
 
 def _sections(evaluation: "Evaluation") -> list[Shown]:
-    """Lift by size, the scorers, the tiers, the backtest, the seed, and what the audience does more than the base."""
+    """Lift by size, the scorers, the slices, the encoder, the tiers, the backtest, the seed, and what the audience does more
+    than the base."""
     shown: list[Shown] = ["", lift_table(evaluation), "", scorer_table(evaluation)]
     if tie := content.centroid_tie(evaluation):
         shown.append(wrapped([tie]))
+    if slices := slices_section.slice_rows(evaluation):
+        columns = ["", "People", "Seeds", "Lift", "Band", "The list"]
+        shown += ["", table("Among whom the list gains", columns, slices, (1, 2, 3, 4))]
+        shown.append(wrapped([slices_section.slices_measured(evaluation)]))
+    if evaluation.blocks:
+        shown += ["", block_table("Does the encoder pay? A logistic model on hidden seed people", evaluation.blocks)]
     if tiers := content.tier_rows(evaluation):
         columns = ["Tier", "Ranks", "People", "Scores", "Lift", "Band"]
         shown += ["", table("Tiers", columns, tiers, (1, 2, 3, 4, 5))]

@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lookalike.errors import ExpansionError
+from lookalike.reporting.encoder_section import COLUMNS, block_rows, encoder_sentence
 from lookalike.reporting.formatting import count, day, likely, percent, printable, times
 from lookalike.reporting.ingest_messages import check_sentence, note_sentence
 from lookalike.reporting.rule_section import measured_by, rule_sentence, where_sentence
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from lookalike.api.status import ExpansionSummary, StatusResult, VectorSummary
     from lookalike.campaigns.overlap import OverlapResult
     from lookalike.data.ingest.results import FilePreview, FileReport, IngestPreview, IngestResult
+    from lookalike.encoder.block_figures import BlockComparison
     from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
     from lookalike.expansion.result import Evaluation, Suppression
 
@@ -158,7 +160,7 @@ def _audience_tables(result: "TrainResult") -> list[Shown]:
     drawn = result.figures.audiences
     if not drawn.audiences:
         return ["The log is too small to draw audiences from: nothing could be tuned or evaluated by lift."]
-    names = {"sequence": "this encoder", "content": "content", "activity": "number of events"}
+    names = {"sequence": "this encoder", "taste": "taste alone", "content": "content", "activity": "number of events"}
     spaces = [[label, _lift(drawn.lift[name])] for name, label in names.items()]
     by_events = [
         [events, f"{group.users:,}", f"{group.metrics['recall@20']:.4f}", _lift(drawn.sequence_by_events.get(events))]
@@ -170,8 +172,27 @@ def _audience_tables(result: "TrainResult") -> list[Shown]:
     return [
         table(title, ["", "Lift@5%"], spaces, (1,)),
         "",
+        *_block_tables(drawn.blocks),
         table("By number of events, each group by itself", columns, by_events, (1, 2, 3)),
     ]
+
+
+def _block_tables(blocks: "BlockComparison | None") -> list[Shown]:
+    """What the embedding adds to plain counts, where that could be measured."""
+    if blocks is None:
+        return []
+    title = f"A logistic model given up to 50 members, {blocks.measured} of these audiences"
+    return [block_table(title, blocks), encoder_sentence(blocks), ""]
+
+
+def block_table(title: str, blocks: "BlockComparison") -> Table:
+    """A logistic model on plain counts, on the embedding and on both; below each figure its interval."""
+    rows = [
+        line
+        for name, cells in block_rows(blocks)
+        for line in ([name, *(cell.value for cell in cells)], ["", *(cell.interval for cell in cells)])
+    ]
+    return table(title, COLUMNS, rows, range(1, len(COLUMNS)))
 
 
 def _lift(value: float | None) -> str:

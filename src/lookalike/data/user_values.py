@@ -51,6 +51,20 @@ def common_values(database: Database, field: str, cut: Cut, min_users: int) -> l
     return [shown for (shown,) in rows]
 
 
+def values_of_users(database: Database, field: str, users: pl.DataFrame, cut: Cut) -> pl.DataFrame:
+    """The `value` of a field of some users, by `place`: the last known before the cut, or the users table's. Users without
+    one are left out. `users` has `user_id` and `place`."""
+    with database.registered(asked=users):
+        if field in _attributes(database):
+            return database.frame(
+                """SELECT place, max(value) AS value FROM user_attributes JOIN asked USING (user_id)
+                   WHERE attribute = ? GROUP BY place""",
+                field,
+            )
+        query = _last_values(_context_columns(database)[field], "events SEMI JOIN asked USING (user_id)")
+        return database.frame(f"SELECT place, value FROM ({query}) JOIN asked USING (user_id)", cut.as_of)
+
+
 def _attributes(database: Database) -> tuple[str, ...]:
     rows = database.rows("SELECT DISTINCT attribute FROM user_attributes ORDER BY 1")
     return tuple(name for (name,) in rows)
@@ -61,9 +75,9 @@ def _context_columns(database: Database) -> dict[str, str]:
     return {name: column for name, column in coded_fields(database).items() if name != "event_type"}
 
 
-def _last_values(column: str) -> str:
+def _last_values(column: str, events: str = "events") -> str:
     """The query for `user_id` and `value` before a moment; of events at the same time the largest value, so that the answer
     does not depend on the order of rows."""
     name = quoted(column)
-    return f"""SELECT user_id, arg_max({name}, (ts, {name})) AS value FROM events
+    return f"""SELECT user_id, arg_max({name}, (ts, {name})) AS value FROM {events}
                WHERE ts < ? AND {name} IS NOT NULL GROUP BY user_id"""

@@ -11,12 +11,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from lookalike.data.arrays import Rows
+from lookalike.data.arrays import Matrix, Rows
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.embeddings.aggregates import ACTIVITY_COLUMNS, fit_aggregates
 from lookalike.embeddings.interactions import sample_users
-from lookalike.encoder import fusion_tuning, inference, next_item_metrics, pseudo_audiences
-from lookalike.encoder.embedder import Embedder, PartExtractor
+from lookalike.encoder import audience_probe, fusion_tuning, inference, next_item_metrics, pseudo_audiences
+from lookalike.encoder.embedder import USERS_PER_STEP, Embedder, PartExtractor
 from lookalike.encoder.fit_plan import FitPlan
 from lookalike.encoder.fusion import Centring, Fusion, RawParts
 from lookalike.encoder.next_item_metrics import HeldOutUsers, ItemScorer
@@ -224,4 +224,12 @@ def _audience_figures(data: EvaluationData, embedder: Embedder) -> AudienceFigur
         sequence_by_events={
             _range_name(low, high): lift("sequence", users[_in_range(events, low, high)]) for low, high in EVENT_RANGES
         },
+        blocks=audience_probe.compare_blocks(_aggregates(data), vectors, users, audiences, random_seed),
     )
+
+
+def _aggregates(data: EvaluationData) -> Matrix:
+    """The aggregates of the candidates, computed a few thousand users at a time."""
+    known, users = data.fit.plan.known, data.candidates
+    steps = np.array_split(users, max(1, -(-len(users) // USERS_PER_STEP)))
+    return np.vstack([data.extractor.aggregates.transform(known.take(step)) for step in steps])

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from lookalike.encoder.block_figures import BlockComparison
 from lookalike.workspace.progress import Message
 from lookalike.workspace.records import Record
 
@@ -54,6 +55,10 @@ class AudienceFigures(Record):
     lift: dict[str, float | None] = Field(description="by space: sequence, taste, content, activity")
     sequence_by_events: dict[str, float | None] = Field(
         description="by number of events before the cut: '1', '2-4', '5-19', '20+'"
+    )
+    blocks: BlockComparison | None = Field(
+        default=None,
+        description="what the user embedding adds to plain counts; null if too few audiences can be evaluated",
     )
 
 

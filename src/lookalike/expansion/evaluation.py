@@ -92,6 +92,8 @@ def evaluate(context: ExpansionContext, measurement: Measurement, outcome: _Outc
         rule=measurement.input.rule,
         where=measurement.input.where,
         forecast=measurement.forecast,
+        slices=measurement.slices,
+        blocks=measurement.blocks,
         balanced=examples.sub_audience is not None,
         prospect_list=outcome.description,
         representation=_source(context),

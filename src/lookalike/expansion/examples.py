@@ -36,6 +36,7 @@ class Examples:
     teachers: Matrix | None = None  # [T, W]: further users whose like is looked for, besides the seeds
     teacher_weight: float = 1.0  # of a teacher beside a seed
     as_now: Matrix | None = None  # [M, W]: the seeds as they are, if `seed` is not that
+    background_rows: Rows | None = None  # [P]: the user rows of the background, where they are known
 
     @property
     def training_sample(self) -> TrainingSample:
@@ -98,11 +99,12 @@ class Examples:
             sub_audience=None if self.sub_audience is None else self.sub_audience[kept],
             background=self.background[stays],
             seed_index=np.where(self.seed_index < 0, -1, index[self.seed_index])[stays],
+            background_rows=None if self.background_rows is None else self.background_rows[stays],
         )
 
     def without_background(self) -> "Examples":
         """Without the background's columns, which only fits need."""
-        return replace(self, background=self.background[:0], seed_index=self.seed_index[:0])
+        return replace(self, background=self.background[:0], seed_index=self.seed_index[:0], background_rows=None)
 
     def effective_sample(self, folds: int) -> EffectiveSample:
         """Of figures held out on so many folds."""
@@ -133,6 +135,7 @@ def build_examples(context: ExpansionContext, seed: Seed) -> Examples:
         activity_column=representation.layout.column("log_events"),
         rows=sampled,
         listed_elsewhere=len(np.setdiff1d(seed.listed_elsewhere, not_candidates)),
+        background_rows=background,
     )
 
 

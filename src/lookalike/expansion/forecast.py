@@ -142,6 +142,7 @@ def _forecast_from(past: _Past, examples: Examples, strangers: int, random_seed:
         seed=without_deeds[had_others],
         weight=np.where(past.is_seed[earlier[had_others]], 1.0, examples.teacher_weight),
         background=background,
+        background_rows=None,
         seed_index=np.full(len(background), -1),
         sub_audience=None,
         teachers=without_deeds[:0],

@@ -4,11 +4,12 @@ Seed and background are cut into the same folds. The scorers of a fold see neith
 are then ranked among its background, which stands for all candidates. One number is kept of each held-out seed, the
 share of the candidates ranked before it, and every figure follows from those. Linear scorers are fitted on the parts
 without each fold at once (`scorers.part_fits`); how strong their ridge or prior is, is told by seeds that other parts leave
-out, and those parts were fitted on this fold's.
+out, and those parts were fitted on this fold's. The scores are kept too, for whoever ranks some of the people among
+themselves.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -31,38 +32,67 @@ def hold_out(
     on_fold: Callable[[int], None] = lambda folds: None,
     group: Rows | None = None,
 ) -> Quantiles:
-    """The quantiles of every named scorer and of the activity baseline.
+    """The quantiles of every named scorer and of the activity baseline, see `held_out_scores`."""
+    return quantiles_of(held_out_scores(examples, names, settings, on_fold, group), settings.repeats)
+
+
+@dataclass(frozen=True)
+class FoldScores:
+    """The held-out people of a fold, what each method scored them, and where it ranked the seeds."""
+
+    repeat: int
+    seed: Flags  # [M]: which seeds were hidden, m of them
+    background: Flags  # [P]: which background users stood for the candidates, p of them
+    tie_breaks: Floats  # [m]
+    scores: dict[str, tuple[Floats, Floats]]  # by method: of the hidden seeds [m], and of the background [p]
+    quantiles: dict[str, Floats]  # by method, [m]
+
+    def only(self, name: str) -> "FoldScores":
+        """With the scores of one method."""
+        return replace(self, scores={name: self.scores[name]}, quantiles={name: self.quantiles[name]})
+
+
+def held_out_scores(
+    examples: Examples,
+    names: tuple[str, ...],
+    settings: ExpandSettings,
+    on_fold: Callable[[int], None] = lambda folds: None,
+    group: Rows | None = None,
+) -> list[FoldScores]:
+    """The scores of every named scorer, and of the activity baseline, for each fold of each repeat.
 
     With the `group` of each seed [M], each group is a seed of its own: people of the others are neither seeds nor background.
     """
-    group = np.zeros(examples.seeds, np.int64) if group is None else group
-    folds = [
-        fold
-        for repeat in range(settings.repeats)
-        for fold in _folds(examples, group, settings.folds, generator(settings.random_seed, Stream.HOLDOUT, repeat))
-    ]
+    folds = [fold for repeat in range(settings.repeats) for fold in folds_of_repeat(examples, settings, repeat, group)]
     measured = _Measured.of(examples, names, folds, generator(settings.random_seed, Stream.HOLDOUT))
-    quantiles = {name: np.empty((settings.repeats, examples.seeds)) for name in (*names, ACTIVITY)}
 
-    def measure(place: int) -> None:
+    def measure(place: int) -> FoldScores:
         rng = generator(settings.random_seed, Stream.HOLDOUT, place)
-        repeat = place * settings.repeats // len(folds)
-        for name, values in measured.quantiles(place, rng).items():
-            quantiles[name][repeat, folds[place].seed] = values
+        return measured.fold_scores(place, place * settings.repeats // len(folds), rng)
 
     futures = [thread_pool().submit(measure, place) for place in range(len(folds))]
+    measured_folds = []
     try:
         for finished, future in enumerate(futures, 1):
-            future.result()
+            measured_folds.append(future.result())
             on_fold(finished)
     finally:
         for future in futures:
             future.cancel()
+    return measured_folds
+
+
+def quantiles_of(folds: Sequence[FoldScores], repeats: int) -> Quantiles:
+    """The quantiles of every method, put together from the folds, [R, M] each."""
+    quantiles = {name: np.empty((repeats, len(folds[0].seed))) for name in folds[0].quantiles}
+    for fold in folds:
+        for name, values in fold.quantiles.items():
+            quantiles[name][fold.repeat, fold.seed] = values
     return quantiles
 
 
 @dataclass(frozen=True)
-class _Fold:
+class Fold:
     """Who is held out, and whom the scorers see."""
 
     group: int
@@ -72,8 +102,12 @@ class _Fold:
     seen_background: Flags  # [P]
 
 
-def _folds(examples: Examples, group: Rows, count: int, rng: np.random.Generator) -> list[_Fold]:
-    """The folds of each group; a seed in the background is in its own fold."""
+def folds_of_repeat(
+    examples: Examples, settings: ExpandSettings, repeat: int = 0, group: Rows | None = None
+) -> list[Fold]:
+    """The folds of one repeat; a seed in the background is in its own fold."""
+    group = np.zeros(examples.seeds, np.int64) if group is None else group
+    rng, count = generator(settings.random_seed, Stream.HOLDOUT, repeat), settings.folds
     index, is_seed = examples.seed_index, examples.seed_index >= 0
     count = min(count, int(np.bincount(group).min()))
     of_seed = np.empty(examples.seeds, np.int64)
@@ -88,8 +122,16 @@ def _folds(examples: Examples, group: Rows, count: int, rng: np.random.Generator
             held = of_seed == fold
             seen = own & ~held
             pool, strangers = ~is_seed & (of_background == fold), ~is_seed & (of_background != fold)
-            folds.append(_Fold(number, own & held, pool, seen, np.where(is_seed, seen[index], strangers)))
+            folds.append(Fold(number, own & held, pool, seen, np.where(is_seed, seen[index], strangers)))
     return folds
+
+
+def seen_parts(folds: Sequence[Fold]) -> Parts:
+    """What the scorers of each fold see."""
+    return Parts(
+        seed=np.array([fold.seen_seed for fold in folds]),
+        background=np.array([fold.seen_background for fold in folds]),
+    )
 
 
 @dataclass(frozen=True)
@@ -97,15 +139,13 @@ class _Measured:
     """The scores of all folds by the scorers that are fitted on all of them at once, and what the others are fitted on."""
 
     examples: Examples
-    folds: list[_Fold]
+    folds: list[Fold]
     seed_scores: dict[str, Floats]  # [M, folds]
     background_scores: dict[str, Floats]  # [P, folds]
     others: tuple[str, ...]  # scorers that are fitted fold by fold
 
     @classmethod
-    def of(
-        cls, examples: Examples, names: tuple[str, ...], folds: list[_Fold], rng: np.random.Generator
-    ) -> "_Measured":
+    def of(cls, examples: Examples, names: tuple[str, ...], folds: list[Fold], rng: np.random.Generator) -> "_Measured":
         at_once = scorers_of_parts(names)
         if examples.sub_audience is not None:  # the scores of each fold are to be balanced too
             at_once = ()
@@ -113,10 +153,7 @@ class _Measured:
         background_scores = {name: np.empty((len(examples.background), len(folds))) for name in at_once}
         for group in {fold.group for fold in folds} if at_once else ():
             places = [place for place, fold in enumerate(folds) if fold.group == group]
-            parts = Parts(
-                seed=np.array([folds[place].seen_seed for place in places]),
-                background=np.array([folds[place].seen_background for place in places]),
-            )
+            parts = seen_parts([folds[place] for place in places])
             fitted = fit_parts(at_once, examples.space, examples.linear_sample, parts, rng)
             for name, scores in fitted.items():
                 seed_scores[name][:, places] = scores(examples.seed)
@@ -124,8 +161,8 @@ class _Measured:
         others = tuple(name for name in names if name not in at_once)
         return cls(examples, folds, seed_scores, background_scores, others)
 
-    def quantiles(self, place: int, rng: np.random.Generator) -> Quantiles:
-        """Where each method ranks the seeds of a fold among its background."""
+    def fold_scores(self, place: int, repeat: int, rng: np.random.Generator) -> FoldScores:
+        """What each method scores the people of a fold, and where it ranks the seeds among the background."""
         examples, fold = self.examples, self.folds[place]
         held, pool = examples.seed[fold.seed], examples.background[fold.background]
         tie_breaks = rng.random(len(held))  # the same for all methods, so that they differ by their scores alone
@@ -139,7 +176,8 @@ class _Measured:
             scores |= {name: (score(held), score(pool)) for name, score in fitted.items()}
         activity = examples.activity_column
         scores[ACTIVITY] = held[:, activity].astype(np.float64), pool[:, activity].astype(np.float64)
-        return {name: rank_quantiles(*pair, examples.candidates, tie_breaks) for name, pair in scores.items()}
+        quantiles = {name: rank_quantiles(*pair, examples.candidates, tie_breaks) for name, pair in scores.items()}
+        return FoldScores(repeat, fold.seed, fold.background, tie_breaks, scores, quantiles)
 
 
 def rank_quantiles(held: Floats, pool: Floats, candidates: int, tie_breaks: Floats) -> Floats:

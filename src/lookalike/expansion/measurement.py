@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from lookalike.data.arrays import Rows, union
+from lookalike.encoder.block_figures import BlockComparison
 from lookalike.errors import ExpansionError, SettingsError
 from lookalike.expansion.audience import Audience
+from lookalike.expansion.block_fits import compare_blocks
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.examples import Examples
 from lookalike.expansion.forecast import Forecast
@@ -17,9 +19,11 @@ from lookalike.expansion.reading import Reading, read_examples
 from lookalike.expansion.result import Backtest, SeedProfile, Verdict
 from lookalike.expansion.seed import Part, SeedInput
 from lookalike.expansion.seed_checks import MIN_SEEDS, profile_warnings
-from lookalike.expansion.seed_profile import SubAudiences, find_sub_audiences, profile_seed
+from lookalike.expansion.seed_profile import SubAudiences, find_sub_audiences, held_out_once, profile_seed
 from lookalike.expansion.seed_summary import ForecastSummary, RuleUsed
 from lookalike.expansion.selection import Selection, fit_scorer, resolve_size
+from lookalike.expansion.slice_figures import Slices
+from lookalike.expansion.slices import measure_slices
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class Measurement:
     profile: SeedProfile
     backtest: Backtest | None
     forecast: ForecastSummary | None
+    slices: Slices | None
+    blocks: BlockComparison | None
     request: RankingRequest | None  # None if no list is to be made
     warnings: tuple[ExpansionWarning, ...]
 
@@ -54,7 +60,12 @@ def measure(
     judgement = judge(context, audience, seed_input, reading, insist_on_backtest)
     examples, selection, verdict = reading.examples, judgement.selection, judgement.verdict
     with context.progress.step("profiling the seed"):
-        profile = profile_seed(examples, layout, parts, selection, settings)
+        # a forecast ranks who did it later, mostly too few to be cut: slices are of hidden seeds, read without the deeds
+        held_out = selection.held_out or tuple(held_out_once(examples, selection.scorer, settings))
+        once = () if selection.held_out else held_out
+        profile = profile_seed(examples, layout, parts, selection, settings, once)
+        slices = measure_slices(context, examples, held_out, selection.scorer)
+        blocks = compare_blocks(examples, settings)
     each = _parts(audience, seed_input, examples.rows, parts.of) if profile.splitting_reliable else []
     profile = _with_advice_tried(context, audience, seed_input, profile, each)
     warnings = reading.warnings + profile_warnings(profile, examples.seeds)
@@ -79,6 +90,8 @@ def measure(
         profile=profile,
         backtest=judgement.backtest,
         forecast=_forecast_summary(reading.forecast),
+        slices=slices,
+        blocks=blocks,
         request=request,
         warnings=(*seed_input.warnings, *warnings),
     )

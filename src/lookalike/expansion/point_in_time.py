@@ -158,6 +158,7 @@ def examples_at_moments(
         weight=seed_weights(seed, kept),
         negatives=negative_vectors[had_negative],
         background=other_vectors[had_other],
+        background_rows=others[had_other],
         seed_index=np.full(int(had_other.sum()), -1),
         sub_audience=None,
         rows=kept,

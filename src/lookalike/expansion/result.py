@@ -5,8 +5,10 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
+from lookalike.encoder.block_figures import BlockComparison
 from lookalike.expansion.messages import ExpansionWarning
 from lookalike.expansion.seed_summary import ForecastSummary, RuleSummary, WhereSummary
+from lookalike.expansion.slice_figures import Slices
 from lookalike.workspace.records import FileRecord, Record
 
 EXPAND: Literal["expand"] = "expand"
@@ -373,6 +375,12 @@ class Evaluation(FileRecord):
     where: WhereSummary | None = Field(default=None, description="the people the list is for; null for everybody")
     forecast: ForecastSummary | None = Field(
         default=None, description="what the figures were measured on if the seeds have a rule; null if on hidden seeds"
+    )
+    slices: Slices | None = Field(
+        default=None, description="where the list gains; null if the seed is too small to be cut"
+    )
+    blocks: BlockComparison | None = Field(
+        default=None, description="whether the encoder pays for this seed; null if its embedding is not read"
     )
     balanced: bool = Field(description="whether the list keeps the shares of the seed's sub-audiences")
     prospect_list: ListDescription | None = Field(description="null if no list was written")

@@ -1,5 +1,6 @@
 """What kind of people a seed is: how active, how similar, how many audiences, and whether more seeds would help."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from lookalike.embeddings.layout import BlockLayout
 from lookalike.expansion import leakage, metrics
 from lookalike.expansion.clustering import cluster, cluster_centres, mean_cosine, stability
 from lookalike.expansion.examples import Examples
-from lookalike.expansion.holdout import hold_out
+from lookalike.expansion.holdout import FoldScores, held_out_scores, hold_out, quantiles_of
 from lookalike.expansion.result import SeedProfile, SubAudience
 from lookalike.expansion.selection import Selection
 from lookalike.workspace.random_streams import Stream, generator
@@ -91,9 +92,14 @@ def distinguishing_columns(aggregates: Matrix, inside: Flags, names: tuple[str, 
 
 
 def profile_seed(
-    examples: Examples, layout: BlockLayout, parts: SubAudiences, selection: Selection, settings: ExpandSettings
+    examples: Examples,
+    layout: BlockLayout,
+    parts: SubAudiences,
+    selection: Selection,
+    settings: ExpandSettings,
+    once: Sequence[FoldScores] = (),
 ) -> SeedProfile:
-    """Everything that describes the seed, with figures held out by the selected scorer."""
+    """Everything that describes the seed, with figures held out by the selected scorer; `once` if it is held out already."""
     others, share = examples.others, selection.share
     leaks = leakage.find_leaks(examples, layout) if examples.seeds >= settings.min_cell else ()
     splitting, reliable = None, False
@@ -111,7 +117,7 @@ def profile_seed(
         busy=_count_busy(examples, layout),
         outliers=count_outliers(selection.own_quantiles),
         leaks=leaks,
-        gain_of_doubling=gain_of_doubling(examples, selection.scorer, share, settings),
+        gain_of_doubling=gain_of_doubling(examples, selection.scorer, share, settings, once),
         gain_of_splitting=splitting,
         splitting_reliable=reliable,
     )
@@ -165,19 +171,26 @@ def gain_of_splitting(
     return float(gain.mean() / max(whole.mean(), 1e-12)), _is_reliable(gain)
 
 
-def gain_of_doubling(examples: Examples, scorer: str, share: float, settings: ExpandSettings) -> float | None:
-    """The relative gain in held-out lift from half of the seed to all of it; None if it is not reliable.
+def held_out_once(examples: Examples, scorer: str, settings: ExpandSettings) -> list[FoldScores]:
+    """The scorer's hold-out of the whole seed, folds drawn once."""
+    return held_out_scores(examples, (scorer,), replace(settings, repeats=1))
+
+
+def gain_of_doubling(
+    examples: Examples, scorer: str, share: float, settings: ExpandSettings, once: Sequence[FoldScores] = ()
+) -> float | None:
+    """The relative gain in held-out lift from half of the seed to all of it; None if it is not reliable. `once` is its
+    `held_out_once`, if that is there already.
 
     The last doubling is a cautious guess at what the next would bring. Each seed is held out from both, so differences
     are taken seed by seed.
     """
     if examples.seeds < 4 * settings.folds:
         return None
-    once = replace(settings, repeats=1)
     order = generator(settings.random_seed, Stream.SEED_HALVES).permutation(examples.seeds)
-    half, whole = (
-        metrics.lifts(hold_out(examples, (scorer,), once, group=group)[scorer], share) for group in (order % 2, None)
-    )
+    apart = hold_out(examples, (scorer,), replace(settings, repeats=1), group=order % 2)
+    together = quantiles_of(once or held_out_once(examples, scorer, settings), repeats=1)
+    half, whole = (metrics.lifts(quantiles[scorer], share) for quantiles in (apart, together))
     gain = whole - half
     return float(gain.mean() / half.mean()) if _is_reliable(gain) and half.mean() > 0 else None
 

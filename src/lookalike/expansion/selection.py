@@ -11,7 +11,7 @@ from lookalike.expansion.audience import Size
 from lookalike.expansion.curves import BandSettings, marginal_band
 from lookalike.expansion.examples import Examples
 from lookalike.expansion.forecast import Forecast
-from lookalike.expansion.holdout import ACTIVITY, hold_out
+from lookalike.expansion.holdout import ACTIVITY, FoldScores, held_out_scores, quantiles_of
 from lookalike.expansion.metrics import Quantiles
 from lookalike.expansion.permutation_test import permutation_test
 from lookalike.expansion.result import Band, Verdict
@@ -43,6 +43,7 @@ class Selection:
     bands: BandSettings
     verdict: Verdict
     candidates: int
+    held_out: tuple[FoldScores, ...] = ()  # the chosen scorer's scores of hidden people; none of a forecast
 
     @property
     def share(self) -> float:
@@ -91,10 +92,13 @@ def select(
     """Measures the scorers, on a forecast where there is one or else on hidden seeds, chooses one and the size, and gives
     the verdict. `size` is None for `auto`."""
     names = scorers_to_measure(scorer, examples)
+    held_out: list[FoldScores] = []
     if forecast:
         quantiles, sample = forecast.quantiles(names, settings.random_seed), forecast.sample
     else:
-        quantiles, sample = hold_out(examples, names, settings, on_fold), examples.effective_sample(settings.folds)
+        held_out = held_out_scores(examples, names, settings, on_fold)
+        quantiles = quantiles_of(held_out, settings.repeats)
+        sample = examples.effective_sample(settings.folds)
     share = size / examples.candidates if size else DEFAULT_SHARE
     chosen = scorer
     if scorer == AUTO:
@@ -111,7 +115,8 @@ def select(
         rankings, permutation_test(examples, share, settings), requested, examples.candidates, settings.min_lift
     )
     count = size or max(1, round(share * examples.candidates))
-    return Selection(chosen, count, requested, quantiles, bands, verdict, examples.candidates)
+    own = tuple(fold.only(chosen) for fold in held_out)
+    return Selection(chosen, count, requested, quantiles, bands, verdict, examples.candidates, own)
 
 
 def fit_scorer(examples: Examples, scorer: str, settings: ExpandSettings) -> Score:

@@ -134,13 +134,15 @@ def examples_without_deeds(
     rng = generator(context.settings.random_seed, Stream.PICKED_PART)
     is_doer = read.doers.moments_of(kept) < NEVER
     picked = is_picked(vectors[had_events][is_doer][:, columns], teachers[taught][:, columns], rng)
+    is_other, rows = examples.seed_index < 0, examples.background_rows
     without = replace(
         examples,
         seed=vectors[had_events],
         weight=seed_weights(seed, kept),
         rows=kept,
-        background=examples.background[examples.seed_index < 0],
-        seed_index=np.full(int((examples.seed_index < 0).sum()), -1),
+        background=examples.background[is_other],
+        background_rows=None if rows is None else rows[is_other],
+        seed_index=np.full(int(is_other.sum()), -1),
         teachers=teachers[taught],
         teacher_weight=OTHERS_WEIGHT if picked else 1.0,
         as_now=context.representation.gather(kept),

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from lookalike.expansion.result import Evaluation
-from lookalike.reporting import backtest_section, content, seed_section
+from lookalike.reporting import backtest_section, content, encoder_section, seed_section, slices_section
 from lookalike.reporting.charts import charts
 from lookalike.reporting.formatting import clean, label, moment, people, percent
 from lookalike.reporting.messages import sentence
@@ -67,6 +67,13 @@ def view(evaluation: Evaluation) -> dict[str, Any]:
         },
         "scorers": content.scorer_rows(evaluation),
         "tie": content.centroid_tie(evaluation),
+        "slices": slices_section.slice_rows(evaluation),
+        "slices_sentence": slices_section.slices_sentence(evaluation),
+        "slices_measured": slices_section.slices_measured(evaluation),
+        "blocks": encoder_section.block_rows(evaluation.blocks),
+        "block_columns": encoder_section.COLUMNS,
+        "encoder_sentence": encoder_section.encoder_sentence(evaluation.blocks),
+        "log_loss_of_none": f"{evaluation.blocks.log_loss_of_none:.4f}" if evaluation.blocks else "",
         "tiers": content.tier_rows(evaluation),
         "between_tiers": trait_groups(described.between_tiers if described else None),
         "clusters": seed_section.cluster_rows(evaluation),

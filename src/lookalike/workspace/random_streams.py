@@ -34,6 +34,7 @@ class Stream(IntEnum):
     BACKTEST = 31
     FORECAST = 32
     PICKED_PART = 33
+    AUDIENCE_PROBE = 40  # who is contrasted with the members of an audience, and which of them are given
 
 
 def generator(random_seed: int, stream: Stream, *keys: int) -> np.random.Generator:

@@ -73,6 +73,12 @@ def logistic_parts(sample: LinearSample, parts: Parts, rng: Rng) -> Floats:
     return by_ridge[np.arange(len(by_ridge)), chosen]
 
 
+def ridge_parts(sample: LinearSample, parts: Parts, rng: Rng, ridge: float) -> Floats:
+    """The weights of a logistic regression of each part, with the same ridge for all: nothing is chosen."""
+    rows = _PartRows.of(sample, parts, rng)
+    return ridge_logistic(rows.x, rows.y, rows.weight, np.full(len(rows.weight), ridge))
+
+
 def transfer_parts(sample: LinearSample, parts: Parts, rng: Rng, prior: Prior) -> Floats:
     """The weights of `transfer` of each part; the prior's strength is told by its seeds where other parts leave them out."""
     rows, root = _PartRows.of(sample, parts, rng), prior.root

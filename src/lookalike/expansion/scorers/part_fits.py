@@ -5,7 +5,7 @@ so that forty fits take little longer than two. Rows are in single precision: wh
 How columns are scaled is taken from the whole background, held-out rows included; it does not tell who is a seed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -51,6 +51,18 @@ class LinearSample:
             background=standardised(sample.background),
             negatives=standardised(sample.negatives),
             weight=sample.weight,
+        )
+
+    def only(self, columns: Rows) -> "LinearSample":
+        """With those of its columns that are among these, of all."""
+        kept = np.isin(self.columns, columns)
+        return replace(
+            self,
+            columns=self.columns[kept],
+            scale=Standardised(self.scale.mean[kept], self.scale.factor[kept]),
+            seed=self.seed[:, kept],
+            background=self.background[:, kept],
+            negatives=self.negatives[:, kept],
         )
 
 
