@@ -6,6 +6,7 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import polars as pl
 import pytest
@@ -43,6 +44,37 @@ def evaluation_of(workspace: Path, name: str = "fans") -> Evaluation:
 
 def ids_in(path: Path) -> set[str]:
     return set(pl.read_csv(path, infer_schema=False)["user_id"])
+
+
+# --- among whom ------------------------------------------------------------------------------------------------------
+
+
+def live_in(workspace: Path, countries: list[str]) -> None:
+    """Gives the events of each user, in the order of `user_ids`, a country."""
+    people = pl.DataFrame({"user_id": user_ids(), "country": countries})
+    with duckdb.connect(str(workspace / "lookalike.duckdb")) as connection:
+        connection.register("people", people.to_arrow())
+        connection.execute("UPDATE events e SET country = p.country FROM people p WHERE e.user_id = p.user_id")
+
+
+def test_the_list_is_told_by_slices_of_known_values_and_the_report_escapes_them(ready: Command) -> None:
+    """All who share the taste are the seed; of these first ten and then thirty are from another country."""
+    fans = id_file(ready.workspace.parent / "fans.csv", user_ids()[:FANS])
+    cut = []
+    for nth in (9, 3):
+        live_in(ready.workspace, ["<b>" if number % nth else "XX" for number in range(USERS)])
+        assert ready("expand", "--seed", fans, "--size", "10%", "--name", "fans").code == 0
+        slices = evaluation_of(ready.workspace).slices
+        assert slices is not None
+        cut.append([each for group in slices.groups if group.by == "country" for each in group.slices])
+    assert cut[0] == [], "ten seeds are too few, and the others would tell how many they are"
+    assert [(each.label, each.candidates, each.seeds) for each in cut[1]] == [("<b>", 140, 60), ("XX", 70, 30)]
+    printed = ready("report", "fans", "--all").out
+    assert "country <b>" in printed
+    assert "Does the encoder pay?" in printed
+    html = (ready.workspace / "audiences" / "fans" / "report.html").read_text()
+    assert "country &lt;b&gt;" in html
+    assert "country <b>" not in html
 
 
 # --- the list --------------------------------------------------------------------------------------------------------

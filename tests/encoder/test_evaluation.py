@@ -133,6 +133,18 @@ def test_events_after_the_cut_change_figures_but_no_vector_that_is_evaluated(fit
     assert first_members != second_members
 
 
+def test_what_the_embedding_adds_is_asked_of_the_reported_audiences(fit_and_log: FitAndLog) -> None:
+    """The plain counts are those of the users as they were at the cut."""
+    _, figures = evaluation.evaluate_encoder(*fit_and_log)
+    blocks, data = figures.audiences.blocks, evaluation.evaluation_data(*fit_and_log)
+    assert blocks is not None
+    assert 5 < blocks.measured <= figures.audiences.audiences
+    assert blocks.both.lift.low > 1
+    aggregates = evaluation._aggregates(data)
+    known, log_events = fit_and_log[0].plan.known, aggregates[:, 0]
+    assert np.allclose(np.expm1(log_events), np.diff(known.offsets)[data.candidates], rtol=1e-4)
+
+
 def test_a_run_stores_the_figures(tiny_run: Tiny) -> None:
     metrics = RunMetrics.read(tiny_run.workspace.runs / "r000001" / "metrics.json")
     figures = metrics.figures

@@ -15,7 +15,7 @@ from lookalike.embeddings.linear import Linear
 from lookalike.expansion import curves, metrics, scorers
 from lookalike.expansion.curves import BandSettings
 from lookalike.expansion.examples import Examples
-from lookalike.expansion.holdout import ACTIVITY, hold_out, rank_quantiles
+from lookalike.expansion.holdout import ACTIVITY, held_out_scores, hold_out, rank_quantiles
 from lookalike.expansion.metrics import Quantiles
 from lookalike.expansion.scorers import Score, Scorer
 from lookalike.expansion.scorers.training_sample import TrainingSample
@@ -155,6 +155,23 @@ def test_every_fold_is_reported() -> None:
     reported: list[int] = []
     hold_out(examples, ("centroid",), QUICK, reported.append)
     assert reported == list(range(1, QUICK.repeats * QUICK.folds + 1))
+
+
+def test_the_scores_of_a_fold_are_those_its_quantiles_come_from() -> None:
+    examples = examples_of(np.random.default_rng(2).random((300, 4)), np.arange(60))
+    folds = held_out_scores(examples, ("centroid", "logistic"), QUICK)
+    assert [fold.repeat for fold in folds] == [0] * QUICK.folds + [1] * QUICK.folds
+    for fold in folds:
+        assert not (examples.seed_index[fold.background] >= 0).any()
+        for name, (held, pool) in fold.scores.items():
+            assert (len(held), len(pool)) == (fold.seed.sum(), fold.background.sum())
+            expected = rank_quantiles(held, pool, examples.candidates, fold.tie_breaks)
+            assert np.array_equal(fold.quantiles[name], expected)
+        assert set(fold.only("logistic").scores) == set(fold.only("logistic").quantiles) == {"logistic"}
+    for repeat in range(QUICK.repeats):
+        own = [fold for fold in folds if fold.repeat == repeat]
+        assert (np.sum([fold.seed for fold in own], axis=0) == 1).all(), "every seed is hidden once"
+        assert (np.sum([fold.background for fold in own], axis=0) == (examples.seed_index < 0)).all()
 
 
 # --- ties ------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from expansion_context import opened_context
 from lookalike.data.database import open_in
 from lookalike.data.id_lists import IdFrame
 from lookalike.errors import ExpansionError, SettingsError
-from lookalike.expansion import measurement
+from lookalike.expansion import measurement, seed_profile
 from lookalike.expansion.audience import Audience, Size
 from lookalike.expansion.doers import NEVER, find_doers
 from lookalike.expansion.examples import Examples
@@ -202,6 +202,30 @@ def test_nobody_who_has_done_it_is_listed_and_the_report_says_so(ws: la.Workspac
     html = result.report().html
     assert "60 of 60 seeds have done category = dog food" in html
     assert "people who did it later" in html
+
+
+def test_slices_and_the_worth_of_the_encoder_are_of_seeds_read_without_their_deeds(
+    ws: la.Workspace, space: RuleSpace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hold-out that tells whether more seeds would help is the one they are told by: nothing is fitted for them."""
+    held_out: list[Examples] = []
+    once = seed_profile.held_out_once
+    for module in (seed_profile, measurement):
+        monkeypatch.setattr(module, "held_out_once", lambda *each: held_out.append(each[0]) or once(*each))
+    result = ws.expand(seed=space.doers, size=60, force=True)
+    assert len(held_out) == 1
+    slices, blocks = result.evaluation.slices, result.evaluation.blocks
+    assert slices is not None
+    assert blocks is not None
+    assert slices.measured_on == "hidden_seeds_without_deeds"
+    assert blocks.measured == result.evaluation.seed.used == held_out[0].seeds
+    now = ws.expand(seed=space.doers, size=60, force=True, as_of_now=True, name="now").evaluation
+    assert now.slices is not None
+    assert now.blocks is not None
+    assert now.slices.measured_on == "hidden_seeds"
+    assert now.slices.lift > slices.lift
+    assert now.blocks.both.lift.value > blocks.both.lift.value
+    assert len(held_out) == 2, "with a hold-out of all scorers, only for the gain of more seeds"
 
 
 def test_the_promise_is_far_below_recognition(ws: la.Workspace, space: RuleSpace) -> None:

@@ -29,13 +29,22 @@ def test_each_metric_has_a_figure_of_every_model_and_of_the_gain_with_its_interv
         ),
         (
             "adds_nothing",
-            "The encoder adds nothing here that plain counts do not have: the lift of a list of 5% is 3.0×",
+            "The encoder adds nothing here that could be told from chance: the lift of a list of 5% is 3.0×",
         ),
         ("costs", "The encoder does harm here: "),
     ],
 )
 def test_one_sentence_says_whether_it_pays(verdict: EncoderWorth, begins: str) -> None:
     assert encoder_sentence(BLOCKS.model_copy(update={"encoder": verdict})).startswith(begins)
+
+
+def test_that_it_adds_nothing_is_said_where_more_than_a_small_gain_is_ruled_out() -> None:
+    narrow = replaced(
+        BLOCKS.model_copy(update={"encoder": "adds_nothing"}), "gain.lift", Interval(value=0, low=-0.4, high=0.6)
+    )
+    assert encoder_sentence(narrow).startswith("The encoder adds nothing here that plain counts do not have: ")
+    wide = replaced(narrow, "gain.lift", Interval(value=0, low=-0.4, high=0.61))
+    assert encoder_sentence(wide).startswith("The encoder adds nothing here that could be told from chance: ")
 
 
 def test_a_lower_log_loss_is_named_where_the_list_is_no_better() -> None:

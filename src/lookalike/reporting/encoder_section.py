@@ -7,6 +7,7 @@ from lookalike.reporting.formatting import band, times
 
 MINUS = "\u2212"
 COLUMNS = ("", "Plain counts", "Embedding", "Both", "Both \u2212 counts")
+SMALL_GAIN = 0.25  # of the lift without the encoder: an interval that reaches further tells little
 METRICS = (("lift", "Lift@5%", 2), ("auc", "AUC", 3), ("log_loss", "Log-loss", 4), ("ndcg", "NDCG@5%", 3))
 
 
@@ -47,7 +48,9 @@ def encoder_sentence(blocks: BlockComparison | None) -> str:
         return f"The encoder pays: {lifts}."
     if blocks.encoder == "costs":
         return f"The encoder does harm here: {lifts}."
-    text = f"The encoder adds nothing here that plain counts do not have: {lifts}."
+    ruled_out = blocks.gain.lift.high <= SMALL_GAIN * blocks.aggregates.lift.value
+    nothing = "plain counts do not have" if ruled_out else "could be told from chance"
+    text = f"The encoder adds nothing here that {nothing}: {lifts}."
     if blocks.gain.log_loss.high < 0:
         text += " Over all people it tells a little more: log-loss is reliably lower."
     return text

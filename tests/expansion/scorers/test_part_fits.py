@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from expansion_examples import QUICK, examples_of, log_like_values, similar_users
+from lookalike.embeddings.linear import ridge_logistic
 from lookalike.expansion import metrics
 from lookalike.expansion.examples import Examples
 from lookalike.expansion.holdout import hold_out
 from lookalike.expansion.scorers import SCORERS, FeatureSpace, fit_all, fit_parts, logistic
+from lookalike.expansion.scorers.classifiers import ridge_parts
 from lookalike.expansion.scorers.logistic import Prior, reliable_strength
 from lookalike.expansion.scorers.part_fits import LinearSample, Parts, PartScores
 
@@ -71,6 +73,27 @@ def test_people_a_part_does_not_have_do_not_change_it(name: str, monkeypatch: py
     largest = np.abs(before).max()
     assert np.abs(after - before)[:, 0].max() < 0.02 * largest
     assert np.abs(after - before)[:, 1].max() > 0.05 * largest
+
+
+def test_a_sample_of_some_columns_is_what_it_would_be_made_of_them() -> None:
+    sample = examples()
+    kept = np.array([2, 3, 7])
+    made, only = LinearSample.of(sample.training_sample, kept), sample.linear_sample.only(kept)
+    for name in ("columns", "seed", "background", "negatives", "weight"):
+        assert np.array_equal(getattr(made, name), getattr(only, name)), name
+    assert np.array_equal(made.scale.factor, only.scale.factor)
+    assert np.array_equal(made.scale.mean, only.scale.mean)
+
+
+def test_with_one_ridge_for_all_each_part_is_a_regression_of_its_own() -> None:
+    sample, parts = examples(), parts_of(examples())
+    linear = sample.linear_sample
+    weights = ridge_parts(linear, parts, np.random.default_rng(0), 300.0)
+    for part, (seeds, rows) in enumerate(zip(parts.seed, parts.background, strict=True)):
+        x = np.vstack([linear.seed[seeds], linear.background[rows]]).astype(np.float64)
+        y = np.arange(len(x)) < seeds.sum()
+        alone = ridge_logistic(x, y.astype(float), np.ones((1, len(x))), np.array([300.0]))[0]
+        assert np.abs(weights[part] - alone).max() < 0.02 * np.abs(alone).max()
 
 
 def test_equal_people_have_equal_scores_wherever_they_stand() -> None:

@@ -74,8 +74,9 @@ def logistic_parts(sample: LinearSample, parts: Parts, rng: Rng) -> Floats:
 
 
 def ridge_parts(sample: LinearSample, parts: Parts, rng: Rng, ridge: float) -> Floats:
-    """The weights of a logistic regression of each part, with the same ridge for all: nothing is chosen."""
-    rows = _PartRows.of(sample, parts, rng)
+    """The weights of a logistic regression of each part, with the same ridge for all: nothing is chosen. No more background
+    is read than for a small seed: models are compared, and no list is made."""
+    rows = _PartRows.of(sample, parts, rng, seeds=0)
     return ridge_logistic(rows.x, rows.y, rows.weight, np.full(len(rows.weight), ridge))
 
 
@@ -99,8 +100,10 @@ class _PartRows:
     weight: Floats  # [Q, n]: 0 for rows that a part does not have
 
     @classmethod
-    def of(cls, sample: LinearSample, parts: Parts, rng: Rng) -> "_PartRows":
-        chosen = draw_fit_rows(len(sample.background), len(sample.seed), rng, parts.background.mean())
+    def of(cls, sample: LinearSample, parts: Parts, rng: Rng, seeds: int | None = None) -> "_PartRows":
+        """With as much background as so many seeds need, by default those of the sample."""
+        seeds = len(sample.seed) if seeds is None else seeds
+        chosen = draw_fit_rows(len(sample.background), seeds, rng, parts.background.mean())
         negatives = len(sample.negatives)
         of_negatives = np.minimum(1, parts.seed.sum(axis=1, keepdims=True) / max(1, negatives))
         return cls(
