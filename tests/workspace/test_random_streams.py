@@ -29,6 +29,7 @@ def test_the_numbers_of_the_streams_are_these() -> None:
         "BACKTEST": 31,
         "FORECAST": 32,
         "PICKED_PART": 33,
+        "AUDIENCE_PROBE": 40,
     }
 
 
