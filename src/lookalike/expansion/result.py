@@ -379,9 +379,7 @@ class Evaluation(FileRecord):
     slices: Slices | None = Field(
         default=None, description="where the list gains; null if the seed is too small to be cut"
     )
-    blocks: BlockComparison | None = Field(
-        default=None, description="whether the encoder pays for this seed; null if its embedding is not read"
-    )
+    blocks: BlockComparison | None = Field(default=None, description="whether the encoder pays; null if it is not read")
     balanced: bool = Field(description="whether the list keeps the shares of the seed's sub-audiences")
     prospect_list: ListDescription | None = Field(description="null if no list was written")
     representation: RepresentationSource = Field(description="the stored vectors that were read")
