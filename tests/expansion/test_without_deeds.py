@@ -225,7 +225,7 @@ def test_slices_and_the_worth_of_the_encoder_are_of_seeds_read_without_their_dee
     assert now.slices.measured_on == "hidden_seeds"
     assert now.slices.lift > slices.lift
     assert now.blocks.both.lift.value > blocks.both.lift.value
-    assert len(held_out) == 2, "with a hold-out of all scorers, only for the gain of more seeds"
+    assert len(held_out) == 1, "a hold-out of all scorers is at hand"
 
 
 def test_the_promise_is_far_below_recognition(ws: la.Workspace, space: RuleSpace) -> None:

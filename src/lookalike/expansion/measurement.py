@@ -62,7 +62,7 @@ def measure(
     with context.progress.step("profiling the seed"):
         # a forecast ranks who did it later, mostly too few to be cut: slices are of hidden seeds, read without the deeds
         held_out = selection.held_out or tuple(held_out_once(examples, selection.scorer, settings))
-        once = () if selection.held_out else held_out
+        once = [fold for fold in held_out if fold.repeat == 0]
         profile = profile_seed(examples, layout, parts, selection, settings, once)
         slices = measure_slices(context, examples, held_out, selection.scorer)
         blocks = compare_blocks(examples, settings)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, cast
 
 import numpy as np
+from scipy import special
 
 from lookalike.data.arrays import Flags, Floats, Matrix, Rows
 from lookalike.expansion.examples import Examples
@@ -17,7 +18,9 @@ from lookalike.workspace.parallel import thread_pool
 from lookalike.workspace.random_streams import Stream, generator
 from lookalike.workspace.settings import ExpandSettings
 
-RANDOM_SEEDS = 400
+RANDOM_SEEDS = 400  # at most
+RANDOM_SEEDS_PER_ROUND = 100
+CLEAR = 0.01  # no more are drawn when a result would be as clear by so small a chance, were the p-value at the limit
 PROBED_TOGETHER = 10  # random seeds whose scores of the population are in memory at once
 MAX_PROBED_SEEDS = 1_000  # users of a seed, the others are left out
 MAX_RANKED = 5_000  # users among whom a seed's are ranked
@@ -47,17 +50,29 @@ def permutation_test(examples: Examples, share: float, settings: ExpandSettings)
     drawn = _activity_matched_seeds(examples.seed[probed, examples.activity_column], activity, rng)
     ranked = rng.permutation(len(population))[:MAX_RANKED]
     is_ranked = np.isin(np.arange(len(population)), ranked)
-    parts = thread_pool().map(
-        lambda part: probe.figures(population[part], population[is_ranked], is_ranked[part]),
-        np.array_split(drawn, RANDOM_SEEDS // PROBED_TOGETHER),
-    )
-    random = _Figures(*(np.concatenate(figures) for figures in zip(*parts, strict=True)))
+    among = population[is_ranked]
+    figures: list[_Figures] = []
+    for drawn_together in np.array_split(drawn, RANDOM_SEEDS // RANDOM_SEEDS_PER_ROUND):
+        figures += thread_pool().map(
+            lambda part: probe.figures(population[part], among, is_ranked[part]),
+            np.array_split(drawn_together, RANDOM_SEEDS_PER_ROUND // PROBED_TOGETHER),
+        )
+        random = _Figures(*(np.concatenate(values) for values in zip(*figures, strict=True)))
+        as_deep, draws = int(np.sum(random.depth >= own.depth)), len(random.depth)
+        if _is_clear(as_deep, draws, 1 - settings.confidence):
+            break
     return PermutationTest(
         lift=float(own.lift[0]),
         random_lift=float(random.lift.mean()),
-        p_value=(1 + float(np.sum(random.depth >= own.depth))) / (1 + RANDOM_SEEDS),
-        draws=RANDOM_SEEDS,
+        p_value=(1 + as_deep) / (1 + draws),
+        draws=draws,
     )
+
+
+def _is_clear(as_deep: int, draws: int, limit: float) -> bool:
+    """Whether more random seeds would hardly change the answer (sequential Monte Carlo test, Besag and Clifford 1991)."""
+    at_most, fewer = (float(special.bdtr(count, draws, limit)) for count in (as_deep, as_deep - 1))
+    return at_most < CLEAR or 1 - fewer < CLEAR
 
 
 def _activity_matched_seeds(seed: Floats, population: Floats, rng: np.random.Generator) -> Rows:

@@ -154,3 +154,12 @@ def test_strengths_are_changed_only_for_a_reliable_gain() -> None:
     better = same[:1].repeat(5, axis=0)
     better[3] += 0.3
     assert reliable_strength(better) == 3
+
+
+def test_strengths_are_told_by_the_first_parts_that_leave_each_seed_out_once() -> None:
+    numbers = np.arange(3)[:, None]
+    repeat = np.arange(9) % 3 != numbers
+    parts = Parts(np.vstack([repeat, repeat[::-1]]), np.ones((6, 20), bool))
+    assert parts.telling == 3
+    never_left_out = Parts(np.ones((4, 9), bool), np.ones((4, 20), bool))
+    assert never_left_out.telling == 4

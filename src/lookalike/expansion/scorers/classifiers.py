@@ -5,7 +5,7 @@ from typing import cast
 
 import numpy as np
 
-from lookalike.data.arrays import Floats, Matrix
+from lookalike.data.arrays import Floats, Matrix, Rows
 from lookalike.embeddings.linear import Standardised, ridge_logistic
 from lookalike.expansion.scorers.logistic import (
     RIDGE_FOLDS,
@@ -63,14 +63,13 @@ def _strength(x: Floats, offset: Floats, rows: "_LabelledRows", strengths: Float
 
 
 def logistic_parts(sample: LinearSample, parts: Parts, rng: Rng) -> Floats:
-    """The weights of `logistic` of each part; its ridge is the one that best ranks its seeds where other parts leave them
+    """The weights of `logistic` of each part; its ridge is the one that best ranks its seeds where the first parts leave them
     out."""
     rows = _PartRows.of(sample, parts, rng)
-    row_weights = np.repeat(rows.weight, len(RIDGES), axis=0)
-    weights = ridge_logistic(rows.x, rows.y, row_weights, np.tile(RIDGES, len(rows.weight)))
-    by_ridge = weights.reshape(len(rows.weight), len(RIDGES), -1)
-    chosen = best_ridges(rows.x, by_ridge, rows.y == 1, rows.weight > 0)
-    return by_ridge[np.arange(len(by_ridge)), chosen]
+    first, is_seed, kept = rows.weight[: parts.telling], rows.y == 1, rows.weight > 0
+    by_ridge = deviations_by_strength(rows.x, rows.y, first, 0.0, np.array(RIDGES))
+    depths = held_out_depths(rows.x, by_ridge, is_seed, kept[: len(first)])
+    return _chosen_by_part(rows, rows.x, 0.0, by_ridge, np.array(RIDGES), best_ridges(depths, kept[:, is_seed]))
 
 
 def ridge_parts(sample: LinearSample, parts: Parts, rng: Rng, ridge: float) -> Floats:
@@ -81,14 +80,29 @@ def ridge_parts(sample: LinearSample, parts: Parts, rng: Rng, ridge: float) -> F
 
 
 def transfer_parts(sample: LinearSample, parts: Parts, rng: Rng, prior: Prior) -> Floats:
-    """The weights of `transfer` of each part; the prior's strength is told by its seeds where other parts leave them out."""
+    """The weights of `transfer` of each part; the prior's strength is told by its seeds where the first parts leave them out."""
     rows, root = _PartRows.of(sample, parts, rng), prior.root
     x, offset = rows.x @ root.astype(np.float32), rows.x @ prior.mean
-    by_strength = deviations_by_strength(x, rows.y, rows.weight, offset, prior.strengths)
-    is_seed, kept = rows.y == 1, rows.weight > 0
-    depths = held_out_depths(x, by_strength, is_seed, kept, offset)
-    chosen = [reliable_strength(depths[:, fitted[is_seed]]) for fitted in kept]
-    return prior.mean + by_strength[np.arange(len(chosen)), chosen] @ root
+    first, is_seed, kept = rows.weight[: parts.telling], rows.y == 1, rows.weight > 0
+    by_strength = deviations_by_strength(x, rows.y, first, offset, prior.strengths)
+    depths = held_out_depths(x, by_strength, is_seed, kept[: len(first)], offset)
+    chosen = np.array([reliable_strength(depths[:, fitted]) for fitted in kept[:, is_seed]])
+    return prior.mean + _chosen_by_part(rows, x, offset, by_strength, prior.strengths, chosen) @ root
+
+
+def _chosen_by_part(
+    rows: "_PartRows", x: Matrix, offset: Floats | float, first: Floats, strengths: Floats, chosen: Rows
+) -> Floats:
+    """The weights of each part with the strength that was chosen for it, a place in `strengths`, [Q, W].
+
+    `first` [T, strengths, W] are those of the first parts with each strength.
+    """
+    fitted = len(first)
+    weights = first[np.arange(fitted), chosen[:fitted]]
+    if fitted == len(chosen):
+        return weights
+    others = ridge_logistic(x, rows.y, rows.weight[fitted:], strengths[chosen[fitted:]], offset)
+    return np.vstack([weights, others])
 
 
 @dataclass(frozen=True)

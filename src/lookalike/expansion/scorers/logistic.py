@@ -59,7 +59,7 @@ class Prior:
         return root
 
 
-def best_ridge(x: Floats, y: Floats, weight: Floats, rng: np.random.Generator) -> float:
+def best_ridge(x: Matrix, y: Floats, weight: Floats, rng: np.random.Generator) -> float:
     """The ridge that ranks held-out seeds best, or the default one when there are too few seeds to tell.
 
     x [n, W], y [n] of 1 (seed) and 0, weight [n].
@@ -69,9 +69,9 @@ def best_ridge(x: Floats, y: Floats, weight: Floats, rng: np.random.Generator) -
         return DEFAULT_RIDGE
     fold = np.concatenate([rng.permutation(np.arange(n) % RIDGE_FOLDS) for n in (seeds, len(y) - seeds)])
     fitted = fold != np.arange(RIDGE_FOLDS)[:, None]  # [folds, n]
-    row_weights = np.repeat(fitted, len(RIDGES), axis=0).astype(float) * weight  # [folds * ridges, n]
-    weights = ridge_logistic(x, y, row_weights, np.tile(RIDGES, RIDGE_FOLDS))
-    scores = (x @ weights.T).T.reshape(RIDGE_FOLDS, len(RIDGES), -1)  # [folds, ridges, n]
+    x = x.astype(np.float32)
+    weights = deviations_by_strength(x, y, fitted * weight, 0.0, np.array(RIDGES)).astype(np.float32)
+    scores = np.moveaxis(x @ np.moveaxis(weights, 1, 2), 1, 2)  # [folds, ridges, n]
     rank_score = np.zeros(len(RIDGES))
     for k in range(RIDGE_FOLDS):
         held_seeds, held_others = (fold == k) & (y == 1), (fold == k) & (y == 0)
@@ -80,14 +80,13 @@ def best_ridge(x: Floats, y: Floats, weight: Floats, rng: np.random.Generator) -
     return RIDGES[len(RIDGES) - 1 - int(np.argmax(rank_score[::-1]))]
 
 
-def best_ridges(x: Matrix, weights: Floats, is_seed: Flags, kept: Flags) -> Rows:
-    """For each part the place in `RIDGES` of the ridge that ranks its seeds best in the parts that leave them out, [Q].
+def best_ridges(depths: Floats, fitted: Flags) -> Rows:
+    """For each part the place in `RIDGES` of the ridge by which its seeds rank best where they are left out, [Q].
 
-    `weights` [Q, ridges, W] were fitted on the rows `kept` [Q, n] of x [n, W]; of these some are seeds, [n].
+    `depths` [ridges, M] are those of all seeds, of which each part is fitted on some, [Q, M].
     """
-    depths = held_out_depths(x, weights, is_seed, kept)
     # of equally good ridges the strongest, which promises least
-    scores = np.array([depths[::-1, fitted[is_seed]].mean(axis=1) for fitted in kept])
+    scores = np.array([depths[::-1, own].mean(axis=1) for own in fitted])
     chosen: Rows = len(RIDGES) - 1 - scores.argmax(axis=1)
     return chosen
 
@@ -106,7 +105,9 @@ def held_out_depths(x: Matrix, weights: Floats, is_seed: Flags, kept: Flags, off
     return sums / counts
 
 
-def deviations_by_strength(x: Matrix, y: Floats, row_weights: Floats, offset: Floats, strengths: Floats) -> Floats:
+def deviations_by_strength(
+    x: Matrix, y: Floats, row_weights: Floats, offset: Floats | float, strengths: Floats
+) -> Floats:
     """The deviations from a prior's mean in columns transformed by its root, x [n, W], with each strength, [Q, strengths, W].
 
     `row_weights` [Q, n]; `offset` [n] are the scores by the prior's mean.

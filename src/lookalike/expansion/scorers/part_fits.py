@@ -25,6 +25,12 @@ class Parts:
     seed: Flags  # [Q, M]: which seeds each part has
     background: Flags  # [Q, P]: which background rows
 
+    @property
+    def telling(self) -> int:
+        """How many of the first parts leave each seed out once, as the folds of one repeat do, or all parts."""
+        left_out = (~self.seed).cumsum(axis=0).min(axis=1) > 0  # [Q]
+        return int(left_out.argmax()) + 1 if left_out.any() else len(self.seed)
+
 
 @dataclass(frozen=True)
 class LinearSample:
