@@ -208,7 +208,7 @@ def _audience_figures(data: EvaluationData, embedder: Embedder) -> AudienceFigur
     log_events = parts.activity[:, ACTIVITY_COLUMNS.index("log_events")]
     scorers: dict[str, UserScorer] = {
         "sequence": centroid_scorer(vectors, users),
-        "taste": centroid_scorer(parts.taste, users),
+        "taste": centroid_scorer(embedder.fusion.centred_taste(parts), users),
         "content": centroid_scorer(parts.content, users),
         "activity": lambda seed, candidates: log_events[np.searchsorted(users, candidates)],
     }

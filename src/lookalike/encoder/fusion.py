@@ -79,6 +79,10 @@ class Fusion:
         with torch.inference_mode():
             return fuse(part_tensors(parts, self.centring), FusionTensors.of(self.weights)).numpy()
 
+    def centred_taste(self, parts: RawParts) -> Matrix:
+        """Taste [n, D] without as much of its mean as is left out of the vectors."""
+        return parts.taste - (1 - self.weights.taste_mean) * self.centring.taste
+
     def items(self, taste: Matrix, bag: Matrix, popularity: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Item vectors [V, W], whose dot product with `users` orders items by affinity.
 
