@@ -16,10 +16,10 @@ def behaviour_counts(database: Database, users: pl.DataFrame, cut: Cut) -> pl.Da
     """
     context = {name: column for name, column in coded_fields(database).items() if column != "event_type"}
     context_columns = "".join(f", e.{column}" for column in context.values())
-    with database.registered(counted_users=users):
+    with database.registered(counted_users=users.with_row_index("person")):  # numbers are counted faster than ids
         database.connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE actions AS
-               SELECT DISTINCT u.user_id, u.audience, u.base, e.item_id, e.event_type{context_columns},
+               SELECT DISTINCT u.person, u.audience, u.base, e.item_id, e.event_type{context_columns},
                       date_part('hour', e.ts)::INTEGER AS hour, date_part('isodow', e.ts)::INTEGER AS weekday
                FROM events e JOIN counted_users u USING (user_id) WHERE e.ts < ?""",
             [cut.as_of],
@@ -41,9 +41,10 @@ def behaviour_counts(database: Database, users: pl.DataFrame, cut: Cut) -> pl.Da
 
 
 _COUNT_USERS = """
-SELECT {title} AS title, {label} AS label, count(DISTINCT user_id) FILTER (audience = 1) AS audience_count,
-       count(DISTINCT user_id) FILTER (base = 1) AS base_count
-FROM actions {join} WHERE {label} IS NOT NULL GROUP BY ALL ORDER BY title, audience_count DESC, label"""
+WITH met AS (SELECT DISTINCT {title} AS title, {label} AS label, person, audience, base
+             FROM actions {join} WHERE {label} IS NOT NULL)
+SELECT title, label, count(*) FILTER (audience = 1) AS audience_count, count(*) FILTER (base = 1) AS base_count
+FROM met GROUP BY ALL ORDER BY title, audience_count DESC, label"""
 
 
 def _context_title(name: str) -> str:
