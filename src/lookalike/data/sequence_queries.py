@@ -55,8 +55,10 @@ def events_before(sequences: Sequences, moment: int, folder: Path | None = None)
     """The same users with only their events before a moment, copied into memory or into files of a folder."""
     counts = counts_before(sequences, moment)
     offsets = np.concatenate([[0], np.cumsum(counts)])
+    # files are numbered: a column may have any name that a log's header has, such as a path
     columns = {
-        name: new_column(folder, name, array.dtype, int(offsets[-1])) for name, array in sequences.columns.items()
+        name: new_column(folder, f"column-{number}", array.dtype, int(offsets[-1]))
+        for number, (name, array) in enumerate(sequences.columns.items())
     }
     for first, last in sequences.spans():
         begin, end = offsets[first], offsets[last]

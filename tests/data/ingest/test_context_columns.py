@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from log_files import find_check, ingest, stored_events, write, write_parquet
-from lookalike.data import behaviour
+from lookalike.data import behaviour, sequence_queries
 from lookalike.data.database import EXCLUDED_PREFIX, Cut, Database, coded_fields, declared_context_columns, end_of_log
 from lookalike.data.ingest import context_columns
 from lookalike.data.ingest.context_columns import require_finished_ingest
@@ -23,6 +23,8 @@ HOSTILE_NAMES = (
     "a'b",
     "x; DROP TABLE events; --",
     "../../etc",
+    "utm/campaign",
+    "n" * 300,
     "naïve ☃",
     "{0}",
     "select",
@@ -165,7 +167,11 @@ def test_any_name_of_a_column_is_only_a_name(database: Database, tmp_path: Path,
     for name in names:
         assert vocabulary.codes[name] == ["x", "y"]
         assert arrays[name].tolist() == [1, 2]
-    assert {path.parent for path in tmp_path.rglob("*.bin")} == {tmp_path / "arrays"}
+    (tmp_path / "copy").mkdir()
+    copied = sequence_queries.events_before(arrays, arrays.as_of, tmp_path / "copy")
+    assert all(copied[name].tolist() == [1, 2] for name in names)
+    assert {path.parent for path in tmp_path.rglob("*.bin")} == {tmp_path / "arrays", tmp_path / "copy"}
+    assert len(list((tmp_path / "copy").iterdir())) == len(copied.columns)
     groups = pl.DataFrame({"user_id": ["ann", "bob"], "audience": [1, 0], "base": [0, 1]})
     counts = behaviour.behaviour_counts(database, groups, Cut(end_of_log(database)))
     for name in names:
