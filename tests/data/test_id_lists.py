@@ -236,10 +236,3 @@ def test_a_damaged_list_is_a_state_error(tmp_path: Path, suffix: str, content: b
 def test_an_expansion_without_a_list_is_a_state_error(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="there is no list"):
         id_lists.read_prospects(tmp_path)
-
-
-@pytest.mark.parametrize("written", ["=1", "'=1"], ids=["plain", "escaped"])
-def test_a_suppression_list_covers_both_readings_of_an_id(tmp_path: Path, written: str) -> None:
-    read(tmp_path, f"user_id\n{written}\n")
-    ids = id_lists.with_escaped_forms(id_lists.read_ids(tmp_path / "ids.csv").ids)["user_id"].to_list()
-    assert set(ids) >= {written, written.removeprefix("'")}

@@ -83,3 +83,10 @@ def test_a_missing_file_is_a_state_error(index: UserIndex) -> None:
     index.checked_file().unlink()
     with pytest.raises(StateError, match=r"users\.parquet: damaged or missing"):
         index.ids(np.array([1]))
+
+
+def test_users_who_could_be_on_a_list_in_another_spelling(index: UserIndex) -> None:
+    lists = {"suppress": ids_of("U40", '="u3"', "u5.0", "stranger"), "seed": ids_of("u7"), "none": ids_of()}
+    alike = {name: rows.tolist() for name, rows in index.alike(lists).items()}
+    assert alike == {"suppress": [3, 5, 40], "seed": [7], "none": []}
+    assert index.alike({}) == {}

@@ -237,7 +237,8 @@ def expand_tables(result: "ExpandResult") -> list[Shown]:
 
 
 def _suppressed(suppression: "Suppression") -> str:
-    return f"{suppression.matched:,} known users of {suppression.given:,} ids given"
+    alike = f", and {suppression.alike:,} with an id like them" if suppression.alike else ""
+    return f"{suppression.matched:,} known users of {suppression.given:,} ids given{alike}"
 
 
 def _backtest(evaluation: "Evaluation") -> str:

@@ -99,15 +99,6 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
-def with_escaped_forms(ids: pl.DataFrame) -> pl.DataFrame:
-    """The ids, and the form with a ' before them of those that `read_ids` may have taken a ' from.
-
-    For suppression lists, which must not miss anybody.
-    """
-    ambiguous = ids.filter(pl.col("user_id").str.contains(r"^'*[=+\-@\t\r]"))
-    return pl.concat([ids, ambiguous.select(user_id="'" + pl.col("user_id"))])
-
-
 # --- lists that this program writes --------------------------------------------------------------------------------------
 
 

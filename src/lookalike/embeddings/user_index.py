@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from lookalike.data.arrays import Rows
+from lookalike.data.id_spellings import plain_form
 from lookalike.embeddings.manifest import USERS_FILE
 from lookalike.embeddings.representation import Representation
 from lookalike.embeddings.shards import check_file
@@ -42,11 +43,26 @@ class UserIndex:
         return {name: _match(ids, users) for name, ids in lists.items()}
 
     def count_near_matches(self, ids: pl.DataFrame) -> int:
-        """How many of the ids (column `user_id`) would match ignoring case, whitespace and leading zeros."""
-        plain = pl.col("user_id").str.strip_chars().str.to_lowercase().str.strip_chars_start("0").alias("plain")
-        requested = ids.lazy().select(plain)
+        """How many of the ids (column `user_id`) would match if they were spelled as the log does."""
+        requested, plain = ids.lazy().select(plain=plain_form()), plain_form().alias("plain")
         near = self._read(lambda users: requested.join(users.select(plain), on="plain", how="semi").select(pl.len()))
         return int(near.item())
+
+    def alike(self, lists: dict[str, pl.DataFrame]) -> dict[str, Rows]:
+        """For each list (column `user_id`) the rows of all users who could be on it in another spelling, ascending."""
+        plain = plain_form().alias("plain")
+        named = {name: ids.select(plain).unique() for name, ids in lists.items() if len(ids)}
+        if not named:
+            return {name: np.zeros(0, np.int64) for name in lists}
+        requested = pl.concat(list(named.values())).unique().lazy()
+        users = self._read(
+            lambda users: users.select(pl.col("row").cast(pl.Int64), plain).join(requested, on="plain", how="semi")
+        ).sort("row")
+        nobody = requested.clear().collect()
+        return {
+            name: users.join(named.get(name, nobody), on="plain", how="semi", maintain_order="left")["row"].to_numpy()
+            for name in lists
+        }
 
     def ids(self, rows: Rows) -> pl.Series:
         """The ids of some rows, in the order of `rows`."""

@@ -56,6 +56,13 @@ class WithoutEventsListed(Message):
     random_lift: float  # of people without events if it is, of those with events if not
 
 
+class SuppressedAlike(Message):
+    """Users whose id may be one of those to suppress, spelled differently: they are suppressed too."""
+
+    code: Literal["suppressed_alike"] = "suppressed_alike"
+    users: int
+
+
 class FewNegatives(Message):
     """The negative examples match hardly any known user."""
 
@@ -156,6 +163,7 @@ ExpansionWarning = Annotated[
     | WithoutVectors
     | WithoutEventsLeftOut
     | WithoutEventsListed
+    | SuppressedAlike
     | FewNegatives
     | NewerFiles
     | SeedsWithoutHistory

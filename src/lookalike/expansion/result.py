@@ -225,6 +225,7 @@ class Suppression(Record):
 
     given: int = Field(description="ids to suppress")
     matched: int = Field(description="of them users with a vector")
+    alike: int = Field(default=0, description="other users suppressed whose id may be one of these")
 
 
 class SubAudience(Record):

@@ -11,6 +11,7 @@ from lookalike.expansion.messages import (
     NearMatches,
     NoSuppressionMatch,
     SeveralAudiences,
+    SuppressedAlike,
     UnderrepresentedSubAudience,
     WithoutVectors,
 )
@@ -26,7 +27,7 @@ MIN_KEPT_SHARE = 0.5  # of a sub-audience's share in the seed, below which the l
 
 def check_suppression(suppression: Suppression) -> None:
     """Raises DataError when a list of some length matches nobody."""
-    if suppression.given >= MIN_SUPPRESSION_IDS and not suppression.matched:
+    if suppression.given >= MIN_SUPPRESSION_IDS and not suppression.matched + suppression.alike:
         raise DataError(
             f"none of the {suppression.given:,} ids to suppress is a known user",
             "write them as the log does; leave the list out if it really concerns nobody here",
@@ -72,8 +73,10 @@ def list_warnings(match: SeedMatch, suppression: Suppression, negatives: int | N
     """What an analyst should know of the lists before trusting the result. `negatives`: known users among the negative
     examples, None if none were given."""
     warnings: list[ExpansionWarning] = []
-    if suppression.given and not suppression.matched:
+    if suppression.given and not suppression.matched + suppression.alike:
         warnings.append(NoSuppressionMatch(given=suppression.given))
+    if suppression.alike:
+        warnings.append(SuppressedAlike(users=suppression.alike))
     if match.match_rate < GOOD_MATCH_RATE:
         warnings.append(LowMatchRate(unmatched=match.unmatched, distinct=match.distinct, matched=match.matched))
     if match.near_matches:

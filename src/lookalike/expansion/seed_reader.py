@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from lookalike.data import database, deeds, id_lists
-from lookalike.data.arrays import Floats, Rows, Seconds
+from lookalike.data.arrays import Floats, Rows, Seconds, union
 from lookalike.data.id_lists import IdSource
 from lookalike.data.ingest.options import did_you_mean
 from lookalike.embeddings import freshness
@@ -34,27 +34,24 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
     given = _given(context, audience.seed)
     suppress, negative = _read_all(audience.suppress), _read_all(audience.negative)
     listed = [id_lists.read_prospects(context.folder.audience(name)) for name in audience.disjoint_from]
-    matches = context.index.match(
-        {
-            "seed": _distinct(given),
-            "suppress": id_lists.with_escaped_forms(suppress),
-            "negative": negative,
-            "listed": pl.concat(listed).unique() if listed else negative.clear(),
-        }
-    )
-    suppression = Suppression(given=len(suppress), matched=len(matches["suppress"].rows))
+    listed_ids = pl.concat(listed).unique() if listed else negative.clear()
+    matches = context.index.match({"seed": _distinct(given), "suppress": suppress, "negative": negative})
+    seed_ids = given.select("user_id")
+    alike = context.index.alike({"seed": seed_ids, "suppress": suppress, "listed": listed_ids})
+    matched = len(matches["suppress"].rows)
+    suppression = Suppression(given=len(suppress), matched=matched, alike=len(alike["suppress"]) - matched)
     seed_checks.check_suppression(suppression)
-    match = _seed_match(context, given, matches["seed"], matches["suppress"].rows)
+    match = _seed_match(context, given, matches["seed"], alike["suppress"])
     name = seed_name(audience.seed)
     seed_checks.check_seed(match, context.representation.users, name, force)
     seed = Seed(
         rows=matches["seed"].rows,
-        suppressed=matches["suppress"].rows,
+        suppressed=union(alike["suppress"], np.setdiff1d(alike["seed"], matches["seed"].rows)),
         value=_column(matches["seed"], "value"),
         moment=_moments(context, audience, matches["seed"]),
         moment_event=None if stated_rule(audience) else audience.before,
         negatives=np.setdiff1d(matches["negative"].rows, matches["seed"].rows),
-        listed_elsewhere=matches["listed"].rows,
+        listed_elsewhere=alike["listed"],
         dropped_columns=seed_checks.check_droppable(context.representation.layout.aggregates, audience.drop_features),
     )
     seed, where = only_inside(context, audience.where, seed, force)

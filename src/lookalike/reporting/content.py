@@ -269,7 +269,7 @@ def count_rows(evaluation: Evaluation) -> list[tuple[str, str]]:
         ("Seeds used", count(seed.used)),
         ("Eligible users", count(evaluation.universe)),
         ("Ids to suppress given", count(suppression.given)),
-        ("Users suppressed", count(suppression.matched)),
+        ("Users suppressed", count(suppression.matched + suppression.alike)),
         ("Candidates", count(evaluation.candidates)),
         ("Prospects listed", count(evaluation.prospects)),
     ]

@@ -17,6 +17,10 @@ def _without_events_left_out(message: messages.WithoutEventsLeftOut) -> str:
 
 SENTENCES: dict[type[Message], Callable[[Any], str]] = {
     messages.NoSuppressionMatch: lambda m: f"none of the {m.given:,} ids to suppress is a known user",
+    messages.SuppressedAlike: lambda m: (
+        f"{m.users:,} users are suppressed whose ids differ from those given only in case, whitespace, quotes, leading "
+        "zeros, a final .0 or the dashes of a UUID: they may be the same people"
+    ),
     messages.LowMatchRate: lambda m: (
         f"{m.unmatched:,} of {m.distinct:,} seed ids are not known users: the list is made from the other {m.matched:,}"
     ),
