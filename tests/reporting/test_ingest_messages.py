@@ -22,6 +22,7 @@ from lookalike.data.ingest.results import (
     PersonalData,
     QualityCheck,
     RejectedRows,
+    StrayEvents,
     ThinDays,
 )
 from lookalike.reporting.ingest_messages import SENTENCES, check_sentence, note_sentence
@@ -42,6 +43,11 @@ from lookalike.workspace.progress import Message
         (
             HeavyUser(severity="warning", rows=5_000, share=0.05, share_of="log"),
             "one user made 5,000 events (5.0% of all events): a robot, a test account or a shared device?",
+        ),
+        (
+            StrayEvents(severity="warning", rows=1, share=0.001, days=711, last=date(2024, 5, 19)),
+            "one event comes 711 days after all others, which end on 2024-05-19: a wrong date? Beside it everybody looks long "
+            "gone; train --as-of 2024-05-20 leaves it out",
         ),
         (
             PersonalData(severity="error", rows=9, share=0.5, column="user_id", content="email_addresses"),

@@ -190,7 +190,11 @@ def _read(context: ExpansionContext, audience: Audience, request: ExpandRequest)
     seed_input = read_seed(context, audience, request.force)
     if request.backtest and seed_input.seed.moment is None:
         raise SettingsError("--backtest needs to know when people became seeds", "a column ts, or --before TYPE")
-    return split_by_sub_audience(context, audience, seed_input) if request.split else [(audience, seed_input)]
+    return (
+        split_by_sub_audience(context, audience, seed_input, request.force)
+        if request.split
+        else [(audience, seed_input)]
+    )
 
 
 def _result(audience: Audience, evaluation: Evaluation, folder: Path) -> ExpandResult:

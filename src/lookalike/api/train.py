@@ -153,8 +153,11 @@ def _read_log(job: _Job, scratch: Path, read_only: bool = False) -> TrainingLog:
             context_columns.require_finished_ingest(opened)
         snapshot = versions.LogSnapshot.read(opened, job.request.as_of, job.request.settings.min_events)
         sequences, vocabulary = sequence_builder.build_sequences(opened, snapshot.cut, scratch)
+        unread = versions.user_values_not_read(opened, vocabulary)
     if sequences.offsets[-1] == 0:
         raise StateError("no user has enough events before the cut", "a later --as-of, or lookalike ingest")
+    if unread is not None:
+        job.progress.say(unread)
     (known := scratch / "known").mkdir()
     return TrainingLog(snapshot, sequences, vocabulary, scratch / "users.parquet", known)
 

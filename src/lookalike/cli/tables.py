@@ -103,7 +103,15 @@ def _file_preview(file: "FilePreview") -> list[Shown]:
 
 def train_tables(result: "TrainResult") -> list[Shown]:
     """Held-out figures of the encoder beside its baselines."""
+    advice = "A list depends on more than the encoder: judge it by the lift that expand measures."
+    return [*_next_item_tables(result), "", *_audience_tables(result), "", _train_summary(result), advice]
+
+
+def _next_item_tables(result: "TrainResult") -> list[Shown]:
+    """How well each method names the next items of held-out users."""
     figures = result.figures
+    if not figures.held_out_users:
+        return ["Hardly anybody has items both before and in the held-out days: no method could be judged by them."]
     late = figures.popularity_of_late
     methods = {
         "this encoder": figures.encoder,
@@ -118,15 +126,7 @@ def train_tables(result: "TrainResult") -> list[Shown]:
     title = f"New items of {figures.held_out_users:,} held-out users, {judged}"
     if figures.weights_had_seen:
         title += " (not held out: the weights it started from had seen them)"
-    advice = "A list depends on more than the encoder: judge it by the lift that expand measures."
-    return [
-        table(title, ["", "Recall@20", "NDCG@20"], rows, (1, 2)),
-        "",
-        *_audience_tables(result),
-        "",
-        _train_summary(result),
-        advice,
-    ]
+    return [table(title, ["", "Recall@20", "NDCG@20"], rows, (1, 2))]
 
 
 def _span(days: float) -> str:

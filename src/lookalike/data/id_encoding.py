@@ -238,6 +238,18 @@ def user_attribute_codes(
     )
 
 
+def uncoded_user_values(database: Database) -> list[tuple[str, int, int]]:
+    """The attributes of users with values that enough users have and that have no code: (attribute, values, those with a
+    code). After `user_attribute_codes`; by attribute."""
+    return database.rows(
+        """SELECT attribute, count(*) AS n, count(code) AS coded
+           FROM (SELECT attribute, value FROM user_attributes JOIN user_rows USING (user_id)
+                 GROUP BY attribute, value HAVING count(DISTINCT user_id) >= ?)
+           LEFT JOIN profile_codes USING (attribute, value) GROUP BY attribute HAVING n > coded ORDER BY attribute""",
+        MIN_USERS_PER_VALUE,
+    )
+
+
 def _coded_pairs(database: Database, table: str) -> list[tuple[str, str]]:
     rows = database.rows(f"SELECT attribute, value FROM {quoted(table)} ORDER BY code")
     return [(attribute, value) for attribute, value in rows]

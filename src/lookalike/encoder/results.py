@@ -98,7 +98,7 @@ class EpochFigures(Record):
 
     epoch: int = Field(description="from 1")
     loss: float = Field(description="mean of the training")
-    figures: Metrics = Field(description="held-out")
+    figures: Metrics = Field(description="held-out; empty without held-out users")
     events_per_second: float = Field(description="of all processes")
 
 
@@ -165,6 +165,16 @@ class CheckpointDiscarded(Message):
     """An interrupted training is given up, because --resume was not asked for."""
 
     code: Literal["checkpoint_discarded"] = "checkpoint_discarded"
+
+
+class UserValuesNotRead(Message):
+    """Values of user attributes that enough people have, and that are not read because more common ones are."""
+
+    code: Literal["user_values_not_read"] = "user_values_not_read"
+    values: int
+    read: int  # how many values of all attributes are read
+    attributes: tuple[str, ...]  # of which no value is read, the first ones by name
+    attributes_not_read: int
 
 
 class TrainingStarted(Message):

@@ -121,13 +121,13 @@ class Fit:
     def _evaluate_epoch(self, loss: float, events_per_second: float) -> None:
         """Counts the epoch, and keeps its weights if it is the best so far."""
         watched, state = self.plan.watched, self.progress
-        figures = next_item_metrics.measure(watched, self.item_scores())
+        figures = next_item_metrics.measure(watched, self.item_scores()) if len(watched.users) else {}
         state.epoch += 1
         state.history.append(
             EpochFigures(epoch=state.epoch, loss=loss, figures=figures, events_per_second=events_per_second)
         )
         # without held-out users the last epoch is the best
-        figure = distributed.value_of_first(figures["ndcg@20"] if len(watched.users) else float(state.epoch))
+        figure = distributed.value_of_first(figures["ndcg@20"] if figures else float(state.epoch))
         if figure > state.best:
             state.best, state.best_epoch, self.best = figure, state.epoch, self.weights()
 

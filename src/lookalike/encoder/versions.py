@@ -3,12 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from lookalike.data import database
+from lookalike.data import database, id_encoding
 from lookalike.data.database import Cut, Database
 from lookalike.data.schema import SourceFile
+from lookalike.data.sequence_builder import MAX_PROFILE
+from lookalike.data.sequences import Vocabulary
 from lookalike.embeddings.manifest import VersionFacts
 from lookalike.encoder.embedder import Embedder
+from lookalike.encoder.results import UserValuesNotRead
 from lookalike.workspace.provenance import library_versions, utc_now
+
+ATTRIBUTES_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,22 @@ class LogSnapshot:
         cut = Cut(database.resolve_cutoff(opened, as_of), min_events)
         files = database.ingested_files(opened)
         return cls(cut, files, database.last_file_id(opened))
+
+
+def user_values_not_read(opened: Database, vocabulary: Vocabulary) -> UserValuesNotRead | None:
+    """What of the users table is not read because more common values are; None if all is. After `build_sequences`."""
+    if len(vocabulary.profile) < MAX_PROFILE:
+        return None
+    uncoded = id_encoding.uncoded_user_values(opened)
+    if not uncoded:
+        return None
+    unread = [attribute for attribute, _, coded in uncoded if not coded]
+    return UserValuesNotRead(
+        values=sum(values - coded for _, values, coded in uncoded),
+        read=len(vocabulary.profile),
+        attributes=tuple(unread[:ATTRIBUTES_NAMED]),
+        attributes_not_read=len(unread),
+    )
 
 
 def manifest_facts(

@@ -14,6 +14,7 @@ from lookalike.expansion.examples import Examples
 from lookalike.expansion.forecast import Forecast
 from lookalike.expansion.judgement import judge, judge_without
 from lookalike.expansion.messages import ExpansionWarning, ListedElsewhere, NothingToBalance
+from lookalike.expansion.permutation_test import permutation_test
 from lookalike.expansion.ranking.scan import RankingRequest
 from lookalike.expansion.reading import Reading, read_examples
 from lookalike.expansion.result import Backtest, SeedProfile, Verdict
@@ -21,9 +22,10 @@ from lookalike.expansion.seed import Part, SeedInput
 from lookalike.expansion.seed_checks import MIN_SEEDS, profile_warnings
 from lookalike.expansion.seed_profile import SubAudiences, find_sub_audiences, held_out_once, profile_seed
 from lookalike.expansion.seed_summary import ForecastSummary, RuleUsed
-from lookalike.expansion.selection import Selection, fit_scorer, resolve_size
+from lookalike.expansion.selection import DEFAULT_SHARE, Selection, fit_scorer, resolve_size
 from lookalike.expansion.slice_figures import Slices
 from lookalike.expansion.slices import measure_slices
+from lookalike.expansion.verdict import is_like_random
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,8 @@ def measure(
         profile = profile_seed(examples, layout, parts, selection, settings, once)
         slices = measure_slices(context, examples, held_out, selection.scorer)
         blocks = compare_blocks(examples, settings)
-    each = _parts(audience, seed_input, examples.rows, parts.of) if profile.splitting_reliable else []
+    may_split = profile.splitting_reliable and not is_like_random(verdict.permutation_test, settings.confidence)
+    each = _parts(audience, seed_input, examples.rows, parts.of) if may_split else []
     profile = _with_advice_tried(context, audience, seed_input, profile, each)
     warnings = reading.warnings + profile_warnings(profile, examples.seeds)
     if examples.listed_elsewhere:
@@ -105,7 +108,7 @@ def _with_advice_tried(
     parts: list[tuple[Audience, SeedInput]],
 ) -> SeedProfile:
     """The profile with what would come of its advice, so that nobody who follows it is told the contrary. `parts` are the
-    seed's sub-audiences as audiences of their own."""
+    seed's sub-audiences as audiences of their own, none if it must not be split."""
     changes: dict[str, float | bool | str] = {}
     if profile.leaks:
         without = judge_without(context, audience, seed_input, tuple(leak.column for leak in profile.leaks))
@@ -115,7 +118,7 @@ def _with_advice_tried(
             "scorer_without_leaks": without.audience.scorer,
         }
     if profile.splitting_reliable:
-        changes["splitting_reliable"] = all(_is_worth_a_list(context, *part) for part in parts)
+        changes["splitting_reliable"] = bool(parts) and all(_is_worth_a_list(context, *part) for part in parts)
     return profile.model_copy(update=changes)
 
 
@@ -140,18 +143,25 @@ def _forecast_summary(forecast: Forecast | None) -> ForecastSummary | None:
 
 
 def split_by_sub_audience(
-    context: ExpansionContext, audience: Audience, seed_input: SeedInput
+    context: ExpansionContext, audience: Audience, seed_input: SeedInput, force: bool = False
 ) -> list[tuple[Audience, SeedInput]]:
     """Each sub-audience of the seed as an audience of its own. Nobody of the whole seed is listed in any of them.
 
-    Raises ExpansionError when the seed is one audience.
+    Raises ExpansionError when the seed is one audience, and unless `force` is set when it cannot be told from random
+    people: where everybody is in one of a few groups, so are those, and each part is recognised by its group.
     """
+    settings = context.settings
     examples = read_examples(context, seed_input).examples
-    of = find_sub_audiences(examples, context.representation.layout, context.settings.random_seed).of
+    of = find_sub_audiences(examples, context.representation.layout, settings.random_seed).of
     if not of.any():
         raise ExpansionError(
             "the seed is one audience: no stable sub-audiences found",
             "leave --split out; groups that you know yourself can be seeds of their own",
+        )
+    if not force and is_like_random(permutation_test(examples, DEFAULT_SHARE, settings), settings.confidence):
+        raise ExpansionError(
+            "the seed cannot be told from random people who are as active, so its parts are only parts of everybody",
+            "give people who have something in common; --force makes the lists all the same",
         )
     return _parts(audience, seed_input, examples.rows, of)
 

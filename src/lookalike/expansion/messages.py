@@ -127,6 +127,7 @@ class InCommon(Message):
     code: Literal["in_common"] = "in_common"
     rule: str
     seed_share: float
+    nothing_else: bool = False  # whether most seeds have done nothing else, so that nothing tells who will do it
 
 
 class PickedPart(Message):

@@ -17,6 +17,7 @@ from lookalike.expansion.messages import (
     SeedsWithoutHistory,
 )
 from lookalike.expansion.seed import SeedInput
+from lookalike.expansion.seed_checks import check_others
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,12 @@ class Reading:
 
 
 def read_examples(context: ExpansionContext, seed_input: SeedInput) -> Reading:
-    """A seed with moments is read with everybody as they were then, one with a rule as if it had not fulfilled it."""
+    """A seed with moments is read with everybody as they were then, one with a rule as if it had not fulfilled it.
+
+    Raises ExpansionError when hardly anybody is left to compare it with.
+    """
     examples = build_examples(context, seed_input.seed)
+    check_others(len(examples.others))
     if seed_input.seed.doers is not None:
         return _read_without_deeds(context, seed_input, seed_input.seed.doers, examples)
     if seed_input.seed.moment is None:

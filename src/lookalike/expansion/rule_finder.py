@@ -23,6 +23,7 @@ from lookalike.expansion.sampling import draw_background, draw_sample
 from lookalike.expansion.seed import Seed
 
 MAX_SEEDS, MAX_OTHERS = 2_000, 5_000
+MIN_OTHERS = 25  # who must be there to be compared with: what two others have not done is no rule
 MAX_CANDIDATES = 400  # terms that are combined, those that alone are worth most
 MIN_SEED_SHARE = 0.95  # people who will do a thing have done it before up to nine times in ten
 MAX_OTHERS_SHARE = 0.7
@@ -60,7 +61,12 @@ class FoundRule:
     @property
     def is_used(self) -> bool:
         """Whether so many have that it must be what made them seeds, and something else is known of them."""
-        return self.seed_share >= MIN_SEED_SHARE and self.with_history >= MIN_WITH_HISTORY
+        return self.seed_share >= MIN_SEED_SHARE and self.is_readable
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether enough of the seed has done something else, by which it can be read without this."""
+        return self.with_history >= MIN_WITH_HISTORY
 
 
 def find_rule(context: ExpansionContext, seed: Seed) -> FoundRule | None:
@@ -74,7 +80,7 @@ def find_rule(context: ExpansionContext, seed: Seed) -> FoundRule | None:
     # people without events have done nothing: beside them whatever anybody does would be what the seeds have in common
     not_compared = union(seed.rows, seed.outside, context.without_events)
     everybody = draw_background(context.representation.users, not_compared, MAX_OTHERS, settings.random_seed)
-    if not len(everybody):
+    if len(everybody) < MIN_OTHERS:
         return None
     rows = np.concatenate([sampled, everybody])
     is_seed = np.arange(len(rows)) < len(sampled)
@@ -88,7 +94,7 @@ def find_rule(context: ExpansionContext, seed: Seed) -> FoundRule | None:
     done = deeds.deeds_of_users(context.database, users, context.cut).join(users, on="user_id")
     done = done.filter(~pl.col("field").is_in(_traits(done, deeds.deed_fields(context.database).columns)))
     is_candidate = ~np.isin(everybody, seed.suppressed)
-    found = _rule_against(context, done, users, is_candidate) if is_candidate.any() else None
+    found = _rule_against(context, done, users, is_candidate) if is_candidate.sum() >= MIN_OTHERS else None
     if is_candidate.all() or (found and found.is_used):
         return found
     return _rule_against(context, done, users, np.ones(len(everybody), bool)) or found

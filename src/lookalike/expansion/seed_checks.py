@@ -57,6 +57,15 @@ def check_seed(match: SeedMatch, users: int, name: str, force: bool) -> None:
         )
 
 
+def check_others(others: int) -> None:
+    """Raises ExpansionError when hardly anybody of the background is no seed, so that nobody can be ranked among them."""
+    if others < MIN_MEASURABLE_SEEDS:
+        raise ExpansionError(
+            f"too few people are left to compare the seeds with: {others}, and at least {MIN_MEASURABLE_SEEDS} are needed",
+            "give a smaller seed, or suppress fewer users",
+        )
+
+
 def _mismatch_reasons(match: SeedMatch) -> list[str]:
     """Why ids match nobody, as hints."""
     reasons = []

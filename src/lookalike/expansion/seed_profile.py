@@ -22,6 +22,8 @@ MIN_STABILITY = 0.8  # adjusted Rand index of clusterings from different halves
 MIN_SEPARATION = 1.15  # distance of two seeds over distance within a cluster; random seeds have 1.09
 FEATURES_NAMED = 3
 BUSY_QUANTILE = 0.999  # of events a day
+MIN_OTHERS = 200  # users, below which their busiest one is no measure of what is usual
+MANY_TIMES = 5.0
 OUTLIER_QUANTILE = 0.95
 RELIABLE = 2  # standard errors from which on a difference counts
 
@@ -135,13 +137,16 @@ def _median_days_since(users: Matrix, layout: BlockLayout) -> float | None:
 
 
 def _count_busy(examples: Examples, layout: BlockLayout) -> int:
-    """Seeds with more events a day than nearly everybody: bots or staff. Beside a rule the others are people who have not
-    done it, less active as a whole, and tell nothing."""
-    if examples.as_now is not None:
-        return 0
+    """Seeds with more events a day than nearly everybody: bots or staff.
+
+    Beside a rule the others are people who have not done it, less active as a whole: then only many times as much counts.
+    """
     events, days = layout.column("log_events"), layout.column("log_days")
-    seed, others = (users[:, events] - users[:, days] for users in (examples.seed, examples.others))
-    return int((seed > np.quantile(others, BUSY_QUANTILE)).sum()) if len(others) else 0
+    rows, margin = (examples.seed, 1.0) if examples.as_now is None else (examples.as_now, MANY_TIMES)
+    seed, others = (users[:, events] - users[:, days] for users in (rows, examples.others))
+    if len(others) < MIN_OTHERS:
+        return 0
+    return int((seed > np.quantile(others, BUSY_QUANTILE) + np.log(margin)).sum())
 
 
 def count_outliers(quantiles: Floats) -> int:

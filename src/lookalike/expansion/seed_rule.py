@@ -67,7 +67,8 @@ def _found_rule(
     if found is None:
         return None, ()
     if audience.as_of_now or not found.is_used:
-        return None, (InCommon(rule=str(found.rule), seed_share=found.seed_share),)
+        warning = InCommon(rule=str(found.rule), seed_share=found.seed_share, nothing_else=not found.is_readable)
+        return None, (warning,)
     return found.rule, ()
 
 

@@ -57,7 +57,7 @@ def largest_share(quantiles: Floats, candidates: int, bands: BandSettings, min_l
     Every size is one attempt at being the largest, so the error is divided among them (Bonferroni).
     """
     shares = [share for share in curve_shares(candidates, None) if share < 1]
-    each = BandSettings(1 - (1 - bands.confidence) / len(shares), bands.sample)
+    each = BandSettings(1 - (1 - bands.confidence) / max(1, len(shares)), bands.sample)
     for share in reversed(shares):
         if marginal_band(quantiles, share / 2, share, each).low > min_lift:
             return share
@@ -112,6 +112,11 @@ def _above_chance(rankings: HeldOutRankings, requested: RequestedList) -> Check:
     return Check(
         name="above_chance", passed=lift.low > 1, value=lift.value, interval=(lift.low, lift.high), threshold=1
     )
+
+
+def is_like_random(test: PermutationTest, confidence: float) -> bool:
+    """Whether the seed was tested, and cannot be told from random people who are as active."""
+    return test.p_value is not None and test.p_value >= 1 - confidence
 
 
 def _beyond_activity(test: PermutationTest, confidence: float) -> Check:

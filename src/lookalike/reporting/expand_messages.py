@@ -15,6 +15,19 @@ def _without_events_left_out(message: messages.WithoutEventsLeftOut) -> str:
     return text + (f"; {message.seeds:,} seeds without events are not used" if message.seeds else "")
 
 
+def _in_common(message: messages.InCommon) -> str:
+    done = f"{percent(message.seed_share)} of the seeds have done {clean(message.rule, 200)}"
+    if message.nothing_else:
+        return (
+            f"{done}, most of them nothing else, and are recognised by it: the list is mostly of others who have done it, and "
+            "the lift says nothing about people who have not done it yet"
+        )
+    return (
+        f"{done}, and are recognised by it: if that is what made them seeds, expect much less from people who have not done it "
+        "yet; --before with this rule measures that"
+    )
+
+
 SENTENCES: dict[type[Message], Callable[[Any], str]] = {
     messages.NoSuppressionMatch: lambda m: f"none of the {m.given:,} ids to suppress is a known user",
     messages.SuppressedAlike: lambda m: (
@@ -64,10 +77,7 @@ SENTENCES: dict[type[Message], Callable[[Any], str]] = {
         f"{m.users:,} people on other lists are left out: figures assume that they ranked first; curves are of the whole "
         "ranking"
     ),
-    messages.InCommon: lambda m: (
-        f"{percent(m.seed_share)} of the seeds have done {clean(m.rule, 200)}, and are recognised by it: if that is what made "
-        "them seeds, expect much less from people who have not done it yet; --before with this rule measures that"
-    ),
+    messages.InCommon: _in_common,
     messages.PickedPart: lambda m: (
         f"the seeds are a picked part of those who have done it: the {m.others:,} others count a tenth of a seed"
     ),

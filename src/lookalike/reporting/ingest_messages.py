@@ -1,6 +1,7 @@
 """Sentences about an ingest: its messages, the notes on how columns were mapped, and the findings about the data."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Final
 
 from lookalike.data.ingest.results import (
@@ -27,6 +28,7 @@ from lookalike.data.ingest.results import (
     QualityCheck,
     RejectedRows,
     StaleLog,
+    StrayEvents,
     ThinDays,
     UnknownItems,
     UnreadableValues,
@@ -87,6 +89,14 @@ def _heavy_user(check: HeavyUser) -> str:
 
 def _stale_log(check: StaleLog) -> str:
     return f"the last event is {check.days:,} days old"
+
+
+def _stray_events(check: StrayEvents) -> str:
+    events, come = ("one event", "comes") if check.rows == 1 else (f"{check.rows:,} events", "come")
+    return (
+        f"{events} {come} {check.days:,} days after all others, which end on {check.last}: a wrong date? Beside it everybody "
+        f"looks long gone; train --as-of {check.last + timedelta(days=1)} leaves {'it' if check.rows == 1 else 'them'} out"
+    )
 
 
 def _thin_days(check: ThinDays) -> str:
@@ -202,6 +212,7 @@ _CHECK_SENTENCES: Final[dict[type[QualityCheck], Callable[[Any], str]]] = {
     UnreadableValues: _unreadable_values,
     HeavyUser: _heavy_user,
     StaleLog: _stale_log,
+    StrayEvents: _stray_events,
     ThinDays: _thin_days,
     NoItems: _no_items,
     UnknownItems: _unknown_items,

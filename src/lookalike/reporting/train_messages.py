@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from lookalike.encoder import results
+from lookalike.reporting.formatting import clean
 from lookalike.workspace.progress import Message
 
 
@@ -22,15 +23,26 @@ def _checkpoint_discarded(message: results.CheckpointDiscarded) -> str:
     return "discarding an unfinished training; --resume would have continued it"
 
 
+def _user_values_not_read(message: results.UserValuesNotRead) -> str:
+    named = ", ".join(clean(attribute, 60) for attribute in message.attributes)
+    more = " ..." if message.attributes_not_read > len(message.attributes) else ""
+    columns = f", and none of {message.attributes_not_read:,} columns ({named}{more})" if message.attributes else ""
+    return (
+        f"warning: of the users table only the {message.read:,} most common values are read: {message.values:,} others are "
+        f"not{columns}; leave out columns that say little about people, and ingest and train again"
+    )
+
+
 def _training_started(message: results.TrainingStarted) -> str:
     return f"{message.events:,} events of {message.users:,} users, at most {message.max_epochs} epochs"
 
 
 def _epoch_finished(message: results.EpochFinished) -> str:
-    epoch = message.epoch
+    epoch, held_out = message.epoch, ""
+    if figures := epoch.figures:
+        held_out = f"held-out recall@20 {figures['recall@20']:.4f}, NDCG@20 {figures['ndcg@20']:.4f}, "
     return (
-        f"epoch {epoch.epoch}/{message.max_epochs}: loss {epoch.loss:.3f}, "
-        f"held-out recall@20 {epoch.figures['recall@20']:.4f}, NDCG@20 {epoch.figures['ndcg@20']:.4f}, "
+        f"epoch {epoch.epoch}/{message.max_epochs}: loss {epoch.loss:.3f}, {held_out}"
         f"{epoch.events_per_second:,.0f} events/s"
     )
 
@@ -105,6 +117,7 @@ SENTENCES: dict[type[Message], Callable[..., str]] = {
     results.WarmStart: _warm_start,
     results.TrainingResumed: _training_resumed,
     results.CheckpointDiscarded: _checkpoint_discarded,
+    results.UserValuesNotRead: _user_values_not_read,
     results.TrainingStarted: _training_started,
     results.EpochFinished: _epoch_finished,
     results.TrainingDiverged: _training_diverged,

@@ -123,7 +123,7 @@ def _above_chance(evaluation: Evaluation, check: Check) -> str:
 def _beyond_activity(evaluation: Evaluation, check: Check) -> str:
     test = evaluation.verdict.permutation_test
     if test.p_value is None:
-        return "Too few users for the activity-matched test"
+        return "Too few users for the activity-matched test, which needs two for each seed who are no seeds"
     beaten = round((1 - test.p_value) * (test.draws + 1))
     among = f"all {test.draws:,}" if beaten >= test.draws else f"{beaten:,} of {test.draws:,}"
     result = f"a linear probe ranks held-out members above {among} activity-matched random seeds"
@@ -147,8 +147,8 @@ def _not_beaten_by_activity(evaluation: Evaluation, check: Check) -> str:
 def _worth_taking(evaluation: Evaluation, check: Check) -> str:
     if not check.passed and check.required:
         return (
-            f"No size passes the test for auto: of none, all tested together, is the last half reliably {_better(evaluation)}; "
-            "a size of your own, such as --size 5%, is judged by itself"
+            "No size passes the test for auto: all are tested together, and the last half of none is reliably "
+            f"{_better(evaluation)}; a size of your own, such as --size 5%, is judged by itself"
         )
     if not check.passed and not evaluation.verdict.expand:
         return f"No size passes: of none is the last half of the list reliably {_better(evaluation)}"

@@ -1,7 +1,7 @@
 """Checks: each one reports its finding, and none reports anything about a sound log."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -96,6 +96,19 @@ def test_an_old_log_without_items_is_reported(ingest_query: Ingest) -> None:
     result = ingest_query(f"SELECT user_id, ts - INTERVAL 400 DAY AS ts, event_type FROM ({SOUND_LOG})")
     assert severities(result) == {"no_items": "warning", "stale_log": "note"}
     assert find_check(result, "stale_log").days == 400
+
+
+def test_a_stray_event_long_after_the_others_is_a_warning(ingest_query: Ingest) -> None:
+    before = f"SELECT * REPLACE (ts - INTERVAL 500 DAY AS ts) FROM ({SOUND_LOG})"
+    stray = f"{before} UNION ALL (SELECT * FROM ({SOUND_LOG}) ORDER BY ts DESC LIMIT 1)"
+    check = find_check(ingest_query(stray), "stray_events")
+    assert (check.severity, check.rows, check.days) == ("warning", 1, 500)
+    assert (datetime.now(UTC).date() - check.last).days in (500, 501)
+
+
+def test_a_shop_that_was_closed_for_months_has_no_stray_events(ingest_query: Ingest) -> None:
+    later = f"SELECT * FROM ({SOUND_LOG}) UNION ALL SELECT * REPLACE (ts - INTERVAL 500 DAY AS ts) FROM ({SOUND_LOG})"
+    assert "stray_events" not in severities(ingest_query(later))
 
 
 def test_ids_that_a_program_wrote_as_decimals_are_a_warning(ingest_query: Ingest) -> None:

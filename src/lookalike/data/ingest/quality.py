@@ -25,6 +25,7 @@ from lookalike.data.ingest.results import (
     RejectedRows,
     Severity,
     StaleLog,
+    StrayEvents,
     ThinDays,
     Totals,
     UnknownItems,
@@ -36,6 +37,8 @@ _THIN_SHARE = 0.5  # of the median of the same weekday
 _MIN_USUAL_EVENTS = 10  # a day; below that no day is thin
 _MIN_DAYS_OF_LOG = 13  # between the first and the last event, below which no day is thin
 _STALE_DAYS = 30
+_STRAY_DAYS = 60  # without any event before a few last ones
+_MAX_STRAY_SHARE = 0.001
 _MANY_USERS = 1_000
 _MAX_USER_SHARE = 0.01
 _MAX_UNKNOWN_ITEM_SHARE = 0.05
@@ -88,6 +91,7 @@ def quality_checks(
         items_replaced = any(file.kind == "items" and not file.skipped for file in files)
         checks += _heavy_user(database, totals, new)
         checks += _stale_log(totals, now)
+        checks += _stray_events(database, totals)
         checks += _thin_days(database, totals, last_checked_file)
         checks += _unknown_items(database, totals, "events" if items_replaced else new)
         checks += _personal_data(database, new)
@@ -141,6 +145,24 @@ def _stale_log(totals: Totals, now: datetime) -> list[StaleLog]:
     assert totals.last is not None
     days = (now.replace(tzinfo=None) - totals.last).days
     return [StaleLog(severity="note", rows=0, share=0.0, days=days)] if days > _STALE_DAYS else []
+
+
+def _stray_events(database: Database, totals: Totals) -> list[StrayEvents]:
+    """The last events of the log, if they are few and come long after the others: most likely wrong dates."""
+    found = database.rows(
+        "WITH counted AS (SELECT day, sum(events)::BIGINT AS n FROM days GROUP BY day), "
+        "after AS (SELECT lag(day) OVER (ORDER BY day) AS before, day, sum(n) OVER (ORDER BY day DESC)::BIGINT AS n "
+        "FROM counted) "
+        "SELECT before, day - before, n FROM after WHERE day - before > ? AND n <= greatest(?, 1) "
+        "ORDER BY day LIMIT 1",
+        _STRAY_DAYS,
+        int(_MAX_STRAY_SHARE * totals.events),
+    )
+    return [
+        StrayEvents(severity="warning", rows=rows, share=rows / totals.events, days=days, last=last)
+        for last, days, rows in found
+        if rows < totals.events - rows
+    ]
 
 
 def _thin_days(database: Database, totals: Totals, last_checked_file: int) -> list[ThinDays]:

@@ -110,6 +110,14 @@ class StaleLog(QualityCheck):
     days: int
 
 
+class StrayEvents(QualityCheck):
+    """A few events long after all others; share of all events. Everybody's last event looks old beside them."""
+
+    check: Literal["stray_events"] = "stray_events"
+    days: int
+    last: date
+
+
 class ThinDays(QualityCheck):
     """Days with less than half the events that their weekday usually has; share of the days looked at."""
 
@@ -200,6 +208,7 @@ AnyCheck = Annotated[
     | UnreadableValues
     | HeavyUser
     | StaleLog
+    | StrayEvents
     | ThinDays
     | NoItems
     | UnknownItems
