@@ -181,6 +181,39 @@ def test_a_log_without_items_or_without_attributes(space: Space, columns: tuple[
     refused_at_random(command, log.user_ids)
 
 
+def news(people: int, topics: int = 3, days: int = 10) -> Population:
+    """Articles of each topic come every two hours and are read for a few; people read mostly about one topic."""
+    rng = np.random.default_rng(5)
+    interest, activity = rng.integers(0, topics, people), 3 + rng.geometric(0.1, people)
+    owner = np.repeat(np.arange(people), activity)
+    second = rng.integers(86_400, days * 86_400, len(owner))
+    topic = np.where(rng.random(len(owner)) < 0.7, interest[owner], rng.integers(0, topics, len(owner)))
+    number = second // 7_200 - rng.geometric(0.6, len(owner))
+    user_ids = [f"u{row:05d}" for row in range(people)]
+    events = pl.DataFrame(
+        {
+            "user_id": np.array(user_ids)[owner],
+            "ts": [START + timedelta(seconds=int(each)) for each in second],
+            "event_type": "click",
+            "item_id": [f"a{each}-{of}" for each, of in zip(number, topic, strict=True)],
+        }
+    )
+    articles = events.select("item_id", category=pl.format("topic {}", pl.col("item_id").str.extract(r"-(\d+)")))
+    return Population(events, articles.unique(maintain_order=True), interest, user_ids, activity)
+
+
+def test_news_whose_articles_are_read_for_hours(space: Space) -> None:
+    log = news(600)
+    command = space(log.events, log.items)
+    assert trained(command).json["figures"]["popularity_of_late"]["days"] < 1
+    refused_at_random(command, log.user_ids)
+    readers = log.events.filter(pl.col("item_id").str.starts_with("a40-") | pl.col("item_id").str.starts_with("a41-"))
+    ran, evaluation = expand(command, readers["user_id"].unique(maintain_order=True).to_list())
+    assert evaluation.rule is not None or "in_common" in {warning.code for warning in evaluation.warnings}, ran.err
+    assert "a40-" in ran.err
+    assert "a41-" in ran.err
+
+
 def robot(user: str, events: int) -> pl.DataFrame:
     """Somebody who looks at everything all day long."""
     rng = np.random.default_rng(list(user.encode()))
