@@ -69,3 +69,9 @@ def test_times_without_a_zone_are_refused_when_the_log_was_read_in_several(tmp_p
 def test_a_time_that_may_be_of_two_days_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="may be day/month or month/day"):
         read_id_file(write(tmp_path / "a.csv", "user_id,ts\nann,03/04/2026\n"), with_values=True)
+
+
+def test_a_list_of_json_lines_with_a_line_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    ids = b"\n".join(b'{"user_id": "person number %d of the list"}' % number for number in range(30_000))
+    with pytest.raises(DataError, match="1 of 30,001 lines are malformed"):
+        read_id_file(write(tmp_path / "ids.jsonl", ids + b'\n{"user_id": "m\xfcller"}\n'))

@@ -1,5 +1,6 @@
 """JSON lines: malformed ones are rejected with their line."""
 
+import json
 from pathlib import Path
 
 from log_files import ingest, stored_events, stored_rejects, write
@@ -21,3 +22,15 @@ def test_malformed_json_lines_are_rejects_with_their_line(database: Database, tm
         (8, "malformed line: no JSON object"),
     ]
     assert result.files[0].rows == 7
+
+
+def test_lines_that_are_no_text_or_too_long_are_rejects_and_never_lost(database: Database, tmp_path: Path) -> None:
+    """After the first megabyte, from which the encoding is told, so that the reader meets them as UTF-8."""
+    good = [json.dumps({"user_id": f"u{n}", "ts": 1_700_000_000 + n, "note": "x" * 200}).encode() for n in range(6_000)]
+    bad = [b'{"user_id": "m\xfcller", "ts": 1700000000}', b'{"user_id": "' + b"x" * (1 << 24) + b'"}']
+    lines = [*good[:5_900], *bad, *good[5_900:], bad[0]]
+    result = ingest(database, write(tmp_path / "a.jsonl", b"\n".join(lines)))
+    (report,) = result.files
+    assert (report.rows, report.added, sum(report.rejected.values())) == (len(lines), 6_000, 3)
+    reason = "malformed line: no UTF-8 text, or 16 MiB or more"
+    assert stored_rejects(database) == [(5_901, reason), (5_902, reason), (len(lines), reason)]

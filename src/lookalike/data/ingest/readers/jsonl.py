@@ -63,13 +63,22 @@ class JsonLines:
             f"SELECT count({_IS_OBJECT}), count(*) FILTER (NOT {_IS_OBJECT}) FROM {STAGED_ROWS}"
         ).fetchone()
         assert row is not None
+        lost = self._lost_lines()
+        if lost:
+            connection.execute(
+                f"INSERT INTO {MALFORMED} SELECT unnest(?), 'malformed line: no UTF-8 text, or 16 MiB or more'", [lost]
+            )
         columns = ", ".join(quoted(name) for name in names)
         return StagedRows(
             scan=f"(SELECT {columns} FROM {STAGED_ROWS} WHERE {_IS_OBJECT})",
             numbered=f"(SELECT {RECORD} AS {LINE}, {columns} FROM {STAGED_ROWS} WHERE {_IS_OBJECT})",
-            count=row[0],
-            malformed=row[1],
+            count=row[0] + len(lost),
+            malformed=row[1] + len(lost),
         )
+
+    def _lost_lines(self) -> list[int]:
+        """The lines that DuckDB leaves out; of an array it reads every element or none."""
+        return [] if self.text.format == "json" else text_encoding.unreadable_lines(self.text, _MAX_LINE_SIZE)
 
     def _members(self, names: list[str]) -> str:
         """The members of each object as columns; a list of scalars as a list."""
