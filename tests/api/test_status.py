@@ -81,7 +81,7 @@ def test_new_events_are_to_be_embedded(ready: Command, tmp_path: Path) -> None:
 
 def test_left_overs_of_killed_commands_are_no_expansions(workspace: WorkspaceFolder) -> None:
     with workspace.locked():  # they stay while another process is at work
-        for name in (".tmp-x", ".old-fans"):
+        for name in (".lookalike-tmp-x", ".lookalike-old-fans"):
             shutil.copytree(workspace.audience("fans"), workspace.audiences / name)
         assert [expansion.name for expansion in status(workspace).expansions] == ["fans"]
     assert [expansion.name for expansion in status(workspace).expansions] == ["fans"]

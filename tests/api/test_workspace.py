@@ -498,7 +498,7 @@ def test_two_expansions_at_once_give_lists_or_a_state_error(ws: la.Workspace, in
         assert result.prospects.equals(alone)
     written = {expansion.name for expansion in ws.status().expansions}
     assert written == {"alone", *(result.name for result in results)}
-    assert not [path for path in ws.path.rglob("*") if path.name.startswith((".tmp-", ".old-"))]
+    assert not [path for path in ws.path.rglob("*") if path.name.startswith((".lookalike-tmp-", ".lookalike-old-"))]
 
 
 def test_reading_while_another_thread_writes_gives_a_result_or_a_state_error(ws: la.Workspace, inputs: Inputs) -> None:

@@ -90,19 +90,19 @@ def test_scratch_is_on_the_workspaces_disk_and_removed(workspace: WorkspaceFolde
 
 def test_the_lock_removes_left_overs_of_a_killed_process(workspace: WorkspaceFolder) -> None:
     for folder in (workspace.root, workspace.runs, workspace.embeddings, workspace.audiences):
-        (folder / ".tmp-x").mkdir(parents=True)
-        (folder / ".tmp-x" / "half").touch()
-        (folder / ".tmp-file").touch()
+        (folder / ".lookalike-tmp-x").mkdir(parents=True)
+        (folder / ".lookalike-tmp-x" / "half").touch()
+        (folder / ".lookalike-tmp-file").touch()
         (folder / "kept").touch()
     with workspace.locked():
         pass
-    assert [path for path in workspace.root.rglob("*") if path.name.startswith(".tmp-")] == []
+    assert [path for path in workspace.root.rglob("*") if path.name.startswith(".lookalike-tmp-")] == []
     assert len([path for path in workspace.root.rglob("kept")]) == 4
 
 
 def test_clean_up_leaves_the_files_of_a_process_at_work(workspace: WorkspaceFolder) -> None:
     workspace.audiences.mkdir()
-    temporary = workspace.audiences / ".tmp-x"
+    temporary = workspace.audiences / ".lookalike-tmp-x"
     with workspace.locked():
         temporary.mkdir()
         workspace.clean_up()
@@ -117,7 +117,7 @@ def test_clean_up_of_no_workspace_creates_none(tmp_path: Path) -> None:
 
 
 def test_a_replaced_folder_is_put_back_if_its_successor_never_arrived(workspace: WorkspaceFolder) -> None:
-    replaced = workspace.audiences / ".old-spring"
+    replaced = workspace.audiences / ".lookalike-old-spring"
     replaced.mkdir(parents=True)
     (replaced / "manifest.json").write_text(json.dumps({"name": "spring"}))
     with workspace.locked():
@@ -127,7 +127,7 @@ def test_a_replaced_folder_is_put_back_if_its_successor_never_arrived(workspace:
 
 
 def test_a_replaced_folder_is_removed_if_its_successor_arrived(workspace: WorkspaceFolder) -> None:
-    for name in (".old-spring", "spring"):
+    for name in (".lookalike-old-spring", "spring"):
         (workspace.audiences / name).mkdir(parents=True)
         (workspace.audiences / name / name).touch()
         (workspace.audiences / name / "manifest.json").touch()
@@ -135,3 +135,28 @@ def test_a_replaced_folder_is_removed_if_its_successor_arrived(workspace: Worksp
         pass
     assert names(workspace.audiences) == {"spring"}
     assert names(workspace.audiences / "spring") == {"spring", "manifest.json"}
+
+
+def test_a_lock_that_is_a_link_is_refused_and_its_target_stays(workspace: WorkspaceFolder, tmp_path: Path) -> None:
+    (target := tmp_path / "letter.txt").write_text("dear client")
+    (workspace.root / ".lock").unlink(missing_ok=True)
+    (workspace.root / ".lock").symlink_to(target)
+    with pytest.raises(StateError, match="is a link"), workspace.locked():
+        pass
+    assert target.read_text() == "dear client"
+
+
+def test_what_strangers_left_and_what_links_lead_to_stays(workspace: WorkspaceFolder, tmp_path: Path) -> None:
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (elsewhere / ".lookalike-tmp-x").touch()
+    workspace.audiences.mkdir(exist_ok=True)
+    (workspace.audiences / "linked").symlink_to(elsewhere)
+    (workspace.root / ".lookalike-tmp-link").symlink_to(elsewhere)
+    strangers = [workspace.root / name for name in (".tmp-work", ".old-photos")]
+    for folder in strangers:
+        folder.mkdir()
+    with workspace.locked():
+        pass
+    assert all(folder.exists() for folder in strangers)
+    assert (elsewhere / ".lookalike-tmp-x").exists()
+    assert not (workspace.root / ".lookalike-tmp-link").is_symlink()

@@ -15,8 +15,8 @@ from typing import Any
 
 from lookalike.errors import StateError
 
-TEMPORARY_PREFIX = ".tmp-"
-REPLACED_PREFIX = ".old-"
+TEMPORARY_PREFIX = ".lookalike-tmp-"
+REPLACED_PREFIX = ".lookalike-old-"
 _PAGE_BYTES, _PAGES_HASHED = 4_096, 16
 
 

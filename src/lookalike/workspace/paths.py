@@ -1,7 +1,7 @@
 """Where things are in a workspace, and who may write to it.
 
-A killed process leaves the old state and some temporary files (`.tmp-…`), which the next command that takes the lock
-removes. A folder that was being replaced (`.old-NAME`) is put back if its successor never arrived.
+A killed process leaves the old state and some temporary files (`.lookalike-tmp-…`), which the next command that takes the lock
+removes. A folder that was being replaced (`.lookalike-old-NAME`) is put back if its successor never arrived.
 """
 
 import contextlib
@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from lookalike.errors import SettingsError, StateError
 from lookalike.workspace.files import REPLACED_PREFIX, TEMPORARY_PREFIX
@@ -63,7 +64,7 @@ class WorkspaceFolder:
             self.root.mkdir(parents=True, exist_ok=True)
         else:
             self.require_database()
-        with open(self.root / ".lock", "a+") as file:
+        with self._lock_file() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -81,6 +82,16 @@ class WorkspaceFolder:
             self._clean_up()
             yield
 
+    def _lock_file(self) -> TextIO:
+        """The open lock file, which is created if it is missing. Raises StateError if it is a link: its target is not ours."""
+        path = self.root / ".lock"
+        try:
+            return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "r+")
+        except OSError as error:
+            if not path.is_symlink():
+                raise
+            raise StateError(f"{path}: is a link", "delete it; the program makes a file of its own") from error
+
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
         """A temporary folder on the workspace's disk, for what is too large for memory."""
@@ -94,10 +105,11 @@ class WorkspaceFolder:
                 pass
 
     def _clean_up(self) -> None:
-        expansions = (folder for folder in self.audiences.glob("*") if folder.is_dir())
+        expansions = (folder for folder in self.audiences.glob("*") if folder.is_dir() and not folder.is_symlink())
         for folder in (self.root, self.runs, self.embeddings, self.audiences, *expansions):
             for left_over in folder.glob(f"{TEMPORARY_PREFIX}*"):
-                shutil.rmtree(left_over) if left_over.is_dir() else left_over.unlink()
+                is_folder = left_over.is_dir() and not left_over.is_symlink()
+                shutil.rmtree(left_over) if is_folder else left_over.unlink()
             for replaced in folder.glob(f"{REPLACED_PREFIX}*"):
                 successor = folder / replaced.name.removeprefix(REPLACED_PREFIX)
                 # the successor came by one rename: it is complete, or not there at all
