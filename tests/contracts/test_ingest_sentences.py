@@ -24,6 +24,7 @@ def example_of(kind: type[BaseModel], **fields: Any) -> Any:
         int: 3,
         float: 0.25,
         str: "some_name",
+        date: date(2024, 3, 1),
         tuple[str, ...]: ("first_name", "second_name"),
         tuple[date, ...]: (date(2024, 3, 1),),
         MappingNote: results.MissingColumn(column="some_name"),

@@ -16,6 +16,7 @@ MESSAGES: list[Message] = [
     results.WarmStart(run="r000001", overlap=OVERLAP),
     results.TrainingResumed(epoch=3),
     results.CheckpointDiscarded(),
+    results.UserValuesNotRead(values=1_906, read=64, attributes=("hobby", "plan"), attributes_not_read=700),
     results.TrainingStarted(events=1_234, users=56, max_epochs=7),
     results.EpochFinished(epoch=EPOCH, max_epochs=7),
     results.TrainingDiverged(epoch=4),
@@ -64,6 +65,12 @@ def test_a_sentence_is_one_line_that_names_every_figure(message: Message) -> Non
             assert f"{value:%Y-%m-%d}" in sentence
         if isinstance(value, tuple):
             assert all(part in sentence for part in value)
+
+
+def test_an_epoch_without_held_out_users_has_no_held_out_figures() -> None:
+    epoch = EpochFigures(epoch=1, loss=1, figures={}, events_per_second=1)
+    sentence = SENTENCES[results.EpochFinished](results.EpochFinished(epoch=epoch, max_epochs=2))
+    assert sentence == "epoch 1/2: loss 1.000, 1 events/s"
 
 
 def test_a_single_epoch_on_all_events_is_in_the_singular() -> None:

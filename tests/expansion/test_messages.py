@@ -16,6 +16,7 @@ FIGURES: dict[str, Any] = {
     "seed_share": 0.5,
     "shares": (0.7, 0.3),
     "more_than_everybody": True,
+    "nothing_else": True,
 }
 
 

@@ -54,6 +54,11 @@ CASES: list[tuple[Message, str]] = [
         "3 seeds have done nothing else: they are excluded from the model, and are not listed",
     ),
     (
+        messages.InCommon(rule="category = c0", seed_share=1, nothing_else=True),
+        "100% of the seeds have done category = c0, most of them nothing else, and are recognised by it: the list is mostly of "
+        "others who have done it, and the lift says nothing about people who have not done it yet",
+    ),
+    (
         messages.BusySeeds(busy=7, seeds=214),
         "7 of 214 seeds have more events a day than 99.9% of all users: most likely bots or staff",
     ),
