@@ -69,7 +69,8 @@ def test_near_matches_are_told_from_unknown_ids(ready: Command, tmp_path: Path) 
     ran = ready("--json", *expanding(seed), "--force")
     assert {"code": "near_matches", "ids": 4} in ran.json["warnings"]
     assert (
-        "warning: 4 unmatched seed ids would match ignoring case, whitespace and leading zeros: write them as the log does"
+        "warning: 4 unmatched seed ids would match but for case, whitespace, quotes, leading zeros or a final .0: "
+        "write them as the log does; until then these people are neither seeds nor listed"
     ) in ran.err.splitlines()
     match = Evaluation.read(Path(ran.json["evaluation"])).seed
     assert (match.unmatched, match.near_matches, match.without_vector) == (6, 4, 0)

@@ -210,7 +210,7 @@ def test_a_seed_of_people_without_events_finds_those_like_them(ws: la.Workspace,
     told = warning(result, "without_events_listed")
     assert told is not None
     assert (told["users"], told["candidates"], told["more_than_everybody"]) == (155, 455, True)
-    assert told["random_lift"] == pytest.approx(1 / (195 / 495))
+    assert told["random_lift"] == pytest.approx(455 / 155)
     assert result.reasons is not None
     assert result.reasons.filter(pl.col("user_id").is_in(CLUB))["shared"].str.contains("club yes").all()
     assert (result.evaluation.seed_profile.median_events, result.evaluation.seed_profile.median_days_since) == (0, None)
@@ -228,13 +228,21 @@ def test_a_few_seeds_without_events_are_left_out(ws: la.Workspace, inputs: Input
     assert mixed.evaluation.seed.used == 50
 
 
-def test_a_list_longer_than_the_people_with_events_goes_on_with_the_others(ws: la.Workspace, inputs: Inputs) -> None:
-    result = ws.expand(seed=inputs.seed, size=300, force=True)
-    told = warning(result, "without_events_listed")
-    assert told is not None
-    assert (told["users"], told["seed_share"], told["more_than_everybody"]) == (200, 0.0, False)
-    assert told["random_lift"] == pytest.approx(500 / 300)
-    assert len(set(listed(result)) & set(NEW)) >= 40
+def test_no_size_makes_people_without_events_candidates(ws: la.Workspace, inputs: Inputs) -> None:
+    """Beside them any list of active people looks good: one more name must not turn a refusal into a promise."""
+    with pytest.raises(ExpansionError, match="300 prospects were requested, but only 260 candidates are left"):
+        ws.expand(seed=inputs.seed, size=300, force=True)
+
+
+def test_a_list_that_tells_only_who_has_events_is_refused(ws: la.Workspace) -> None:
+    """Half of the seeds have no events, and nothing else is common to them."""
+    rng = np.random.default_rng(3)
+    seed = [*rng.choice(user_ids(), 60, replace=False), *rng.choice(NEW, 60, replace=False)]
+    result = ws.expand(seed=seed, size=40)
+    check = next(each for each in result.verdict.checks if each.name == "above_chance")
+    assert result.verdict.decision == "do not expand"
+    assert check.threshold > 1
+    assert not check.passed
 
 
 def test_nobody_without_events_is_read_as_of_a_moment(ws: la.Workspace, inputs: Inputs) -> None:

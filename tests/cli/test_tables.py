@@ -252,7 +252,7 @@ def test_a_training_shows_the_encoder_beside_its_baselines() -> None:
     assert "New items of 1,234 held-out users, full catalogue Recall@20 NDCG@20 this encoder 0.4000 0.2000" in text
     assert "popularity of the last 7 days 0.2100" in text
     assert "Lift@5% of the centroid, 12 held-out audiences drawn from the log" in text
-    assert "this encoder 3.21 taste alone 3.00 content 2.50 number of events -" in text
+    assert "this encoder 3.21 what it learned, alone 3.00 items met, not learned 2.50 number of events -" in text
     assert "2-4 1,114 0.4500 3.00" in text
     assert "Events Users Recall@20 Lift@5% 1 120" in text  # without the empty group of 0 events
     assert "300 users embedded as v000001 by run r000001, best epoch 4 of 5" in text

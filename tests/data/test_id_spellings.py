@@ -15,9 +15,22 @@ def plain(*ids: str) -> list[str]:
 @pytest.mark.parametrize(
     "spellings",
     [
-        ("12345", "12345.0", "12345.00", "012345", " 12345\u00a0", '="12345"', "'12345", '"12345"', "'=12345"),
+        (
+            "12345",
+            "12345.0",
+            "12345.00",
+            "012345",
+            " 12345\u00a0",
+            '="12345"',
+            "'12345",
+            '"12345"',
+            "12345,0",
+            "\u201c12345\u201d",
+            "\u200b12345",
+            "'=12345",
+        ),
         ("ann@example.com", "Ann@Example.com", "\tANN@EXAMPLE.COM "),
-        (UUID, UUID.lower(), f"{{{UUID}}}", UUID.replace("-", "")),
+        (UUID, UUID.lower(), f"{{{UUID}}}", UUID.replace("-", ""), f"urn:uuid:{UUID}"),
         ("=1", "'=1", "1"),
     ],
 )
@@ -26,5 +39,5 @@ def test_spellings_of_one_id_are_alike(spellings: tuple[str, ...]) -> None:
 
 
 def test_other_ids_are_not() -> None:
-    ids = ("1", "10", "1.05", "1-1", "11", "ann", "anna", "u1", "1.0.1", "-1")
+    ids = ("1", "10", "1.05", "1,05", "1-1", "11", "ann", "anna", "u1", "1.0.1", "-1")
     assert len(set(plain(*ids))) == len(ids)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from lookalike.data.item_lives import ItemLives, items_come_and_go, median_age
 from lookalike.data.sequences import Sequences
@@ -11,9 +12,9 @@ from synthetic_sequences import sequences_of
 HOUR = 3_600
 
 
-def log_of(times: np.ndarray, items: np.ndarray, users: int = 50) -> Sequences:
-    """Events at these times of these items, spread over users."""
-    owner = np.random.default_rng(0).integers(0, users, len(times))
+def log_of(times: np.ndarray, items: np.ndarray, users: int = 50, visit: int = 1) -> Sequences:
+    """Events at these times of these items, spread over users; each so manyth event is of the same user."""
+    owner = np.tile(np.random.default_rng(0).integers(0, users, len(times) // visit), visit)
     order = np.lexsort((times, owner))
     log = sequences_of([times[order][owner[order] == user].tolist() for user in range(users)])
     return replace(log, columns=log.columns | {"item": items[order].astype(np.int32)})
@@ -34,19 +35,21 @@ def shop() -> Sequences:
 
 
 def come_and_go(log: Sequences, items: int) -> bool:
-    counts = np.bincount(log["item"], minlength=items)
-    return items_come_and_go(log, ItemLives.of(log, items), counts, counts.astype(float), 0.25)
+    return items_come_and_go(log, ItemLives.of(log, items))
 
 
-def test_first_and_last_event_of_each_item() -> None:
-    log = log_of(np.array([5, 7, 9, 11]), np.array([0, 2, 0, -1]), users=2)
+def test_first_and_last_time_that_people_met_each_item() -> None:
+    log = log_of(np.array([5, 7, 9, 11, 12]), np.array([0, 2, 0, -1, 0]), users=1)
     lives = ItemLives.of(log, 3)
-    assert (lives.first[[0, 2]].tolist(), lives.last[[0, 2]].tolist()) == ([5, 7], [9, 7])
+    assert (lives.first[[0, 2]].tolist(), lives.last[[0, 2]].tolist()) == ([5, 7], [5, 7])
+    assert lives.people.tolist() == [1, 0, 1]
     assert lives.first[1] > lives.last[1]  # never alive
+    two = replace(log, offsets=np.array([0, 2, 5]))
+    assert (ItemLives.of(two, 3).first[0], ItemLives.of(two, 3).last[0], ItemLives.of(two, 3).people[0]) == (5, 9, 2)
 
 
 def test_share_alive_counts_both_ends() -> None:
-    lives = ItemLives(np.array([0, 10]), np.array([10, 20]))
+    lives = ItemLives(np.array([0, 10]), np.array([10, 20]), np.array([2, 2]))
     weights = np.array([3.0, 1.0])
     shares = [lives.share_alive(np.array([moment]), weights) for moment in (-1, 0, 10, 20, 21)]
     assert shares == [0, 0.75, 1, 0.25, 0]
@@ -57,15 +60,18 @@ def test_news_comes_and_goes_and_a_shop_stays() -> None:
     assert not come_and_go(shop(), 200)
 
 
-def test_items_with_few_events_are_not_gone() -> None:
+@pytest.mark.parametrize("items", [2_000, 20_000])
+def test_items_that_few_people_met_are_not_gone(items: int) -> None:
+    """Each visit has three events of its item, as view, view, cart."""
     rng = np.random.default_rng(3)
-    rare = log_of(rng.integers(0, 200 * HOUR, 4_000), rng.integers(0, 2_000, 4_000))
-    assert not come_and_go(rare, 2_000)
+    times, item = rng.integers(0, 200 * HOUR, 6_000), rng.integers(0, items, 6_000)
+    log = log_of(np.concatenate([times, times + 60, times + 90]), np.tile(item, 3), 3_000, visit=3)
+    assert not come_and_go(log, items)
 
 
 def test_a_log_without_items_has_no_news() -> None:
     log = log_of(np.arange(10), np.full(10, -1))
-    assert not items_come_and_go(log, ItemLives.of(log, 1), np.zeros(1, int), np.ones(1), 0.25)
+    assert not come_and_go(log, 1)
     assert median_age(log, ItemLives.of(log, 1)) == 0
 
 

@@ -104,7 +104,15 @@ def test_of_too_few_audiences_nothing_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "expected"), [(0.1, 0.9, "pays"), (-0.1, 0.9, "adds_nothing"), (-0.9, -0.1, "costs")]
+    ("low", "high", "lift", "expected"),
+    [
+        (0.1, 0.9, 1.5, "pays"),
+        (0.1, 0.9, 0.9, "adds_nothing"),
+        (-0.1, 0.9, 1.5, "adds_nothing"),
+        (-0.9, -0.1, 1.5, "costs"),
+    ],
 )
-def test_the_whole_interval_decides(low: float, high: float, expected: str) -> None:
-    assert worth(Interval(value=(low + high) / 2, low=low, high=high)) == expected
+def test_the_whole_intervals_decide(low: float, high: float, lift: float, expected: str) -> None:
+    """Of the gain, and of the lift with the encoder: better than nothing but worse than chance is no gain."""
+    gain = Interval(value=(low + high) / 2, low=low, high=high)
+    assert worth(gain, Interval(value=lift + 0.5, low=lift, high=lift + 1)) == expected

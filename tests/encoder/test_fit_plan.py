@@ -63,11 +63,13 @@ def test_a_log_without_events_has_a_plan() -> None:
     assert (plan.events, plan.known.as_of, plan.window) == (0, 50, None)
 
 
-def test_no_more_is_hidden_than_items_are_of_interest() -> None:
-    log = sequences_of([[3_600 * hour for hour in range(60)]] * 3)
-    log.columns["item"][:] = [hour // 3 for hour in range(60)] * 3
+def test_of_news_no_more_is_hidden_than_items_are_of_interest() -> None:
+    item = [hour // 3 for hour in range(60)]
+    log = sequences_of([list(range(60))] * 9)
+    log.columns["item"][:] = item * 9
+    log.columns["time"][:] = [3 * 3_600 * each + 900 * person for person in range(9) for each in item]
     settings = replace(SMALL, mask_hours=24)
     plan = fit_plan.plan_fit(log, plain_vocabulary(20), settings)
     assert plan.hidden_seconds == 3_600
-    log.columns["item"][:] = 0
+    log.columns["item"][:] = [hour % 20 for hour in range(60)] * 9
     assert fit_plan.plan_fit(log, plain_vocabulary(20), settings).hidden_seconds == 24 * 3_600

@@ -34,14 +34,17 @@ def test_without_any_event_all_items_are_equally_likely() -> None:
 
 def test_only_where_items_come_and_go_are_negatives_of_their_own_time() -> None:
     hours = [3_600 * hour for hour in range(60)]
-    log = sequences_of([hours])
-    log.columns["item"][:] = [hour // 3 for hour in range(60)]  # three events each, then never again
+    log = sequences_of([hours] * 3)
+    item = [hour // 3 for hour in range(60)]  # read for an hour by three people, then never again
+    log.columns["item"][:] = item * 3
+    log.columns["time"][:] = [3 * 3_600 * each + 1_200 * person for person in range(3) for each in item]
     counts = torch.bincount(torch.from_numpy(log["item"]).long()).numpy()
     sampling = NegativeSampling.from_log(log, counts, 100, CPU)
-    moments = torch.tensor([0, 4 * 3_600])
+    moments = torch.tensor([1_200, 3 * 3_600])
     assert sampling.of_another_time(torch.tensor([0, 1, 19]), moments).tolist() == [
         [False, True, True],
         [True, False, True],
     ]
-    log.columns["item"][:] = [hour % 20 for hour in range(60)]
+    log.columns["item"][:] = [hour % 20 for hour in range(60)] * 3
+    log.columns["time"][:] = sorted(3_600 * hour for hour in range(180))
     assert NegativeSampling.from_log(log, counts, 100, CPU).life is None

@@ -14,7 +14,7 @@ from lookalike.expansion.examples import Examples
 from lookalike.expansion.people_cuts import Cut, Floor, KnownValues, by_events, by_tenure, by_value
 
 LAYOUT = BlockLayout({"sequence": 0, "content": 0, "aggregates": 2}, ("log_events", "log_tenure_days"))
-FLOOR = Floor(25, 1.0)
+FLOOR = Floor(25, drawn=25, per_seed=0)
 
 
 def people(values: list[tuple[float, int, int]], column: int = 0) -> Examples:
@@ -81,10 +81,26 @@ def test_a_slice_of_24_seeds_is_joined_with_its_smaller_neighbour(seeds: int, la
 
 
 def test_a_slice_of_24_people_is_joined_too() -> None:
-    """People are counted as candidates: a sampled one stands for several."""
+    """People who were drawn count, whoever else they stand for."""
     examples = people([(1, 30, 24), (3, 40, 100)])
     assert list(counts(by_events(examples, LAYOUT, FLOOR), examples)) == ["1+"]
-    assert list(counts(by_events(examples, LAYOUT, Floor(25, 1.1)), examples)) == ["1", "2+"]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "others", "cut"), [(30, 199, False), (30, 200, True), (60, 299, False), (60, 300, True)]
+)
+def test_a_slice_needs_people_enough_to_be_ranked_among(seeds: int, others: int, cut: bool) -> None:
+    examples = people([(1, seeds, others), (3, 40, 900)])
+    assert list(counts(by_events(examples, LAYOUT, Floor(25)), examples)) == (["1", "2+"] if cut else ["1+"])
+
+
+def test_people_without_events_have_no_tenure() -> None:
+    events, tenure = np.repeat([0, 9, 9], 60), np.repeat([4_000.0, 10, 200], 60)
+    columns = np.log1p(np.column_stack([events, tenure])).astype(np.float16)
+    examples = examples_of(columns, np.flatnonzero(np.arange(180) % 2))
+    cut = by_tenure(examples, LAYOUT, FLOOR)
+    assert counts(cut, examples) == {"less than a month": (30, 30), "a month or more": (30, 30)} or len(cut.labels) == 2
+    assert (cut.of_seed == -1).sum() == 30
 
 
 @hypothesis_settings(max_examples=100, deadline=None)
@@ -100,7 +116,9 @@ def test_no_slice_is_below_the_floor_unless_everybody_is_one_slice(values: list[
     for cut in (by_events(examples, LAYOUT, FLOOR), by_tenure(examples, LAYOUT, FLOOR)):
         found = counts(cut, examples)
         assert len(found) == 1 or min(min(each) for each in found.values()) >= 25
-        assert sum(seeds for seeds, _ in found.values()) == examples.seeds, "everybody is in one slice"
+        none = int((cut.of_seed == -1).sum())
+        assert sum(seeds for seeds, _ in found.values()) + none == examples.seeds, "everybody is in one slice"
+        assert none == 0 or (cut.by == "tenure" and none >= 25)
 
 
 # --- tenure ----------------------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def test_a_seed_that_matches_nobody_is_refused_with_the_likely_reasons() -> None
     assert error.message == "seed.csv: 0 of 100 ids match a known user (0.00%)"
     assert "ids are compared exactly" in error.hint
     hint = refusal_of(match_of(0, near_matches=30, without_vector=5)).hint
-    assert "30 ids would match ignoring case, whitespace and leading zeros" in hint
+    assert "30 ids would match but for case, whitespace, quotes, leading zeros or a final .0" in hint
     assert "5 ids are known but have no vector" in hint
 
 

@@ -19,7 +19,7 @@ from lookalike.expansion.audience import Audience, Size
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.messages import WithoutEventsLeftOut, WithoutEventsListed
 from lookalike.expansion.rule_finder import find_rule
-from lookalike.expansion.seed import Seed, no_rows
+from lookalike.expansion.seed import Seed, TwoKinds, no_rows
 from lookalike.expansion.without_events import Eligibility, with_eligible
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.progress import QuietProgress
@@ -66,12 +66,12 @@ def test_people_without_events_are_known(space: Path) -> None:
         (90, 10, FEW, True),
         (0, 100, FEW, True),
         (100, 0, Size(count=500), False),
-        (100, 0, Size(count=501), True),  # 500 others have events
+        (100, 0, Size(count=501), False),  # 500 others have events
         (100, 0, Size(), False),
-        (600, 0, SHARE, True),
+        (600, 0, SHARE, False),
     ],
 )
-def test_they_are_candidates_where_seeds_have_none_or_nobody_else_is_left(
+def test_they_are_candidates_where_seeds_have_none_whatever_size_is_asked_for(
     space: Path, active: int, lacking: int, size: Size, listed: bool
 ) -> None:
     with opened_context(space) as context:
@@ -91,7 +91,9 @@ def test_they_are_candidates_where_seeds_have_none_or_nobody_else_is_left(
             assert np.isin(nobody, found.seed.outside).all()
 
 
-@pytest.mark.parametrize(("active", "lacking", "lift"), [(0, 100, 1 / 0.4), (90, 10, 0.9 / 0.6), (50, 50, 0.5 / 0.4)])
+@pytest.mark.parametrize(
+    ("active", "lacking", "lift"), [(0, 100, 1 / (3 / 9)), (90, 10, 0.9 / (51 / 90)), (50, 50, 0.5 / (35 / 90))]
+)
 def test_the_lift_of_a_random_list_of_one_kind_is_told(space: Path, active: int, lacking: int, lift: float) -> None:
     with opened_context(space) as context:
         (warning,) = eligible(context, active, lacking, FEW).warnings
@@ -100,16 +102,19 @@ def test_the_lift_of_a_random_list_of_one_kind_is_told(space: Path, active: int,
         assert warning.more_than_everybody == (lacking > 40)
 
 
-def test_the_lift_told_is_that_of_a_random_list(space: Path) -> None:
-    with opened_context(space) as context:
-        found = eligible(context, 90, 10, FEW)
-        (warning,) = found.warnings
-        assert isinstance(warning, WithoutEventsListed)
-        with_events = np.setdiff1d(np.arange(USERS + NEW), context.without_events)
-        rng, hits = np.random.default_rng(0), []
-        for _ in range(300):
-            hits.append(np.isin(rng.permutation(with_events)[:60], found.seed.rows).sum())
-        assert np.mean(hits) / (60 * 100 / (USERS + NEW)) == pytest.approx(warning.random_lift, rel=0.05)
+@pytest.mark.parametrize("seed_share", [0.9, 0.3])
+def test_the_lift_told_is_that_of_a_random_list(seed_share: float) -> None:
+    """Of people of the kind that the seeds are more often, and of the others when those are all listed."""
+    kinds, rng = TwoKinds(seed_share, 600, 1_000), np.random.default_rng(0)
+    lacks_events = np.arange(1_000) < 600
+    for size in (10, 500, 800, 1_000):
+        hits = []
+        for _ in range(3_000):
+            hidden = np.where(rng.random(50) < seed_share, rng.integers(0, 600, 50), rng.integers(600, 1_000, 50))
+            order = rng.permutation(1_000)
+            listed = order[np.argsort(lacks_events[order] != kinds.more_without, kind="stable")][:size]
+            hits.append(np.isin(hidden, listed).mean())
+        assert np.mean(hits) * 1_000 / size == pytest.approx(kinds.random_lift(size), rel=0.12)
 
 
 def test_people_kept_out_by_a_condition_are_not_counted_again(space: Path) -> None:

@@ -29,7 +29,7 @@ def test_each_metric_has_a_figure_of_every_model_and_of_the_gain_with_its_interv
         ),
         (
             "adds_nothing",
-            "The encoder adds nothing here that could be told from chance: the lift of a list of 5% is 3.0×",
+            "It cannot be told from chance whether the encoder adds to the lift here: the lift of a list of 5% is 3.0×",
         ),
         ("costs", "The encoder does harm here: "),
     ],
@@ -42,14 +42,18 @@ def test_that_it_adds_nothing_is_said_where_more_than_a_small_gain_is_ruled_out(
     narrow = replaced(
         BLOCKS.model_copy(update={"encoder": "adds_nothing"}), "gain.lift", Interval(value=0, low=-0.4, high=0.6)
     )
-    assert encoder_sentence(narrow).startswith("The encoder adds nothing here that plain counts do not have: ")
+    assert encoder_sentence(narrow).startswith(
+        "The encoder adds nothing to the lift here that plain counts do not have: "
+    )
     wide = replaced(narrow, "gain.lift", Interval(value=0, low=-0.4, high=0.61))
-    assert encoder_sentence(wide).startswith("The encoder adds nothing here that could be told from chance: ")
+    assert encoder_sentence(wide).startswith(
+        "It cannot be told from chance whether the encoder adds to the lift here: "
+    )
 
 
 def test_a_lower_log_loss_is_named_where_the_list_is_no_better() -> None:
     nothing = BLOCKS.model_copy(update={"encoder": "adds_nothing"})
-    assert encoder_sentence(nothing).endswith("it tells a little more: log-loss is reliably lower.")
+    assert encoder_sentence(nothing).endswith("it tells a little more: over all people, log-loss is reliably lower.")
     unsure: BlockComparison = replaced(nothing, "gain.log_loss", Interval(value=-0.001, low=-0.002, high=0.001))
     assert "log-loss" not in encoder_sentence(unsure)
 

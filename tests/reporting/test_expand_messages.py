@@ -14,7 +14,8 @@ CASES: list[tuple[Message, str]] = [
     ),
     (
         messages.NearMatches(ids=4),
-        "4 unmatched seed ids would match ignoring case, whitespace and leading zeros: write them as the log does",
+        "4 unmatched seed ids would match but for case, whitespace, quotes, leading zeros or a final .0: "
+        "write them as the log does; until then these people are neither seeds nor listed",
     ),
     (
         messages.WithoutVectors(ids=2),

@@ -37,7 +37,7 @@ def test_the_slices_where_the_list_gains_nothing_are_named() -> None:
 
 
 def test_without_such_a_slice_the_sentence_says_what_is_known() -> None:
-    assert "known to gain nothing" in slices_sentence(with_verdicts("gains", "gains", "too_few"))
+    assert "known to be useless" in slices_sentence(with_verdicts("gains", "gains", "too_few"))
     assert slices_sentence(with_verdicts("too_few", "too_few", "too_few")) == (
         "There are too few people in each slice to say where the list gains."
     )

@@ -85,7 +85,7 @@ def test_a_failed_or_impossible_permutation_test_counts_against_the_list() -> No
     failed = with_check(refused_evaluation(), Check(name="beyond_activity", passed=False, value=1.1, threshold=None))
     assert line_of(failed, "No reliable sign that its members share more than their activity").mark == "against"
     impossible = replaced(failed, "verdict.permutation_test.p_value", None)
-    assert line_of(impossible, "Too few users for the activity-matched test").mark == "against"
+    assert line_of(impossible, "Not tested against random people who are as active").mark == "against"
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,12 @@ def _audience_tables(result: "TrainResult") -> list[Shown]:
     drawn = result.figures.audiences
     if not drawn.audiences:
         return ["The log is too small to draw audiences from: nothing could be tuned or evaluated by lift."]
-    names = {"sequence": "this encoder", "taste": "taste alone", "content": "content", "activity": "number of events"}
+    names = {
+        "sequence": "this encoder",
+        "taste": "what it learned, alone",
+        "content": "items met, not learned",
+        "activity": "number of events",
+    }
     spaces = [[label, _lift(drawn.lift[name])] for name, label in names.items()]
     by_events = [
         [events, f"{group.users:,}", f"{group.metrics['recall@20']:.4f}", _lift(drawn.sequence_by_events.get(events))]

@@ -1,6 +1,7 @@
 """How long items live: whether a log is of news, whose items come and go in hours, or of a shop, whose items stay.
 
-Events are read span by span or as a sample, so that memory follows the number of items and not the log.
+A person counts once for an item, at the first event: several events within a visit say nothing of an item's life. Events are
+read span by span or as a sample, so that memory follows the number of items and not the log.
 """
 
 from dataclasses import dataclass
@@ -11,25 +12,35 @@ from lookalike.data.arrays import Floats, Rows, Seconds
 from lookalike.data.sequences import Sequences
 
 SAMPLED_EVENTS = 200_000  # enough for a share and a median
+COME_AND_GO = 0.25  # share of the items that are alive, as a part of what chance gives, below which they come and go
+TOLD_BY = 0.25  # share of the items, by weight, that chance must keep alive for a short life to tell anything
 
 
 @dataclass(frozen=True)
 class ItemLives:
-    """The times of each item's first and last event, [V]; of an item without events the first is after the last."""
+    """When people first met each item: the first and the last time, and how many people, [V]. The first time of an item that
+    nobody met is after the last."""
 
     first: Seconds
     last: Seconds
+    people: Rows
 
     @classmethod
     def of(cls, sequences: Sequences, items: int) -> "ItemLives":
         first, last = np.full(items, np.iinfo(np.int64).max), np.zeros(items, np.int64)
+        people = np.zeros(items, np.int64)
         for begin, end in sequences.spans():
             events = slice(sequences.offsets[begin], sequences.offsets[end])
             item, time = np.asarray(sequences["item"][events]), np.asarray(sequences["time"][events])
-            counted = (item >= 0) & (item < items)
-            np.minimum.at(first, item[counted], time[counted])
-            np.maximum.at(last, item[counted], time[counted])
-        return cls(first, last)
+            user = np.repeat(np.arange(end - begin), np.diff(sequences.offsets[begin : end + 1]))
+            counted = np.flatnonzero((item >= 0) & (item < items))
+            # events are ordered by time: the first place of a pair is its first event
+            _, places = np.unique(user[counted] * items + item[counted], return_index=True)
+            met, when = item[counted][places], time[counted][places]
+            np.minimum.at(first, met, when)
+            np.maximum.at(last, met, when)
+            people += np.bincount(met, minlength=items)
+        return cls(first, last, people)
 
     def share_alive(self, moments: Seconds, weights: Floats) -> float:
         """The mean over the moments [n] of the share of the items, by weight [V], whose life the moment is in."""
@@ -42,23 +53,26 @@ class ItemLives:
         return float(alive.mean() / weights.sum())
 
 
+def items_come_and_go(sequences: Sequences, lives: ItemLives) -> bool:
+    """Whether few of the items are alive at the time of a typical event, compared with what chance gives.
+
+    The life of an item that few people met is short by chance: n people who come evenly over the log cover
+    (n - 1) / (n + 1) of it. Items count by the people who met them.
+    """
+    weights = lives.people.astype(np.float64)
+    by_chance = float(((weights - 1) / (weights + 1)).clip(0) @ weights) / max(1.0, float(weights.sum()))
+    if by_chance < TOLD_BY:  # hardly any item was met by several people
+        return False
+    moments = np.asarray(sequences["time"])[_sample(sequences)]
+    return lives.share_alive(moments, weights) < COME_AND_GO * by_chance
+
+
 def median_age(sequences: Sequences, lives: ItemLives) -> int:
-    """How long after its item's first event the median event is, in seconds; 0 without events of items."""
+    """How long after its item was first met the median event is, in seconds; 0 without events of items."""
     events = _sample(sequences)
     item = np.asarray(sequences["item"])[events]
     events, item = events[item >= 0], item[item >= 0]
     return int(np.median(np.asarray(sequences["time"])[events] - lives.first[item])) if len(events) else 0
-
-
-def items_come_and_go(sequences: Sequences, lives: ItemLives, counts: Rows, weights: Floats, limit: float) -> bool:
-    """Whether less than `limit` of the items are alive at the time of a typical event, as a share of what chance gives.
-
-    counts [V] are the items' events, weights [V] how much an item counts. The life of an item with few events is short
-    by chance: n events that are spread evenly over the log cover (n - 1) / (n + 1) of it.
-    """
-    by_chance = float(((counts - 1) / (counts + 1)).clip(0) @ weights)
-    moments = np.asarray(sequences["time"])[_sample(sequences)]
-    return by_chance > 0 and lives.share_alive(moments, weights) * float(weights.sum()) < limit * by_chance
 
 
 def _sample(sequences: Sequences) -> Rows:

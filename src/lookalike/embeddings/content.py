@@ -56,7 +56,9 @@ def fit_content(sample: Sequences, vocabulary: Vocabulary, width: int, random_se
         return Content(indicator, idf.astype(np.float32), np.zeros((terms, 1), np.float32))
     from sklearn.decomposition import TruncatedSVD  # slow to import, and embedding with a stored run does not need it
 
-    with np.errstate(invalid="ignore"):  # of equal users no variance can be explained, and nobody asks for its share
+    with np.errstate(
+        invalid="ignore", divide="ignore"
+    ):  # of equal users no variance can be explained, and nobody asks for its share
         svd = TruncatedSVD(width, n_iter=4, random_state=random_seed).fit(weighted)
     # with fewer independent terms than columns, the directions beyond them are arbitrary
     significant = svd.singular_values_ >= NEGLIGIBLE * svd.singular_values_.max()

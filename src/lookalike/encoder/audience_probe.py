@@ -47,7 +47,7 @@ def compare_blocks(
         **figures,
         gain=gain,
         log_loss_of_none=float(np.mean(nothing)),
-        encoder=worth(gain.lift),
+        encoder=worth(gain.lift, figures["both"].lift),
     )
 
 

@@ -40,12 +40,14 @@ class BlockComparison(Record):
     gain: BlockFigures = Field(description="of both minus `aggregates` alone, paired")
     log_loss_of_none: float = Field(description="log-loss of telling nobody apart")
     encoder: EncoderWorth = Field(
-        description="pays if the gain in lift is above 0 with its whole interval, costs if below, else adds_nothing"
+        description="pays if the gain in lift is above 0 and the lift with it above 1, each with its whole interval, costs if "
+        "the gain is below 0, else adds_nothing"
     )
 
 
-def worth(gain_in_lift: Interval) -> EncoderWorth:
-    """Whether the encoder pays. Lift decides, which is what a list is made for; one figure, so that none is picked."""
-    if gain_in_lift.low > 0:
+def worth(gain_in_lift: Interval, lift: Interval) -> EncoderWorth:
+    """Whether the encoder pays, given the lift with it. Lift decides, which is what a list is made for; one figure, so that
+    none is picked. A list that is no better than chance with it is no gain."""
+    if gain_in_lift.low > 0 and lift.low > 1:
         return "pays"
     return "costs" if gain_in_lift.high < 0 else "adds_nothing"

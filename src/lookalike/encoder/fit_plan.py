@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from lookalike.data import sequence_queries
-from lookalike.data.item_lives import ItemLives, median_age
+from lookalike.data.item_lives import ItemLives, items_come_and_go, median_age
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.embeddings import interactions
 from lookalike.embeddings.content import Content, fit_content
@@ -65,9 +65,9 @@ def plan_fit(
 
 
 def _hidden_seconds(known: Sequences, vocabulary: Vocabulary, settings: TrainSettings) -> int:
-    """The longest time after a position in which nothing is a target; not longer than items are of interest."""
-    lives = ItemLives.of(known, len(vocabulary.items))
-    return min(settings.mask_hours * 3_600, median_age(known, lives))
+    """The longest time after a position in which nothing is a target; of news not longer than items are of interest."""
+    longest, lives = settings.mask_hours * 3_600, ItemLives.of(known, len(vocabulary.items))
+    return min(longest, median_age(known, lives)) if items_come_and_go(known, lives) else longest
 
 
 def holdout_cut(sequences: Sequences, share: float) -> int:

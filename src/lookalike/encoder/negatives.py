@@ -12,7 +12,6 @@ from lookalike.data.item_lives import ItemLives, items_come_and_go
 from lookalike.data.sequences import Sequences
 
 POPULARITY_POWER = 0.75  # as in word2vec, arXiv:1310.4546
-COME_AND_GO = 0.25  # share of the draws that are alive, as a part of what chance gives, below which only those count
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class NegativeSampling:
         """The sampling for a log in which the items have `counts` events [V]."""
         sampling = cls.from_counts(counts, negatives, device)
         lives = ItemLives.of(sequences, len(counts))
-        if not items_come_and_go(sequences, lives, counts, sampling.chance.cpu().double().numpy(), COME_AND_GO):
+        if not items_come_and_go(sequences, lives):
             return sampling
         return replace(
             sampling, life=(torch.from_numpy(lives.first).to(device), torch.from_numpy(lives.last).to(device))

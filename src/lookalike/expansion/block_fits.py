@@ -36,10 +36,8 @@ def compare_blocks(examples: Examples, settings: ExpandSettings) -> BlockCompari
     columns = {name: examples.space.columns(blocks) for name, blocks in BLOCKS.items()}
     if examples.seeds < MIN_SEEDS or not len(columns["sequence"]) or (examples.seed_index >= 0).all():
         return None
-    settings = replace(
-        settings, repeats=1
-    )  # models are compared on the same people, which takes fewer draws than a promise
-    folds = folds_of_repeat(examples, settings)
+    settings = replace(settings, repeats=min(settings.repeats, REPEATS))
+    folds = [fold for repeat in range(settings.repeats) for fold in folds_of_repeat(examples, settings, repeat)]
     answers = dict(
         zip(
             columns,
@@ -175,7 +173,7 @@ def _comparison(answers: dict[str, _Answer], bands: BandSettings, sizes: _Sizes)
         **figures,
         gain=gain,
         log_loss_of_none=log_loss_of_none(len(both.log_loss.seed), len(both.log_loss.pool)),
-        encoder=worth(gain.lift),
+        encoder=worth(gain.lift, figures["both"].lift),
     )
 
 

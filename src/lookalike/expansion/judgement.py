@@ -38,7 +38,8 @@ def judge(
     size = resolve_size(audience.size, context.representation.users - len(seed_input.seed.excluded))
     name = "measuring on those who did it later" if forecast else "measuring on held-out seeds"
     with context.progress.step(name, None if forecast else settings.repeats * settings.folds) as advance:
-        selection = select(reading.examples, audience.scorer, size, settings, advance, forecast)
+        kinds = seed_input.seed.kinds
+        selection = select(reading.examples, audience.scorer, size, settings, advance, forecast, kinds)
     backtest = _backtest(context, seed_input, reading.examples, selection, insist=insist)
     later = backtest.lifts[selection.scorer] if backtest else None
     return Judgement(audience, selection, backtest, after_backtest(selection.verdict, selection.lift_band, later))

@@ -24,7 +24,7 @@ class LowMatchRate(Message):
 
 
 class NearMatches(Message):
-    """Unmatched seed ids that would match ignoring case, whitespace and leading zeros."""
+    """Unmatched seed ids that would match but for case, whitespace, quotes, leading zeros or a final .0."""
 
     code: Literal["near_matches"] = "near_matches"
     ids: int

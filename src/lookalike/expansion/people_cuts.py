@@ -28,6 +28,8 @@ MAX_TENURES = 4
 LAST_TENURE = 0.95  # of the log's span: the longest tenure that begins a slice
 KNOWN: tuple[Literal["device", "country"], ...] = ("device", "country")
 MAX_VALUES = 6
+MIN_DRAWN = 200  # others of a slice: a fold ranks its seeds among a fifth of them
+DRAWN_PER_SEED = 5
 OTHERS = None  # the label of all other values together
 
 
@@ -43,13 +45,15 @@ class Cut:
 
 @dataclass(frozen=True)
 class Floor:
-    """The fewest seeds and candidates of a slice; each background user who is no seed stands for some candidates."""
+    """The fewest seeds and others of a slice."""
 
     people: int
-    stands_for: float
+    drawn: int = MIN_DRAWN  # others
+    per_seed: int = DRAWN_PER_SEED  # others for each seed
 
     def holds(self, seeds: int, others: int) -> bool:
-        return seeds >= self.people and others * self.stands_for >= self.people
+        """Whether so many seeds and so many drawn others are enough: for privacy, and for 5 % of a fold to be some people."""
+        return seeds >= self.people and others >= max(self.people, self.drawn, self.per_seed * seeds)
 
 
 def cuts(context: ExpansionContext, examples: Examples, floor: Floor) -> list[Cut]:
@@ -77,7 +81,25 @@ def by_events(examples: Examples, layout: BlockLayout, floor: Floor) -> Cut:
 
 def by_tenure(examples: Examples, layout: BlockLayout, floor: Floor) -> Cut:
     """Slices by the days since the first event, with bounds that suit the log's span."""
-    seed, background = (_plain(rows, layout, "log_tenure_days") for rows in (examples.seed, examples.background))
+    is_active = [rows[:, layout.column("log_events")] > 0 for rows in (examples.seed, examples.background)]
+    is_other = examples.seed_index < 0
+    without = int((~is_active[0]).sum()), int((~is_active[1] & is_other).sum())
+    if any(active.any() for active in is_active) and floor.holds(
+        *without
+    ):  # people without events have no tenure, and are a slice by events
+        own = [np.flatnonzero(active) for active in is_active]
+        cut = _tenure_bands(examples, layout, floor, *own)
+        placed = [np.full(len(active), -1) for active in is_active]
+        for places, rows, slices in zip(placed, own, (cut.of_seed, cut.of_background), strict=True):
+            places[rows] = slices
+        return Cut(cut.by, cut.labels, *placed)
+    return _tenure_bands(examples, layout, floor, *(np.arange(len(active)) for active in is_active))
+
+
+def _tenure_bands(examples: Examples, layout: BlockLayout, floor: Floor, seeds: Rows, background_rows: Rows) -> Cut:
+    """Of some seeds and some of the background."""
+    seed = _plain(examples.seed[seeds], layout, "log_tenure_days")
+    background = _plain(examples.background[background_rows], layout, "log_tenure_days")
     span = max(seed.max(initial=0), background.max(initial=0))
     names = dict(TENURES)
     bounds = [days for days in names if days <= LAST_TENURE * span][1 - MAX_TENURES :]
@@ -87,7 +109,7 @@ def by_tenure(examples: Examples, layout: BlockLayout, floor: Floor) -> Cut:
             return "any" if np.isinf(high) else f"less than {names[int(high)]}"
         return f"{names[int(low)]} or more" if np.isinf(high) else f"{names[int(low)]} to {names[int(high)]}"
 
-    return _in_bands("tenure", seed, background, tuple(bounds), label, examples.seed_index, floor)
+    return _in_bands("tenure", seed, background, tuple(bounds), label, examples.seed_index[background_rows], floor)
 
 
 @dataclass(frozen=True)

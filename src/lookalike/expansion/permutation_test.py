@@ -97,6 +97,12 @@ def _neighbours(seed: Floats, ascending: Floats) -> tuple[Rows, Rows]:
     first, last = np.maximum(low - near, 0), np.minimum(high + near, len(ascending))
     # where an end of the population cuts the range, it is cut as much on the other side, but never among equals
     first, last = np.maximum(first, low - (last - high)), np.minimum(last, high + (low - first))
+    # people without events are stand-ins for each other only: they have nothing in common with anybody else
+    active = np.searchsorted(ascending, 0, "right")
+    first, last = (
+        np.where(seed > 0, np.maximum(first, active), first),
+        np.where(seed > 0, last, np.minimum(last, active)),
+    )
     return first, np.maximum(last, first + 1)
 
 

@@ -202,7 +202,7 @@ class SeedMatch(Record):
     unmatched: int = Field(description="other ids")
     suppressed: int = Field(description="matched seeds who are suppressed: in the training sample, never listed")
     match_rate: float = Field(description="matched / distinct")
-    near_matches: int = Field(description="unmatched ids that would match ignoring case, whitespace and leading zeros")
+    near_matches: int = Field(description="unmatched ids that would match if they were spelled as in the log")
     without_vector: int = Field(
         description="unmatched ids in the log or the users table: after the cut, or with too few events"
     )

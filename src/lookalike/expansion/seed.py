@@ -19,6 +19,29 @@ def no_rows() -> Rows:
 
 
 @dataclass(frozen=True)
+class TwoKinds:
+    """Candidates without events beside others, and how many of the seeds have none."""
+
+    seed_share: float  # of the seeds without events
+    without: int  # candidates without events
+    candidates: int
+
+    @property
+    def more_without(self) -> bool:
+        """Whether the seeds are without events more often than the candidates."""
+        return self.seed_share * self.candidates > self.without
+
+    def random_lift(self, size: int) -> float:
+        """The lift of a list of random people, those of the kind that the seeds are more often first."""
+        shares, counts = (self.seed_share, 1 - self.seed_share), (self.without, self.candidates - self.without)
+        (first_share, last_share), (first, last) = (
+            (shares, counts) if self.more_without else (shares[::-1], counts[::-1])
+        )
+        found = first_share * min(1.0, size / max(1, first)) + last_share * max(0, size - first) / max(1, last)
+        return found * self.candidates / size
+
+
+@dataclass(frozen=True)
 class Seed:
     """The users of an audience, as ascending user rows."""
 
@@ -30,6 +53,7 @@ class Seed:
     negatives: Rows = field(default_factory=no_rows)  # users whose like should rank lower
     listed_elsewhere: Rows = field(default_factory=no_rows)  # eligible, but not to be listed
     outside: Rows = field(default_factory=no_rows)  # not those the list is for; suppressed, and they do not teach
+    kinds: TwoKinds | None = None  # where people without events are candidates
     dropped_columns: tuple[str, ...] = ()  # aggregates that no scorer may read
     doers: Doers | None = (
         None  # who has done what the seeds have in common, if they have; the seeds are read without it

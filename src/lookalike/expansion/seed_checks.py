@@ -71,7 +71,8 @@ def _mismatch_reasons(match: SeedMatch) -> list[str]:
     reasons = []
     if match.near_matches:
         reasons.append(
-            f"{match.near_matches:,} ids would match ignoring case, whitespace and leading zeros: write them as the log does"
+            f"{match.near_matches:,} ids would match but for case, whitespace, quotes, leading zeros or a final .0: write them "
+            "as the log does"
         )
     if match.without_vector:
         reasons.append(f"{match.without_vector:,} ids are known but have no vector: lookalike embed adds newcomers")

@@ -25,6 +25,7 @@ from lookalike.expansion.scorer_selection import (
 )
 from lookalike.expansion.scorers import fit_readings
 from lookalike.expansion.scorers.rank_ensemble import Score
+from lookalike.expansion.seed import TwoKinds
 from lookalike.expansion.verdict import HeldOutRankings, RequestedList, decide, largest_share
 from lookalike.workspace.random_streams import Stream, generator
 from lookalike.workspace.settings import ExpandSettings
@@ -88,6 +89,7 @@ def select(
     settings: ExpandSettings,
     on_fold: Callable[[int], None],
     forecast: Forecast | None = None,
+    kinds: TwoKinds | None = None,
 ) -> Selection:
     """Measures the scorers, on a forecast where there is one or else on hidden seeds, chooses one and the size, and gives
     the verdict. `size` is None for `auto`."""
@@ -111,9 +113,9 @@ def select(
         share = largest or share
     requested = RequestedList(share, largest, size is None, examples.listed_elsewhere / examples.candidates)
     rankings = HeldOutRankings(quantiles[scorer], quantiles[ACTIVITY], bands, examples.teaching)
-    verdict = decide(
-        rankings, permutation_test(examples, share, settings), requested, examples.candidates, settings.min_lift
-    )
+    test = permutation_test(examples, share, settings)
+    chance = kinds.random_lift(max(1, round(share * examples.candidates))) if kinds else 1.0
+    verdict = decide(rankings, test, requested, examples.candidates, settings.min_lift, max(1.0, chance))
     count = size or max(1, round(share * examples.candidates))
     own = tuple(fold.only(chosen) for fold in held_out)
     return Selection(chosen, count, requested, quantiles, bands, verdict, examples.candidates, own)

@@ -19,7 +19,7 @@ from lookalike.expansion.slice_figures import SliceFigures, SliceGroup, Slices, 
 from lookalike.workspace.settings import ExpandSettings
 
 SHARE = 0.05  # of the people of a slice
-TWICE = 2.0  # a lift that a band must rule out, or that of everybody where it is more, to tell that there is no gain
+SMALL = 1.5  # a lift that a band must rule out to tell that there is no gain
 
 
 def measure_slices(
@@ -33,9 +33,9 @@ def measure_slices(
     repeats = 1 + max(fold.repeat for fold in held_out)
     bands = BandSettings(settings.confidence, examples.effective_sample(settings.folds))
     everybody = lift_band(quantiles_of(held_out, repeats)[scorer], SHARE, bands)
-    floor = Floor(settings.min_cell, examples.candidates / strangers)
+    floor = Floor(settings.min_cell)
     groups = [
-        SliceGroup(by=cut.by, slices=_figures(cut, examples, held_out, scorer, everybody, settings))
+        SliceGroup(by=cut.by, slices=_figures(cut, examples, held_out, scorer, settings))
         for cut in cuts(context, examples, floor)
     ]
     return Slices(
@@ -54,7 +54,6 @@ def _figures(
     examples: Examples,
     held_out: Sequence[FoldScores],
     scorer: str,
-    everybody: Band,
     settings: ExpandSettings,
 ) -> tuple[SliceFigures, ...]:
     is_stranger = examples.seed_index < 0
@@ -62,8 +61,8 @@ def _figures(
     for number, label in enumerate(cut.labels):
         drawn = int((is_stranger & (cut.of_background == number)).sum())
         candidates = max(drawn, round(examples.candidates * drawn / int(is_stranger.sum())))
-        pool = drawn / (1 - drawn / candidates) if drawn < candidates else np.inf
-        bands = BandSettings(settings.confidence, EffectiveSample(pool, min(settings.folds, examples.seeds)))
+        # a fold ranks among a part of them only, so that they are a sample even where everybody is drawn
+        bands = BandSettings(settings.confidence, EffectiveSample(drawn, min(settings.folds, examples.seeds)))
         quantiles = quantiles_within(cut, number, candidates, held_out, scorer)
         lift = lift_band(quantiles, SHARE, bands)
         figures.append(
@@ -74,7 +73,7 @@ def _figures(
                 lift=lift.value,
                 low=lift.low,
                 high=lift.high,
-                verdict=slice_verdict(lift, everybody),
+                verdict=slice_verdict(lift),
             )
         )
     return tuple(figures)
@@ -95,8 +94,8 @@ def quantiles_within(cut: Cut, number: int, candidates: int, held_out: Sequence[
     return quantiles
 
 
-def slice_verdict(lift: Band, everybody: Band) -> SliceVerdict:
-    """Whether the list gains in a slice. A band from below chance to more than a good lift tells neither."""
+def slice_verdict(lift: Band) -> SliceVerdict:
+    """Whether the list gains in a slice. A band from below chance to a lift that is worth having tells neither."""
     if lift.low > 1:
         return "gains"
-    return "too_few" if lift.high > max(TWICE, everybody.value) else "gains_nothing"
+    return "too_few" if lift.high > SMALL else "gains_nothing"

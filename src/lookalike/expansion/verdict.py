@@ -65,14 +65,19 @@ def largest_share(quantiles: Floats, candidates: int, bands: BandSettings, min_l
 
 
 def decide(
-    rankings: HeldOutRankings, test: PermutationTest, requested: RequestedList, candidates: int, min_lift: float
+    rankings: HeldOutRankings,
+    test: PermutationTest,
+    requested: RequestedList,
+    candidates: int,
+    min_lift: float,
+    chance: float = 1.0,
 ) -> Verdict:
     """Expand only if held-out lift is reliably above chance, the seed is more than an active crowd, and ranking by
-    activity alone is not reliably better."""
+    activity alone is not reliably better. `chance` is the lift of a list that tells nothing but who has events."""
     comparison = compare_with_activity(rankings, requested.share)
     checks = (
         _enough_seeds(rankings.seeds),
-        _above_chance(rankings, requested),
+        _above_chance(rankings, requested, chance),
         _beyond_activity(test, rankings.bands.confidence),
         _not_beaten_by_activity(rankings, requested, comparison),
         _worth_taking(requested, candidates, min_lift),
@@ -107,10 +112,14 @@ def _enough_seeds(seeds: int) -> Check:
     return Check(name="enough_seeds", passed=seeds >= MIN_SEEDS, value=seeds, threshold=MIN_SEEDS)
 
 
-def _above_chance(rankings: HeldOutRankings, requested: RequestedList) -> Check:
+def _above_chance(rankings: HeldOutRankings, requested: RequestedList, chance: float) -> Check:
     lift = marginal_band(rankings.scorer, requested.begin, requested.end, rankings.bands)
     return Check(
-        name="above_chance", passed=lift.low > 1, value=lift.value, interval=(lift.low, lift.high), threshold=1
+        name="above_chance",
+        passed=lift.low > chance,
+        value=lift.value,
+        interval=(lift.low, lift.high),
+        threshold=chance,
     )
 
 

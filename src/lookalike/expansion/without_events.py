@@ -2,7 +2,7 @@
 
 Nearly all that is known of them is that they have done nothing. Beside a seed of people who have done something they would
 only make the list look better: any list of active people holds more such seeds than a random one does. So they are
-candidates where the seeds say so, or where there is nobody else.
+candidates where the seeds say so, and the list has then to be better than one of random people of the better kind.
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from lookalike.errors import ExpansionError
 from lookalike.expansion.audience import Audience
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.messages import ExpansionWarning, WithoutEventsLeftOut, WithoutEventsListed
-from lookalike.expansion.seed import Seed
+from lookalike.expansion.seed import Seed, TwoKinds
 from lookalike.expansion.seed_checks import MIN_MEASURABLE_SEEDS
 from lookalike.expansion.seed_rule import stated_rule
 
@@ -45,8 +45,9 @@ def with_eligible(context: ExpansionContext, audience: Audience, seed: Seed) -> 
         listed_elsewhere=np.setdiff1d(seed.listed_elsewhere, nobody),
         outside=union(seed.outside, nobody),
     )
-    if _are_candidates(context, audience, seed, lacks_events, only_active):
-        return Eligibility(seed, _listed_warning(context, seed, lacks_events))
+    if _are_candidates(audience, seed, lacks_events):
+        kinds = _two_kinds(context, seed, lacks_events)
+        return Eligibility(replace(seed, kinds=kinds), _listed_warning(kinds))
     if len(only_active.rows) < MIN_MEASURABLE_SEEDS:
         raise ExpansionError(
             f"only {len(only_active.rows)} of {len(seed.rows):,} seeds have events to read as of an earlier moment",
@@ -55,31 +56,28 @@ def with_eligible(context: ExpansionContext, audience: Audience, seed: Seed) -> 
     return Eligibility(only_active, (WithoutEventsLeftOut(users=len(nobody), seeds=int(lacks_events.sum())),))
 
 
-def _are_candidates(
-    context: ExpansionContext, audience: Audience, seed: Seed, lacks_events: Flags, only_active: Seed
-) -> bool:
+def _are_candidates(audience: Audience, seed: Seed, lacks_events: Flags) -> bool:
     """Whether people without events may be listed: not where people are read as they were, which these never were."""
     if seed.moment is not None or stated_rule(audience) is not None:
         return False
-    if lacks_events.mean() >= MIN_SEED_SHARE:
-        return True
-    candidates = context.representation.users - len(only_active.excluded)
-    return candidates < (1 if audience.size.count is None else audience.size.count)
+    return bool(lacks_events.mean() >= MIN_SEED_SHARE)
 
 
-def _listed_warning(context: ExpansionContext, seed: Seed, lacks_events: Flags) -> tuple[ExpansionWarning, ...]:
+def _two_kinds(context: ExpansionContext, seed: Seed, lacks_events: Flags) -> TwoKinds:
+    without = len(np.setdiff1d(context.without_events, seed.excluded))
+    candidates = context.representation.users - len(seed.excluded)
+    return TwoKinds(float(lacks_events.mean()), without, candidates)
+
+
+def _listed_warning(kinds: TwoKinds) -> tuple[ExpansionWarning, ...]:
     """What a list gains by nothing but the share of people without events on it."""
-    users, suppressed = context.representation.users, np.setdiff1d(seed.suppressed, seed.rows)
-    of_seeds = float(lacks_events.mean())
-    of_eligible = len(np.setdiff1d(context.without_events, suppressed)) / (users - len(suppressed))
-    if of_eligible == 1:  # all are alike in this
+    if kinds.without in (0, kinds.candidates):  # all are alike in this
         return ()
-    more = of_seeds > of_eligible
     warning = WithoutEventsListed(
-        users=len(np.setdiff1d(context.without_events, seed.excluded)),
-        candidates=users - len(seed.excluded),
-        seed_share=of_seeds,
-        more_than_everybody=more,
-        random_lift=of_seeds / of_eligible if more else (1 - of_seeds) / (1 - of_eligible),
+        users=kinds.without,
+        candidates=kinds.candidates,
+        seed_share=kinds.seed_share,
+        more_than_everybody=kinds.more_without,
+        random_lift=kinds.random_lift(1),
     )
     return (warning,)

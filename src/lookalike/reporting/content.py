@@ -50,8 +50,9 @@ class Method(NamedTuple):
 def _suppressed(suppression: Suppression) -> str:
     if not suppression.given:
         return ""
-    verb = "is" if suppression.given == 1 else "are"
-    return f"; {count(suppression.matched)} of {plural(suppression.given, 'id', 'ids')} given {verb} suppressed"
+    alike = f", and {count(suppression.alike)} with an id like them" if suppression.alike else ""
+    verb = "is" if suppression.given == 1 and not alike else "are"
+    return f"; {count(suppression.matched)} of {plural(suppression.given, 'id', 'ids')} given{alike} {verb} suppressed"
 
 
 def key_figures(evaluation: Evaluation) -> list[Figure]:

@@ -49,10 +49,12 @@ def encoder_sentence(blocks: BlockComparison | None) -> str:
     if blocks.encoder == "costs":
         return f"The encoder does harm here: {lifts}."
     ruled_out = blocks.gain.lift.high <= SMALL_GAIN * blocks.aggregates.lift.value
-    nothing = "plain counts do not have" if ruled_out else "could be told from chance"
-    text = f"The encoder adds nothing here that {nothing}: {lifts}."
+    if ruled_out:
+        text = f"The encoder adds nothing to the lift here that plain counts do not have: {lifts}."
+    else:
+        text = f"It cannot be told from chance whether the encoder adds to the lift here: {lifts}."
     if blocks.gain.log_loss.high < 0:
-        text += " Over all people it tells a little more: log-loss is reliably lower."
+        text += " Far from the top of the list it tells a little more: over all people, log-loss is reliably lower."
     return text
 
 

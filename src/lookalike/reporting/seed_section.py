@@ -119,7 +119,9 @@ def _unmatched(seed: SeedSummary) -> str:
     text = plural(seed.unmatched, "seed id matches no user", "seed ids match no user")
     reasons = []
     if seed.near_matches:
-        reasons.append(f"{count(seed.near_matches)} would match ignoring case, whitespace and leading zeros")
+        reasons.append(
+            f"{count(seed.near_matches)} would match but for case, whitespace, quotes, leading zeros or a final .0"
+        )
     if seed.without_vector:
         reasons.append(f"{count(seed.without_vector)} are known, but came after the cut or have too few events")
     return f"{text}: {'; '.join(reasons) or 'not in the log'}."

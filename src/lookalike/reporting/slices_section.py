@@ -48,7 +48,7 @@ def slices_sentence(evaluation: Evaluation) -> str:
     if not told:
         return "There are too few people in each slice to say where the list gains."
     if not nothing:
-        return "There is no slice of people in which the list is known to gain nothing."
+        return "In none of the slices is the list known to be useless."
     return f"The list gains nothing among these people: {listed(nothing)}."
 
 

@@ -117,13 +117,15 @@ def _above_chance(evaluation: Evaluation, check: Check) -> str:
     low, high = check.interval or (None, None)
     share = percent(evaluation.held_out.share)
     figures = f"{times(check.value)} a random pick at {share} of the candidates ({likely(low, high)})"
+    if check.threshold is not None and check.threshold > 1:  # people without events are candidates
+        figures += f"; knowing only who has events gives {times(check.threshold)}"
     return f"{'Better than chance' if check.passed else 'Not reliably better than chance'}: {figures}"
 
 
 def _beyond_activity(evaluation: Evaluation, check: Check) -> str:
     test = evaluation.verdict.permutation_test
     if test.p_value is None:
-        return "Too few users for the activity-matched test, which needs two for each seed who are no seeds"
+        return "Not tested against random people who are as active: that takes two people outside the seed for each one in it"
     beaten = round((1 - test.p_value) * (test.draws + 1))
     among = f"all {test.draws:,}" if beaten >= test.draws else f"{beaten:,} of {test.draws:,}"
     result = f"a linear probe ranks held-out members above {among} activity-matched random seeds"
