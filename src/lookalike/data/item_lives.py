@@ -1,7 +1,7 @@
 """How long items live: whether a log is of news, whose items come and go in hours, or of a shop, whose items stay.
 
-A person counts once for an item, at the first event: several events within a visit say nothing of an item's life. Events are
-read span by span or as a sample, so that memory follows the number of items and not the log.
+How long an item would live by chance follows from the people who met it, not from its events: several events of a visit say
+nothing of it. Events are read span by span or as a sample, so that memory follows the number of items and not the log.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ TOLD_BY = 0.25  # share of the items, by weight, that chance must keep alive for
 
 @dataclass(frozen=True)
 class ItemLives:
-    """When people first met each item: the first and the last time, and how many people, [V]. The first time of an item that
-    nobody met is after the last."""
+    """The times of each item's first and last event, and how many people met it, [V]. The first time of an item that nobody
+    met is after the last."""
 
     first: Seconds
     last: Seconds
@@ -34,11 +34,10 @@ class ItemLives:
             item, time = np.asarray(sequences["item"][events]), np.asarray(sequences["time"][events])
             user = np.repeat(np.arange(end - begin), np.diff(sequences.offsets[begin : end + 1]))
             counted = np.flatnonzero((item >= 0) & (item < items))
-            # events are ordered by time: the first place of a pair is its first event
-            _, places = np.unique(user[counted] * items + item[counted], return_index=True)
-            met, when = item[counted][places], time[counted][places]
-            np.minimum.at(first, met, when)
-            np.maximum.at(last, met, when)
+            np.minimum.at(first, item[counted], time[counted])
+            np.maximum.at(last, item[counted], time[counted])
+            pairs = np.sort(user[counted] * items + item[counted])
+            met = pairs[np.diff(pairs, prepend=-1) > 0] % max(1, items)
             people += np.bincount(met, minlength=items)
         return cls(first, last, people)
 
