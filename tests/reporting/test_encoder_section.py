@@ -33,6 +33,7 @@ def test_each_metric_has_a_figure_of_every_model_and_of_the_gain_with_its_interv
         ),
         ("costs", "The encoder does harm here: "),
     ],
+    ids=["pays", "adds nothing", "costs"],
 )
 def test_one_sentence_says_whether_it_pays(verdict: EncoderWorth, begins: str) -> None:
     assert encoder_sentence(BLOCKS.model_copy(update={"encoder": verdict})).startswith(begins)

@@ -84,7 +84,7 @@ def by_tenure(examples: Examples, layout: BlockLayout, floor: Floor) -> Cut:
     is_active = [rows[:, layout.column("log_events")] > 0 for rows in (examples.seed, examples.background)]
     is_other = examples.seed_index < 0
     without = int((~is_active[0]).sum()), int((~is_active[1] & is_other).sum())
-    if any(active.any() for active in is_active) and floor.holds(
+    if is_active[0].sum() >= floor.people and floor.holds(
         *without
     ):  # people without events have no tenure, and are a slice by events
         own = [np.flatnonzero(active) for active in is_active]
