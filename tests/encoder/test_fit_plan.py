@@ -71,5 +71,8 @@ def test_of_news_no_more_is_hidden_than_items_are_of_interest() -> None:
     settings = replace(SMALL, mask_hours=24)
     plan = fit_plan.plan_fit(log, plain_vocabulary(20), settings)
     assert plan.hidden_seconds == 3_600
+    assert plan.item_lives is not None
     log.columns["item"][:] = 0
-    assert fit_plan.plan_fit(log, plain_vocabulary(20), settings).hidden_seconds == 24 * 3_600
+    plan = fit_plan.plan_fit(log, plain_vocabulary(20), settings)
+    assert plan.hidden_seconds == 24 * 3_600
+    assert plan.item_lives is None

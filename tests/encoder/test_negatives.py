@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
+from lookalike.data.item_lives import ItemLives
 from lookalike.encoder import fit_plan, trainer
 from lookalike.encoder.negatives import NegativeSampling
 from planted_log import SMALL
@@ -32,19 +34,9 @@ def test_without_any_event_all_items_are_equally_likely() -> None:
     assert sampling.chance.tolist() == [0.25] * 4
 
 
-def test_only_where_items_come_and_go_are_negatives_of_their_own_time() -> None:
-    hours = [3_600 * hour for hour in range(60)]
-    log = sequences_of([hours] * 3)
-    item = [hour // 3 for hour in range(60)]  # read for an hour by three people, then never again
-    log.columns["item"][:] = item * 3
-    log.columns["time"][:] = [3 * 3_600 * each + 1_200 * person for person in range(3) for each in item]
-    counts = torch.bincount(torch.from_numpy(log["item"]).long()).numpy()
-    sampling = NegativeSampling.from_log(log, counts, 100, CPU)
-    moments = torch.tensor([1_200, 3 * 3_600])
-    assert sampling.of_another_time(torch.tensor([0, 1, 19]), moments).tolist() == [
-        [False, True, True],
-        [True, False, True],
-    ]
-    log.columns["item"][:] = [hour % 20 for hour in range(60)] * 3
-    log.columns["time"][:] = sorted(3_600 * hour for hour in range(180))
-    assert NegativeSampling.from_log(log, counts, 100, CPU).life is None
+def test_of_news_negatives_are_of_their_own_time() -> None:
+    lives = ItemLives(np.array([0, 10, 50]), np.array([9, 30, 60]), np.array([2, 2, 2]))
+    sampling = NegativeSampling.from_counts(np.array([5, 5, 5]), 100, CPU, lives)
+    other_time = sampling.of_another_time(torch.tensor([0, 1, 2]), torch.tensor([9, 10, 55]))
+    assert other_time.tolist() == [[False, True, True], [True, False, True], [True, True, False]]
+    assert NegativeSampling.from_counts(np.array([5, 5, 5]), 100, CPU).life is None

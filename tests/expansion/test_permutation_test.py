@@ -73,3 +73,11 @@ def test_too_few_other_users_give_no_p_value() -> None:
 )
 def test_random_seeds_are_drawn_until_the_answer_is_clear(as_deep: int, draws: int, clear: bool) -> None:
     assert _is_clear(as_deep, draws, 0.05) is clear
+
+
+def test_people_without_events_stand_in_for_each_other_only() -> None:
+    """Beside many without events the least active would else be replaced by them, who have nothing in common with anybody."""
+    population = np.concatenate([np.zeros(5_000), np.arange(1, 301)])
+    seed = np.concatenate([np.zeros(20), np.arange(1, 21)])
+    drawn = population[_activity_matched_seeds(seed, population, np.random.default_rng(0))]
+    assert ((drawn == 0).sum(axis=1) == 20).all()

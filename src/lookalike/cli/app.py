@@ -272,7 +272,7 @@ def expand(
     How good the list is, is measured on held-out members of the seed.
 
     Exits with 5 and writes no list if it would not be reliably better than chance, or if the seed's members share no
-    more than high activity.
+    more than high activity, or are too many to tell.
     """
     from lookalike.cli import tables
 

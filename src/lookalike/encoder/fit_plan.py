@@ -34,6 +34,7 @@ class FitPlan:
     watched: HeldOutUsers  # held-out users whose figures choose the best epoch
     held: HeldOutUsers  # the other held-out users, whose figures are reported
     window: int | None  # days
+    item_lives: ItemLives | None  # where items come and go, as news does
     hidden_seconds: int  # at most, after a position: its targets are later
     epochs: int  # at most
     batch_events: int
@@ -49,6 +50,8 @@ def plan_fit(
     watched, held = next_item_metrics.halves(next_item_metrics.hold_out(known, sequences, vocabulary.common, rng))
     events = len(known["time"])
     sample = interactions.sample_users(known, settings.random_seed)
+    lives, longest = ItemLives.of(known, len(vocabulary.items)), settings.mask_hours * 3_600
+    is_news = items_come_and_go(known, lives)
     return FitPlan(
         events=int(sequences.offsets[-1]),
         as_of=sequences.as_of,
@@ -57,17 +60,13 @@ def plan_fit(
         watched=watched,
         held=held,
         window=batches.choose_window(sequences, settings.window_days),
-        hidden_seconds=_hidden_seconds(known, vocabulary, settings),
+        item_lives=lives if is_news else None,
+        # of news not longer than items are of interest
+        hidden_seconds=min(longest, median_age(known, lives)) if is_news else longest,
         epochs=settings.epochs or max(1, min(MAX_EPOCHS, round(TOTAL_EVENTS / max(1, events)))),
         batch_events=settings.batch_events or int(np.clip(events // STEPS_PER_EPOCH, *BATCH_EVENTS)),
         settings=settings,
     )
-
-
-def _hidden_seconds(known: Sequences, vocabulary: Vocabulary, settings: TrainSettings) -> int:
-    """The longest time after a position in which nothing is a target; of news not longer than items are of interest."""
-    longest, lives = settings.mask_hours * 3_600, ItemLives.of(known, len(vocabulary.items))
-    return min(longest, median_age(known, lives)) if items_come_and_go(known, lives) else longest
 
 
 def holdout_cut(sequences: Sequences, share: float) -> int:

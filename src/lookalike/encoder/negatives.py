@@ -1,6 +1,6 @@
 """Negative sampling: which items a training step contrasts its targets with."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from lookalike.data.arrays import Rows
-from lookalike.data.item_lives import ItemLives, items_come_and_go
-from lookalike.data.sequences import Sequences
+from lookalike.data.item_lives import ItemLives
 
 POPULARITY_POWER = 0.75  # as in word2vec, arXiv:1310.4546
 
@@ -28,26 +27,21 @@ class NegativeSampling:
     life: tuple[Tensor, Tensor] | None = None
 
     @classmethod
-    def from_log(cls, sequences: Sequences, counts: Rows, negatives: int, device: torch.device) -> "NegativeSampling":
-        """The sampling for a log in which the items have `counts` events [V]."""
-        sampling = cls.from_counts(counts, negatives, device)
-        lives = ItemLives.of(sequences, len(counts))
-        if not items_come_and_go(sequences, lives):
-            return sampling
-        return replace(
-            sampling, life=(torch.from_numpy(lives.first).to(device), torch.from_numpy(lives.last).to(device))
-        )
-
-    @classmethod
-    def from_counts(cls, counts: Rows, negatives: int, device: torch.device) -> "NegativeSampling":
-        """Chances by a power of the items' event counts [V]; an item without events is never drawn.
+    def from_counts(
+        cls, counts: Rows, negatives: int, device: torch.device, lives: ItemLives | None = None
+    ) -> "NegativeSampling":
+        """Chances by a power of the items' event counts [V]; an item without events is never drawn. With the items' lives
+        where they come and go.
 
         If no item has an event, all are equally likely.
         """
         if not counts.any():
             counts = np.ones_like(counts)
         chance = counts**POPULARITY_POWER
-        return cls(torch.from_numpy(chance / chance.sum()).float().to(device), negatives)
+        life = None
+        if lives is not None:
+            life = torch.from_numpy(lives.first).to(device), torch.from_numpy(lives.last).to(device)
+        return cls(torch.from_numpy(chance / chance.sum()).float().to(device), negatives, life)
 
     @cached_property
     def log_q(self) -> Tensor:

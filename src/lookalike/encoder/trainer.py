@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from lookalike.data import sequence_queries
+from lookalike.data.item_lives import ItemLives
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.encoder import batches, distributed, next_item_metrics
 from lookalike.encoder.epoch_batches import Epoch, EpochBatches, draw_epoch
@@ -78,7 +79,7 @@ class Fit:
         self.plan, self.vocabulary, self.device = plan, vocabulary, device
         self.objective = parse_objective(settings.objective or ENCODERS[settings.encoder].objective)
         self.counts = sequence_queries.popularity(plan.known, max(1, len(vocabulary.items)))
-        self.sampling = NegativeSampling.from_log(plan.known, self.counts, settings.negatives, device)
+        self.sampling = NegativeSampling.from_counts(self.counts, settings.negatives, device, plan.item_lives)
         model = initial_model(plan, vocabulary)
         clear_untrained_ids(model, self.counts)
         self.model = model.to(device)
@@ -146,7 +147,8 @@ class Fit:
         counts = sequence_queries.popularity(everything, self.model.sizes.items)
         if epochs and counts.any():
             clear_untrained_ids(self.model, counts)
-            self.sampling = NegativeSampling.from_log(everything, counts, plan.settings.negatives, self.device)
+            lives = ItemLives.of(everything, len(counts)) if plan.item_lives else None
+            self.sampling = NegativeSampling.from_counts(counts, plan.settings.negatives, self.device, lives)
         starts = batches.window_starts(everything, plan.window)
         try:
             for i in range(epochs):

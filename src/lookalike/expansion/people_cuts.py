@@ -17,7 +17,7 @@ from lookalike.data.arrays import Floats, Matrix, Rows
 from lookalike.embeddings.layout import BlockLayout
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.examples import Examples
-from lookalike.expansion.slice_figures import SliceBy
+from lookalike.expansion.slice_figures import MIN_OTHERS, SliceBy
 
 EVENT_BOUNDS = (1, 2, 5, 20)  # first numbers of events of a slice
 TENURES = (
@@ -28,8 +28,7 @@ MAX_TENURES = 4
 LAST_TENURE = 0.95  # of the log's span: the longest tenure that begins a slice
 KNOWN: tuple[Literal["device", "country"], ...] = ("device", "country")
 MAX_VALUES = 6
-MIN_DRAWN = 200  # others of a slice: a fold ranks its seeds among a fifth of them
-DRAWN_PER_SEED = 5
+OTHERS_PER_SEED = 5
 OTHERS = None  # the label of all other values together
 
 
@@ -48,8 +47,8 @@ class Floor:
     """The fewest seeds and others of a slice."""
 
     people: int
-    drawn: int = MIN_DRAWN  # others
-    per_seed: int = DRAWN_PER_SEED  # others for each seed
+    drawn: int = MIN_OTHERS  # others
+    per_seed: int = OTHERS_PER_SEED  # others for each seed
 
     def holds(self, seeds: int, others: int) -> bool:
         """Whether so many seeds and so many drawn others are enough: for privacy, and for 5 % of a fold to be some people."""

@@ -29,7 +29,8 @@ from lookalike.expansion.without_events import with_eligible
 def read_seed(context: ExpansionContext, audience: Audience, force: bool = False) -> SeedInput:
     """Everybody an audience is made of. Raises ExpansionError when the seed is too small; `force` lets small ones pass.
 
-    All lists are matched with the known users in one pass.
+    All lists are matched with the known users in one pass as they are written, and in another in any spelling, for whoever
+    must not be listed.
     """
     given = _given(context, audience.seed)
     suppress, negative = _read_all(audience.suppress), _read_all(audience.negative)

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from lookalike.workspace.records import Record
 
+MIN_OTHERS = 200  # of a slice, besides its seeds: a fold ranks its seeds among a fifth of them
+
 SliceBy = Literal["events", "tenure", "device", "country"]
 SliceVerdict = Literal["gains", "gains_nothing", "too_few"]
 SliceMeasure = Literal["hidden_seeds", "hidden_seeds_without_deeds"]
@@ -23,8 +25,7 @@ class SliceFigures(Record):
     low: float = Field(description="lower end of its band")
     high: float = Field(description="upper end")
     verdict: SliceVerdict = Field(
-        description="gains if the band lies above 1; too_few if it goes from below 1 to above 2 and above the lift of everybody; "
-        "else gains_nothing"
+        description="gains if the band lies above 1; gains_nothing if it ends at 1.5 or below; else too_few"
     )
 
 
@@ -45,5 +46,7 @@ class Slices(Record):
     lift: float = Field(description="of everybody, at the same share and measured in the same way")
     low: float = Field(description="lower end of its band")
     high: float = Field(description="upper end")
-    min_people: int = Field(description="no slice has fewer people, or fewer seeds")
+    min_people: int = Field(
+        description="no slice has fewer seeds; of others there are at least 200, and five for each seed"
+    )
     groups: tuple[SliceGroup, ...] = Field(description="by property; without those that cut nobody off")

@@ -1,7 +1,7 @@
 """Where the list gains, and where it gains nothing: lift by slice of people."""
 
 from lookalike.expansion.result import Evaluation
-from lookalike.expansion.slice_figures import SliceBy, SliceFigures
+from lookalike.expansion.slice_figures import MIN_OTHERS, SliceBy, SliceFigures
 from lookalike.reporting.formatting import band, count, label, listed, percent, times
 
 VALUE_LENGTH = 30
@@ -59,7 +59,8 @@ def slices_measured(evaluation: Evaluation) -> str:
         return ""
     text = (
         f"Lift of a list of {percent(slices.share)} of a slice's own people, so that no slice does well merely because its "
-        f"people are more active. No slice has fewer than {count(slices.min_people)} people or seeds; smaller ones are joined."
+        f"people are more active. No slice has fewer than {count(slices.min_people)} seeds or {MIN_OTHERS} others; smaller ones "
+        "are joined."
     )
     if slices.measured_on == "hidden_seeds_without_deeds":
         return (

@@ -57,7 +57,9 @@ class TrainSettings:
     learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate")
     dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout on item vectors")
     mask_hours: int = Field(
-        default=24, ge=0, description="hide up to so many of the latest hours from half of the users"
+        default=24,
+        ge=0,
+        description="hide up to so many of the latest hours from half of the users; of news fewer, as its items live",
     )
     horizon: int = Field(default=32, ge=1, description="how many later events a position learns to predict")
     holdout_share: float = Field(
