@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from lookalike.encoder import batches
+from lookalike.data.item_lives import ItemLives
+from lookalike.encoder import batches, losses
 from lookalike.encoder.model import FIRST_ITEM
+from lookalike.encoder.negatives import NegativeSampling
 from lookalike.encoder.training_step import TrainingStep
 from small_fits import CPU, untrained_fit
 from synthetic_sequences import plain_vocabulary, sequences_of
@@ -54,3 +56,34 @@ def test_without_targets_the_loss_is_zero_and_has_a_gradient(step: TrainingStep)
     loss = step.prediction_loss(positions, positions)
     assert loss.item() == 0
     loss.backward()
+
+
+def test_of_news_a_target_is_contrasted_with_items_of_its_own_time(
+    step: TrainingStep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every prediction each negative that was read before or after the time of the target is excluded."""
+    step.sequences.columns["item"][:] = [0, 1, 2, 3, 4, 5]  # at the seconds 1 to 6
+    seconds = np.arange(1, ITEMS + 1)
+    lives = ItemLives(seconds, seconds + 1, np.full(ITEMS, 2))
+    step.sampling = NegativeSampling.from_counts(np.ones(ITEMS, np.int64), 200, CPU, lives)
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(losses, "sampled_softmax", lambda *each: seen.append(each[-1]) or each[0].sum())
+    begin = np.array([[0, 1, 2, 3, 0], [4, 5, 0, 0, 0]])
+    end = np.array([[1, 2, 3, 4, 0], [5, 6, 0, 0, 0]])
+    step.prediction_loss(begin, end)
+    (excluded,) = seen
+    negative = step.negatives[0].numpy() - FIRST_ITEM
+    for target, row in zip(range(6), excluded.numpy(), strict=True):
+        moment = target + 1
+        alive = (seconds[negative] <= moment) & (moment <= seconds[negative] + 1)
+        assert np.array_equal(row, ~alive | (negative == target))
+
+
+def test_a_fit_of_news_knows_when_its_items_lived() -> None:
+    hours = [hour // 3 for hour in range(60)]
+    log = sequences_of([list(range(60))] * 9)
+    log.columns["item"][:] = hours * 9
+    log.columns["time"][:] = [3 * 3_600 * each + 900 * person for person in range(9) for each in hours]
+    assert untrained_fit((log, plain_vocabulary(20))).sampling.life is not None
+    log.columns["item"][:] = 0
+    assert untrained_fit((log, plain_vocabulary(20))).sampling.life is None
