@@ -14,8 +14,8 @@ import pytest
 from typer.main import get_command
 
 import lookalike as la
+from lookalike.api.expand_options import ExpandOptions
 from lookalike.api.status import StatusResult
-from lookalike.api.workspace import ExpandOptions
 from lookalike.campaigns.overlap import OverlapResult
 from lookalike.cli.app import app
 from lookalike.data.ingest.results import IngestPreview, IngestResult

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from lookalike.api.arguments import Columns, PathLike, Paths, column_pairs, paths_of, several, utc
+from lookalike.api.expand_options import ExpandOptions, audience_flags, check_options
 from lookalike.errors import SettingsError, StateError, system_errors
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.progress import CallbackProgress, Progress, ProgressEvent, QuietProgress
@@ -17,37 +18,12 @@ if TYPE_CHECKING:
     from lookalike.api.report import Report
     from lookalike.api.status import NextStep, StatusResult
     from lookalike.campaigns.overlap import OverlapResult
-    from lookalike.data.id_lists import IdSource
     from lookalike.data.ingest.options import IngestOptions
     from lookalike.data.ingest.results import IngestPreview, IngestResult
     from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
-    from lookalike.expansion.audience import AudienceFlags
-    from lookalike.expansion.rule import Rule
     from lookalike.workspace.executor import Executor
 
 ENGINES = ("local", "ray")
-
-
-class ExpandOptions(TypedDict, total=False):
-    """The options of `expand` besides seed and size, named like the command's flags."""
-
-    name: str | None  # of the audience; the seed file's if not given
-    scorer: str | None  # auto, or a scorer of docs/concepts.md
-    suppress: "Ids | Iterable[Ids] | None"  # who must not be listed
-    negative: "Ids | Iterable[Ids] | None"  # negative examples: similar users rank lower
-    before: str | None  # read each seed only up to its first event of this type; or a rule that made people seeds
-    seed_rule: str | None  # everybody who has done this is the seed, such as category = DOG FOODS
-    as_of_now: bool | None  # read the seeds as they are, whatever they have done in common
-    include_doers: bool | None  # list people too who have done what the seeds have in common
-    where: str | Iterable[str] | None  # what the people must be that the list is for, such as country = FR
-    drop_features: str | Iterable[str] | None  # aggregates that no scorer may read; the user embedding goes with them
-    disjoint_from: str | Iterable[str] | None  # audiences whose prospects are not listed again
-    balance: bool | None  # keep the shares of the seed's sub-audiences
-    reasons: bool | None  # write why each is listed
-    format: Literal["csv", "parquet"] | None
-    backtest: bool  # insist on a backtest on the latest seeds
-    min_lift: float | None  # that the last half of an auto size must reliably exceed
-    force: bool  # write the list against the verdict
 
 
 class Workspace:
@@ -219,7 +195,7 @@ class Workspace:
         >>> ws.expand(seed="fans.csv", size="5%", suppress="customers.csv").prospects.columns
         ['rank', 'user_id', 'score', 'tier']
         """
-        _check_options("expand", options)
+        check_options("expand", options)
         return self.expand_all(definition, seed=seed, size=size, **options)[0]
 
     @system_errors()
@@ -236,8 +212,8 @@ class Workspace:
         from lookalike.api.expand import ExpandRequest, expand
         from lookalike.expansion.audience import requested_audiences
 
-        _check_options("expand_all", options)
-        audiences = requested_audiences(paths_of("definitions", definitions), _audience_flags(seed, size, options))
+        check_options("expand_all", options)
+        audiences = requested_audiences(paths_of("definitions", definitions), audience_flags(seed, size, options))
         settings = with_flags(self.settings.expand, min_lift=options.get("min_lift"))
         request = ExpandRequest(
             audiences,
@@ -339,44 +315,3 @@ def _executor(engine: str, ray_address: str | None) -> "Executor | None":
     from lookalike.workspace.ray_executor import RayExecutor
 
     return RayExecutor(ray_address)
-
-
-def _check_options(method: str, options: ExpandOptions) -> None:
-    """Raises TypeError for a keyword that is none, as Python does where the keywords are spelled out."""
-    if unknown := sorted(options.keys() - ExpandOptions.__annotations__.keys()):
-        raise TypeError(f"{method}() got an unexpected keyword argument {unknown[0]!r}")
-
-
-def _seed(seed: "Ids | None", rule: str | None) -> "IdSource | Rule | None":
-    from lookalike.api.id_sources import id_source
-    from lookalike.expansion.rule import parse_rule
-
-    if rule is None:
-        return None if seed is None else id_source(seed, "the seed")
-    if seed is not None:
-        raise SettingsError("seed and seed_rule both say who the seed is", "leave one of them out")
-    return parse_rule(rule)
-
-
-def _audience_flags(seed: "Ids | None", size: str | int | None, options: ExpandOptions) -> "AudienceFlags":
-    from lookalike.api.id_sources import id_sources
-    from lookalike.expansion.audience import AudienceFlags, parse_size
-    from lookalike.expansion.rule import parse_condition
-
-    return AudienceFlags(
-        seed=_seed(seed, options.get("seed_rule")),
-        size=None if size is None else parse_size(size),
-        name=options.get("name"),
-        scorer=options.get("scorer"),
-        before=options.get("before"),
-        as_of_now=options.get("as_of_now"),
-        include_doers=options.get("include_doers"),
-        balance=options.get("balance"),
-        reasons=options.get("reasons"),
-        format=options.get("format"),
-        suppress=id_sources(options.get("suppress"), "the suppression list"),
-        negative=id_sources(options.get("negative"), "the negative examples"),
-        where=tuple(map(parse_condition, several("where", options.get("where")))),
-        drop_features=several("drop_features", options.get("drop_features")),
-        disjoint_from=several("disjoint_from", options.get("disjoint_from")),
-    )

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from lookalike.errors import SettingsError, StateError
 
 if TYPE_CHECKING:
@@ -47,6 +49,11 @@ class GlobalFlags:
     def hint(self, text: str) -> str:
         """A hint whose commands are for the workspace."""
         return _SUGGESTED.sub(lambda _: self.command(""), text)
+
+
+def flags_of(context: typer.Context) -> GlobalFlags:
+    flags: GlobalFlags = context.obj.flags
+    return flags
 
 
 def parse_days(text: str | None) -> int | None:
