@@ -5,7 +5,7 @@ Seeds and other lists come as files or as frames from Python; both are read by t
 
 import hashlib
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -59,18 +59,13 @@ def source_sha256(source: IdSource) -> str:
 
 def read_ids(source: IdSource, with_values: bool = False, timezones: tuple[str, ...] = ("UTC",)) -> IdList:
     """The ids of a seed or another list; `with_values` also reads the columns `value` and `ts`, the latter in the zone of
-    the log where a time names none.
+    the log where a time names none. The ' that a written list has before an id that a spreadsheet would run is not read.
 
     Raises DataError if the list cannot be read completely, or if a value is not a valid weight.
     """
     if isinstance(source, Path):
-        ids = id_file.read_id_file(source, with_values, timezones)
-    else:
-        ids = _read_frame(source, with_values, timezones)
-    # lists that we wrote have a ' before an id that a spreadsheet would run
-    column = pl.col("user_id")
-    unescaped = pl.when(column.str.contains(_ESCAPED)).then(column.str.slice(1)).otherwise(column)
-    return replace(ids, ids=ids.ids.with_columns(user_id=unescaped))
+        return id_file.read_id_file(source, with_values, timezones)
+    return _read_frame(source, with_values, timezones)
 
 
 def _read_frame(source: IdFrame, with_values: bool, timezones: tuple[str, ...]) -> IdList:

@@ -8,7 +8,6 @@ from lookalike.data.ingest.results import (
     AmbiguousField,
     ColumnsUnused,
     ConstantEventType,
-    DecimalUserIds,
     DroppedColumns,
     DuplicateRows,
     FileLoaded,
@@ -27,6 +26,7 @@ from lookalike.data.ingest.results import (
     PersonalData,
     QualityCheck,
     RejectedRows,
+    RoundedIds,
     StaleLog,
     StrayEvents,
     ThinDays,
@@ -130,8 +130,12 @@ def _constant_event_type(check: ConstantEventType) -> str:
     return f"all events are of one type: {check.event_type}"
 
 
-def _decimal_user_ids(check: DecimalUserIds) -> str:
-    return "user ids end in '.0': a program wrote them as decimals; a seed must be written in the same way"
+def _rounded_ids(check: RoundedIds) -> str:
+    kind = {"user_id": "people", "item_id": "items"}[check.column]
+    return (
+        f"{check.rows:,} events have a {check.column} that a spreadsheet or a program has rounded, such as 1.23457E+15: "
+        f"different {kind} have been merged and cannot be told apart; export the ids as text"
+    )
 
 
 def _missing_context(check: MissingContext) -> str:
@@ -219,7 +223,7 @@ _CHECK_SENTENCES: Final[dict[type[QualityCheck], Callable[[Any], str]]] = {
     PersonalData: _personal_data,
     NegativeValues: _negative_values,
     ConstantEventType: _constant_event_type,
-    DecimalUserIds: _decimal_user_ids,
+    RoundedIds: _rounded_ids,
     MissingContext: _missing_context,
     PersonalContext: _personal_context,
     IdentifierContext: _identifier_context,

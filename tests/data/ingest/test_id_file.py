@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from log_files import write
+from log_files import write, write_parquet
 from lookalike.data.ingest.id_file import read_id_file
 from lookalike.errors import DataError
 
@@ -26,7 +26,33 @@ def test_a_single_column_with_any_heading_is_a_list_without_a_header(tmp_path: P
 
 def test_ids_that_a_spreadsheet_made_numbers_lose_their_fraction(tmp_path: Path) -> None:
     assert read_id_file(write(tmp_path / "a.csv", "user_id\n1.0\n22.0\n")).ids["user_id"].to_list() == ["1", "22"]
-    assert read_id_file(write(tmp_path / "b.csv", "user_id\n1.0\nx\n")).ids["user_id"].to_list() == ["1.0", "x"]
+    assert read_id_file(write(tmp_path / "b.csv", "user_id\n1.0\nx\n")).ids["user_id"].to_list() == ["1", "x"]
+
+
+def test_of_several_columns_of_ids_the_first_with_ids_is_read(tmp_path: Path) -> None:
+    ids = read_id_file(write(tmp_path / "a.csv", "email,phone,uid,value\na@b.c,,,1\nd@e.f,,,1\n"))
+    assert ids.ids["user_id"].to_list() == ["a@b.c", "d@e.f"]
+    assert (ids.column, ids.empty) == ("email", ("uid",))
+
+
+def test_a_file_without_ids_names_the_column_that_was_read(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="the column email holds no id"):
+        read_id_file(write(tmp_path / "a.csv", "email,uid,value\n,,1\n,,2\n"))
+
+
+def test_what_stands_for_nobody_is_no_id(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "user_id\n#REF!\nann\n[object Object]\nunknown\n000\n")
+    assert read_id_file(path).ids["user_id"].to_list() == ["ann"]
+
+
+@pytest.mark.parametrize("cells", [["1.23457E+15", "ann"], ["1e+18", "2e+18"]])
+def test_rounded_ids_are_refused_with_their_number(tmp_path: Path, cells: list[str]) -> None:
+    count = sum("+" in cell for cell in cells)
+    with pytest.raises(DataError, match=rf"{count} of 2 cells of the column user_id are numbers that a spreadsheet"):
+        read_id_file(write(tmp_path / "a.csv", "\n".join(["user_id", *cells])))
+    write_parquet(tmp_path / "a.parquet", "SELECT 9007199254740994::DOUBLE AS user_id")
+    with pytest.raises(DataError, match="1 of 1 cells"):
+        read_id_file(tmp_path / "a.parquet")
 
 
 @pytest.mark.parametrize("cell", ["-1", "inf", "much", ""])

@@ -111,9 +111,28 @@ def test_a_shop_that_was_closed_for_months_has_no_stray_events(ingest_query: Ing
     assert "stray_events" not in severities(ingest_query(later))
 
 
-def test_ids_that_a_program_wrote_as_decimals_are_a_warning(ingest_query: Ingest) -> None:
-    query = f"SELECT * REPLACE (user_id[2:] || '.0' AS user_id) FROM ({SOUND_LOG}) WHERE user_id <> 'u0'"
-    assert severities(ingest_query(query)) == {"decimal_user_ids": "warning"}
+@pytest.mark.parametrize("column", ["user_id", "item_id"])
+@pytest.mark.parametrize(
+    "rounded",
+    [
+        "'1.23' || ({0}[2:]::INT % 3) || '57E+15'",  # a spreadsheet's
+        "(9007199254740992 + {0}[2:]::INT * 2)::DOUBLE",
+        "'123456789012' || lpad({0}[2:], 3, '0') || '0000'",  # 15 digits kept
+    ],
+)
+def test_rounded_ids_are_an_error(ingest_query: Ingest, column: str, rounded: str) -> None:
+    result = ingest_query(f"SELECT * REPLACE ({rounded.format(column)} AS {column}) FROM ({SOUND_LOG})")
+    check = find_check(result, "rounded_ids")
+    assert (check.severity, check.column) == ("error", column)
+    assert check.rows == result.totals.events
+
+
+@pytest.mark.parametrize(
+    "exact", ["'12' || {0}[2:] || 'e10'", "'98765432101234567' || {0}[2:]", "{0}[2:]::DOUBLE", "uuid()"]
+)
+def test_long_and_odd_ids_are_not_rounded(ingest_query: Ingest, exact: str) -> None:
+    result = ingest_query(f"SELECT * REPLACE ({exact.format('item_id')} AS item_id) FROM ({SOUND_LOG})")
+    assert "rounded_ids" not in severities(result)
 
 
 def test_many_rows_without_a_user_load_with_a_loud_warning(database: Database, tmp_path: Path) -> None:

@@ -35,7 +35,9 @@ def clean_text(column: str, kind: str) -> str:
 
 def without_null_words(text: str) -> str:
     """The text expression, NULL for words such as `null` or `(not set)`."""
-    return f"CASE WHEN strlen({text}) > 9 OR lower({text}) NOT IN ({sql.literals(word_list('null_words'))}) THEN {text} END"
+    words = word_list("null_words")
+    longest = max(map(len, words))
+    return f"CASE WHEN strlen({text}) > {longest} OR lower({text}) NOT IN ({sql.literals(words)}) THEN {text} END"
 
 
 def parse_number(column: str, kind: str, decimal_comma: bool) -> str:

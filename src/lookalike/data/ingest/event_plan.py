@@ -9,12 +9,14 @@ from lookalike.data.database import quoted
 from lookalike.data.ingest import column_mapping, sql, timestamps
 from lookalike.data.ingest.cells import clean_text, finite_or_null, has_decimal_comma, parse_number, without_null_words
 from lookalike.data.ingest.column_mapping import ColumnMapping
+from lookalike.data.ingest.id_cells import id_text
 from lookalike.data.ingest.options import UNIT_PRICE, IngestOptions
 from lookalike.data.ingest.readers import Reader
 from lookalike.data.ingest.staging import LINE, drop_staged
-from lookalike.data.schema import CONTEXT_SLOTS, DEFAULT_EVENT_TYPE, EVENT_FIELDS
+from lookalike.data.schema import CONTEXT_SLOTS, DEFAULT_EVENT_TYPE, EVENT_FIELDS, ITEM_KEY, USER_KEY
 from lookalike.errors import DataError
 
+_ID_FIELDS: Final = (USER_KEY, ITEM_KEY)
 _NUMERIC_FIELDS: Final = ("value", "quantity", UNIT_PRICE)
 _NO_LIMIT: Final = f"LIMIT {2**62}"
 
@@ -79,7 +81,8 @@ class EventPlan:
             return f"NULL::{EVENT_FIELDS[name]}"
         if EVENT_FIELDS.get(name) == "DOUBLE":
             return self._number(name)
-        return clean_text(self.mapping.columns[name], self._kind(name))
+        as_text = id_text if name in _ID_FIELDS else clean_text
+        return as_text(self.mapping.columns[name], self._kind(name))
 
     def _cleaned(self, name: str) -> str:
         """The field with infinite numbers, null words and a missing event type replaced."""

@@ -1,5 +1,6 @@
 """Files of user ids, such as seeds: read in the same formats and cleaned in the same way as a log, so that ids match."""
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Final
 import duckdb
 import polars as pl
 
-from lookalike.data.ingest import readers, sources, synonyms, timestamps
+from lookalike.data.ingest import id_cells, readers, sources, synonyms, timestamps
 from lookalike.data.ingest.cells import clean_text, has_decimal_comma, parse_number
 from lookalike.data.ingest.readers import Reader
 from lookalike.data.ingest.session import private_session
@@ -18,7 +19,6 @@ from lookalike.errors import DataError
 
 # The columns beside the id that may be asked for, and what is said of a wrong cell.
 _EXTRA_COLUMNS: Final = {"value": "not a number from 0 on", "ts": "not a time such as 2026-03-01T12:00Z"}
-_WHOLE_FLOAT: Final = r"^\d+\.0$"
 _MAX_SHOWN = 40
 
 
@@ -26,6 +26,8 @@ _MAX_SHOWN = 40
 class IdList:
     ids: pl.DataFrame  # user_id; and value and ts (seconds since 1970) where they were asked for and the file has them
     unused: tuple[str, ...]  # the other columns of the file
+    column: str = USER_KEY  # that the ids were read from
+    empty: tuple[str, ...] = ()  # columns that would have been read before it, but hold no id
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class _Columns:
     user_id: str
     has_header: bool
     extra: dict[str, str]  # value and ts -> column
+    empty: tuple[str, ...]  # columns of ids by their name, but without any
 
     @property
     def names(self) -> list[str]:
@@ -46,41 +49,53 @@ def read_id_file(path: Path, with_values: bool = False, timezones: tuple[str, ..
 
     A single column whose heading is not such a name is a list without a header: its first line is an id too. Times that
     name no zone are read in the zone of the log; `timezones` are all the zones it was read in.
-    Raises DataError when there is no such file, no such column, no id, a line that cannot be read, a value that is
-    not a number from 0 on, or a time that may be of several zones: a list is read whole or not at all.
+    Of several such columns the first with an id is read. What stands for nobody (`#REF!`, `unknown`) is no id.
+    Raises DataError when there is no such file, no such column, no id, a line that cannot be read, ids that were rounded,
+    a value that is not a number from 0 on, or a time that may be of several zones: a list is read whole or not at all.
     """
     if not path.is_file():
         raise DataError(f"{path}: no such file", "check the path")
     source = sources.describe_source(path)
     with private_session(timezones[0]) as (connection, scratch):
         reader = readers.open_reader(connection, source, scratch)
-        columns = _find_columns(reader, _EXTRA_COLUMNS if with_values else ())
+        columns = _find_columns(connection, reader, _EXTRA_COLUMNS if with_values else ())
         cells = _read_cells(connection, reader, columns, timezones)
     for name in columns.extra:
         _check_cells(cells, path, name)
-    ids = _clean_ids(cells.select("user_id", *columns.extra))
+    _check_rounded(cells, path, columns.user_id)
+    ids = cells.filter(pl.col("user_id").is_not_null()).select(pl.col("user_id").cast(pl.String), *columns.extra)
     if not columns.has_header:
         ids = pl.concat([pl.DataFrame({"user_id": [columns.user_id]}), ids])
     if ids.is_empty():
-        raise DataError(f"{path}: holds no id", "one id a line under the heading user_id")
-    return IdList(ids, tuple(name for name in reader.columns if name not in columns.names))
+        raise DataError(f"{path}: the column {columns.user_id} holds no id", "one id a line under the heading user_id")
+    unused = tuple(name for name in reader.columns if name not in columns.names)
+    return IdList(ids, unused, columns.user_id, columns.empty)
 
 
-def _find_columns(reader: Reader, extra: Iterable[str]) -> _Columns:
-    user_id, has_header = _id_column(reader)
+def _find_columns(connection: duckdb.DuckDBPyConnection, reader: Reader, extra: Iterable[str]) -> _Columns:
     found = {name: column for name in extra for column in reader.columns if synonyms.normalised(column) == name}
-    return _Columns(user_id, has_header, found)
+    named = _columns_by_name(reader)
+    empty = tuple(itertools.takewhile(lambda name: not _holds_ids(connection, reader, name), named[:-1]))
+    if named:
+        return _Columns(named[len(empty)], True, found, empty)
+    return _Columns(_only_column(reader), reader.source.format == "parquet", found, ())
 
 
-def _id_column(reader: Reader) -> tuple[str, bool]:
-    """The column of ids, and whether the file has a header."""
+def _columns_by_name(reader: Reader) -> list[str]:
+    """The columns that could hold the ids by their names, best first."""
     names = (USER_KEY, *synonyms.column_names("events")[USER_KEY], *synonyms.column_names("keys")[USER_KEY])
     by_name = {synonyms.normalised(column): column for column in reversed(reader.columns)}
-    for name in map(synonyms.normalised, names):
-        if name in by_name:
-            return by_name[name], True
+    return list(dict.fromkeys(by_name[name] for name in map(synonyms.normalised, names) if name in by_name))
+
+
+def _holds_ids(connection: duckdb.DuckDBPyConnection, reader: Reader, column: str) -> bool:
+    text = id_cells.id_text(column, reader.columns[column])
+    return bool(connection.execute(f"SELECT 1 FROM {reader.scan} WHERE {text} IS NOT NULL LIMIT 1").fetchall())
+
+
+def _only_column(reader: Reader) -> str:
     if len(reader.columns) == 1:
-        return next(iter(reader.columns)), reader.source.format == "parquet"
+        return next(iter(reader.columns))
     raise DataError(
         f"{reader.source.name}: no column user_id among {', '.join(reader.columns)[:200]}",
         "name the column of ids user_id",
@@ -90,8 +105,12 @@ def _id_column(reader: Reader) -> tuple[str, bool]:
 def _read_cells(
     connection: duckdb.DuckDBPyConnection, reader: Reader, columns: _Columns, timezones: tuple[str, ...]
 ) -> pl.DataFrame:
-    """user_id and the extra columns as they are used, and the latter as they are written too (`given_value`)."""
-    cells = [f"{clean_text(columns.user_id, reader.columns[columns.user_id])} AS user_id"]
+    """user_id, whether it was rounded, and the extra columns as they are used and as they are written (`given_value`)."""
+    text = id_cells.id_text(columns.user_id, reader.columns[columns.user_id])
+    cells = [
+        f"CASE WHEN NOT {id_cells.is_placeholder(text)} THEN {text} END AS user_id",
+        f"coalesce({id_cells.is_rounded(text)}, false) AS rounded",
+    ]
     for name, column in columns.extra.items():
         is_time = name == "ts"
         cell = _time(connection, reader, column, timezones) if is_time else _number(connection, reader, column)
@@ -147,9 +166,10 @@ def _check_cells(cells: pl.DataFrame, path: Path, name: str) -> None:
     )
 
 
-def _clean_ids(cells: pl.DataFrame) -> pl.DataFrame:
-    """The rows with an id. Ids that a spreadsheet has made numbers (`17.0`) lose their fraction."""
-    ids = cells.with_columns(pl.col("user_id").cast(pl.String)).drop_nulls("user_id")
-    if ids.select(pl.col("user_id").str.contains(_WHOLE_FLOAT).all()).item():
-        ids = ids.with_columns(pl.col("user_id").str.strip_suffix(".0"))
-    return ids
+def _check_rounded(cells: pl.DataFrame, path: Path, column: str) -> None:
+    if rounded := int(cells["rounded"].sum()):
+        raise DataError(
+            f"{path}: {rounded:,} of {len(cells):,} cells of the column {column} are numbers that a spreadsheet or a program "
+            "has rounded, such as 1.23457E+15: they are no longer the ids of single people",
+            "export the list again, with the ids as text",
+        )

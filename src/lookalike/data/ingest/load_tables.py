@@ -6,8 +6,9 @@ from typing import Final, Literal
 from lookalike.data.database import Database, quoted
 from lookalike.data.ingest import attributes, column_mapping, sql
 from lookalike.data.ingest.attributes import NOT_STORED, Shape, clean_value
-from lookalike.data.ingest.cells import finite_or_null, parse_number
+from lookalike.data.ingest.cells import finite_or_null, parse_number, without_null_words
 from lookalike.data.ingest.file_records import FileEntry, next_file_id, record_file, reject_counts
+from lookalike.data.ingest.id_cells import id_text, is_placeholder
 from lookalike.data.ingest.readers import Reader
 from lookalike.data.ingest.results import AmbiguousField, DroppedColumns, FileReport, Severity
 from lookalike.data.ingest.staging import KEYED_ROWS, LAST_ROWS, LINE, MALFORMED, StagedRows, drop_staged
@@ -32,6 +33,14 @@ class TablePlan:
     @property
     def key(self) -> str:
         return ITEM_KEY if self.kind == "items" else USER_KEY
+
+    @property
+    def clean_key(self) -> str:
+        """The key in SQL, NULL where it is empty or stands for nobody."""
+        text = id_text(self.key_column, self.reader.columns[self.key_column])
+        if self.kind == "items":
+            return without_null_words(text)
+        return f"CASE WHEN NOT {is_placeholder(text)} THEN {text} END"
 
     @property
     def attribute_columns(self) -> list[str]:
@@ -100,7 +109,7 @@ def _create_keyed_rows(database: Database, plan: TablePlan, rows: StagedRows) ->
     """
     columns = ", ".join(quoted(name) for name in plan.attribute_columns)
     database.connection.execute(
-        f"CREATE TEMP TABLE {KEYED_ROWS} AS SELECT * FROM (SELECT {plan.cleaned(plan.key_column)} AS __key, {LINE}"
+        f"CREATE TEMP TABLE {KEYED_ROWS} AS SELECT * FROM (SELECT {plan.clean_key} AS __key, {LINE}"
         f"{', ' + columns if columns else ''} FROM {rows.numbered}) "
         f"WHERE __key IS NOT NULL AND length(__key) <= {MAX_ID_LENGTH}"
     )
@@ -115,7 +124,7 @@ def _store_rejects(database: Database, plan: TablePlan, rows: StagedRows, file_i
     database.connection.execute(
         f"INSERT INTO rejects SELECT {file_id}, {LINE}, reason FROM (SELECT {LINE}, CASE WHEN key IS NULL "
         f"THEN 'empty {plan.key}' WHEN length(key) > {MAX_ID_LENGTH} THEN '{plan.key} over 10,000 characters' END "
-        f"AS reason FROM (SELECT {LINE}, {plan.cleaned(plan.key_column)} AS key FROM {rows.numbered})) "
+        f"AS reason FROM (SELECT {LINE}, {plan.clean_key} AS key FROM {rows.numbered})) "
         "WHERE reason IS NOT NULL"
     )
     if rows.malformed:

@@ -10,11 +10,11 @@ from typing import Final, Literal
 
 from lookalike.data.database import Database, declared_context_columns
 from lookalike.data.ingest import reject_reasons, running_counts
+from lookalike.data.ingest.id_cells import rounded_count
 from lookalike.data.ingest.personal_data import EMAIL_ADDRESS, PHONE_NUMBER
 from lookalike.data.ingest.results import (
     AnyCheck,
     ConstantEventType,
-    DecimalUserIds,
     DuplicateRows,
     FileReport,
     HeavyUser,
@@ -23,6 +23,7 @@ from lookalike.data.ingest.results import (
     NoItems,
     PersonalData,
     RejectedRows,
+    RoundedIds,
     Severity,
     StaleLog,
     StrayEvents,
@@ -233,10 +234,10 @@ def _personal_data(database: Database, new: str) -> list[PersonalData]:
 
 
 def _unusual_columns(database: Database, totals: Totals, new: str) -> list[AnyCheck]:
-    """Negative values, a single event type, user ids written as decimals."""
-    count, negative, valued, types, event_type, decimal_ids = database.rows(
+    """Negative values, a single event type, ids that were rounded."""
+    count, negative, valued, types, event_type, users, items = database.rows(
         "SELECT count(*), count(*) FILTER (value < 0), count(value), count(DISTINCT event_type), min(event_type), "
-        f"count(*) FILTER (ends_with(user_id, '.0')) FROM {new}"
+        f"{rounded_count('user_id')}, {rounded_count('item_id')} FROM {new}"
     )[0]
     checks: list[AnyCheck] = []
     if negative:
@@ -246,8 +247,10 @@ def _unusual_columns(database: Database, totals: Totals, new: str) -> list[AnyCh
     if types == 1 and totals.events > 1 and _is_only_type(database, event_type):
         shown = event_type[:_MAX_TYPE_LENGTH]
         checks.append(ConstantEventType(severity="note", rows=totals.events, share=1.0, event_type=shown))
-    if decimal_ids > count / 2:
-        checks.append(DecimalUserIds(severity="warning", rows=decimal_ids, share=decimal_ids / count))
+    rounded: tuple[tuple[Literal["user_id", "item_id"], int], ...] = (("user_id", users), ("item_id", items))
+    checks += [
+        RoundedIds(severity="error", rows=rows, share=rows / count, column=column) for column, rows in rounded if rows
+    ]
     return checks
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from lookalike.data.ingest import sql
-from lookalike.data.ingest.synonyms import word_list
+from lookalike.data.ingest.id_cells import is_placeholder
 from lookalike.data.schema import MAX_ID_LENGTH
 
 NO_USER: Final = "empty user_id"
@@ -26,13 +26,9 @@ _EARLIEST: Final = "TIMESTAMP '2000-01-01'"
 def reject_reason(now: datetime) -> str:
     """An SQL expression over `EventPlan.canonical`: why a row is rejected, NULL when it is not."""
     latest = sql.literal((now.astimezone(UTC) + timedelta(hours=24)).strftime("%Y-%m-%d %H:%M:%S"))
-    placeholder = (
-        f"(strlen(user_id) <= 16 AND lower(user_id) IN ({sql.literals(word_list('placeholder_ids'))})) "
-        "OR (starts_with(user_id, '0') AND ltrim(user_id, '0-') = '')"
-    )
     too_long = "strlen({0}) > {1} AND length({0}) > {1}"
     return (
-        f"CASE WHEN user_id IS NULL THEN '{NO_USER}' WHEN {placeholder} THEN '{PLACEHOLDER}' "
+        f"CASE WHEN user_id IS NULL THEN '{NO_USER}' WHEN {is_placeholder('user_id')} THEN '{PLACEHOLDER}' "
         f"WHEN {too_long.format('user_id', MAX_ID_LENGTH)} THEN '{LONG_USER}' "
         f"WHEN {too_long.format('item_id', MAX_ID_LENGTH)} THEN '{LONG_ITEM}' WHEN __no_time THEN '{NO_TIME}' "
         f"WHEN ts IS NULL THEN '{UNREADABLE_TIME}' WHEN ts < {_EARLIEST} THEN '{EARLY_TIME}' "

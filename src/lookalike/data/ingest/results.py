@@ -159,10 +159,11 @@ class ConstantEventType(QualityCheck):
     event_type: str
 
 
-class DecimalUserIds(QualityCheck):
-    """User ids end in `.0`; share of the events."""
+class RoundedIds(QualityCheck):
+    """Ids are numbers that a program has rounded, such as 1.23457E+15; share of the events."""
 
-    check: Literal["decimal_user_ids"] = "decimal_user_ids"
+    check: Literal["rounded_ids"] = "rounded_ids"
+    column: Literal["user_id", "item_id"]
 
 
 class MissingContext(QualityCheck):
@@ -215,7 +216,7 @@ AnyCheck = Annotated[
     | PersonalData
     | NegativeValues
     | ConstantEventType
-    | DecimalUserIds
+    | RoundedIds
     | MissingContext
     | PersonalContext
     | IdentifierContext
