@@ -20,6 +20,7 @@ from lookalike.campaigns.overlap import OverlapResult
 from lookalike.cli.app import app
 from lookalike.cli.printed import PrintedReport, PrintedStatus
 from lookalike.data.ingest.results import IngestPreview, IngestResult
+from lookalike.data.standing_lists import SuppressAdded, SuppressLists, SuppressRemoved
 from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
 from lookalike.expansion.audience import Definition
 from lookalike.expansion.manifest import ExpansionManifest
@@ -52,6 +53,9 @@ JSON: dict[str, type[Record]] = {
     "expand": ExpandSummary,
     "overlap": OverlapResult,
     "report": PrintedReport,
+    "suppress add": SuppressAdded,
+    "suppress list": SuppressLists,
+    "suppress remove": SuppressRemoved,
     "status": PrintedStatus,
 }
 FILES: dict[str, type[Record]] = {"evaluation.json": Evaluation, "manifest.json": ExpansionManifest}
@@ -104,16 +108,25 @@ def commands() -> str:
         *(f"| {code} | {meaning} |" for code, meaning in CODES),
         "",
     ]
-    for name, command in root.commands.items():  # type: ignore[attr-defined]
+    for name, command in all_commands(root).items():
         inner = command.context_class(command, info_name=name, parent=context)
         usage = " ".join(command.get_usage(inner).split()).removeprefix("Usage: ")
         parts += [f"## {name}\n", f"    {usage}\n", f"{inspect.cleandoc(command.help)}\n", _flags(name, command, inner)]
         parts += [
             f"`lookalike --json {call}` prints {_link(record, 'json.md')}.\n"
             for call, record in JSON.items()
-            if call.split()[0] == name
+            if call.split(" --")[0] == name
         ]
     return "\n".join(parts) + COMPLETION
+
+
+def all_commands(root: Any) -> dict[str, Any]:
+    """Every command by the words that call it, such as `suppress add`."""
+    found: dict[str, Any] = {}
+    for name, command in root.commands.items():
+        inner = all_commands(command) if hasattr(command, "commands") else {}
+        found |= {f"{name} {last}": each for last, each in inner.items()} or {name: command}
+    return found
 
 
 def _flags(name: str, command: Any, context: Any) -> str:
@@ -172,6 +185,7 @@ DEFINITION = {
     "name": "name of the audience and of its folder; the file's name if not given",
     "scorer": "`auto`, or one of the scorers of docs/concepts.md",
     "suppress": "files of ids that must never be listed",
+    "allow_unmatched": "share of the ids of a list to suppress that may be nobody's in the log, such as `20%`",
     "negative": "files of ids of negative examples: churned, returned, fraud; similar users rank lower",
     "before": "the rule that made people seeds; or an event type: each is read up to their first event of it",
     "as_of_now": "`true`: the seeds are read as they are, whatever they have done in common",

@@ -29,11 +29,11 @@ from lookalike.expansion.result import (
     SeedSummary,
     SubAudience,
     SubAudienceShare,
-    Suppression,
     Tier,
     Verdict,
 )
 from lookalike.expansion.slice_figures import SliceFigures, SliceGroup, Slices, SliceVerdict
+from lookalike.expansion.suppression_figures import Suppression
 from lookalike.workspace.records import Record
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
@@ -212,6 +212,7 @@ SEED = SeedSummary(
     suppressed=0,
     match_rate=0.9469,
     near_matches=4,
+    differences={"capitals": 3, "leading zeros": 1},
     without_vector=2,
     valued=False,
     negatives=0,

@@ -32,11 +32,13 @@ ROOT_MODULES = {"__init__", "__main__"}
 RESULTS = {
     "lookalike.workspace.progress",
     "lookalike.data.ingest.results",
+    "lookalike.data.standing_lists",
     "lookalike.encoder.block_figures",
     "lookalike.encoder.results",
     "lookalike.expansion.result",
     "lookalike.expansion.seed_summary",
     "lookalike.expansion.slice_figures",
+    "lookalike.expansion.suppression_figures",
     "lookalike.expansion.manifest",
     "lookalike.expansion.summary",
     "lookalike.expansion.messages",

@@ -67,9 +67,9 @@ def test_near_matches_are_told_from_unknown_ids(ready: Command, tmp_path: Path) 
     near = [f"00{user.upper()}" for user in user_ids()[30:34]]
     seed = id_file(tmp_path / "some.csv", user_ids()[:30] + near + ["nobody", "no one"])
     ran = ready("--json", *expanding(seed), "--force")
-    assert {"code": "near_matches", "ids": 4} in ran.json["warnings"]
+    assert {"code": "near_matches", "ids": 4, "ways": {"leading zeros": 4}} in ran.json["warnings"]
     assert (
-        "warning: 4 unmatched seed ids would match but for case, whitespace, quotes, leading zeros or a final .0: "
+        "warning: 4 unmatched seed ids differ from the log's only by the way they are written (4 in leading zeros): "
         "write them as the log does; until then these people are neither seeds nor listed"
     ) in ran.err.splitlines()
     match = Evaluation.read(Path(ran.json["evaluation"])).seed

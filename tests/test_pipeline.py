@@ -19,7 +19,8 @@ from lookalike.embeddings.manifest import VersionManifest
 from lookalike.expansion import slices
 from lookalike.expansion.manifest import ExpansionManifest, ListFile
 from lookalike.expansion.people_cuts import Floor
-from lookalike.expansion.result import Evaluation, SeedSummary, Suppression
+from lookalike.expansion.result import Evaluation, SeedSummary
+from lookalike.expansion.suppression_figures import Suppression
 from lookalike.workspace.files import sha256
 from lookalike.workspace.parallel import thread_count
 from small_log import DAYS, FANS, SETTINGS, TRAIN, USERS, Command, Inputs, events, id_file, user_ids
@@ -136,7 +137,7 @@ def test_counts_add_up(expanded: Command, inputs: Inputs) -> None:
         negatives=0,
         point_in_time=False,
     )
-    assert evaluation.suppression == Suppression(given=20, matched=20)
+    assert evaluation.suppression == Suppression(given=20, matched=20, ways={"as written": 20})
     assert evaluation.held_out.low > 1
 
 

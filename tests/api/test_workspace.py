@@ -327,7 +327,7 @@ def test_moments_with_a_zone_are_utc(ws: la.Workspace) -> None:
         (pl.DataFrame(), DataError, "the seed: cannot be read (it has no columns)"),
         ([1.5] * 30, DataError, "the seed: 30 of 30 ids are neither text nor whole numbers"),
         ({"user_id": ["u1"]}, DataError, "the seed: ids cannot be read from a value of type dict"),
-        ([], DataError, "the seed: holds no id"),
+        ([], DataError, "the seed: the column user_id holds no id"),
         ("nowhere.csv", DataError, "nowhere.csv: no such file"),
         (["nobody"] * 30, ExpansionError, "the seed: 0 of 1 ids match a known user (0.00%)"),
     ],

@@ -90,7 +90,7 @@ def test_the_backtest_the_sub_audiences_and_the_clusters() -> None:
         "Today's hold-out says 3.8×.",
         "95% like part 1 (60% of the seed), 5% like part 2 (40% of the seed)",
         "Separate lists find 12% more of the hidden seeds than one list of the same size; make them with --split.",
-        "12 seed ids match no user: 4 would match but for case",
+        "12 seed ids match no user: 4 differ from the log's only by the way they are written",
         "3 seeds rank behind 95% of the candidates when hidden; by chance it would be 8.",
         "word=tea",
         "1,234",

@@ -43,7 +43,8 @@ from lookalike.encoder.results import (
     TrainResult,
     UserGroupFigures,
 )
-from lookalike.expansion.result import Check, Evaluation, Suppression
+from lookalike.expansion.result import Check, Evaluation
+from lookalike.expansion.suppression_figures import Suppression
 
 WIDTH = 80
 LONG = Path("a-folder-with-a-very-long-name/") / ("and-a-file-" * 9 + "events.csv")

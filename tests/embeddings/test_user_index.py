@@ -1,11 +1,13 @@
 """Ids and rows lead to each other, for many lists in one pass."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from lookalike.data.database import open_file
 from lookalike.embeddings import representation, user_index
 from lookalike.embeddings.user_index import UserIndex
 from lookalike.errors import StateError
@@ -62,11 +64,6 @@ def test_no_lists_are_no_matches(index: UserIndex) -> None:
     assert index.match({}) == {}
 
 
-def test_near_matches_ignore_case_whitespace_and_leading_zeros(index: UserIndex) -> None:
-    assert index.count_near_matches(ids_of("U3", " u4 ", "00u5", "u60", "u 3")) == 3
-    assert index.count_near_matches(ids_of()) == 0
-
-
 def test_ids_come_in_the_order_of_the_rows(index: UserIndex) -> None:
     assert index.ids(np.array([40, 3, 17, 3])).to_list() == ["u40", "u3", "u17", "u3"]
     assert index.ids(np.zeros(0, np.int64)).to_list() == []
@@ -87,6 +84,28 @@ def test_a_missing_file_is_a_state_error(index: UserIndex) -> None:
 
 def test_users_who_could_be_on_a_list_in_another_spelling(index: UserIndex) -> None:
     lists = {"suppress": ids_of("U40", '="u3"', "u5.0", "stranger"), "seed": ids_of("u7"), "none": ids_of()}
-    alike = {name: rows.tolist() for name, rows in index.alike(lists).items()}
-    assert alike == {"suppress": [3, 5, 40], "seed": [7], "none": []}
+    alike = index.alike(lists)
+    assert {name: each.rows.tolist() for name, each in alike.items()} == {
+        "suppress": [3, 5, 40],
+        "seed": [7],
+        "none": [],
+    }
+    assert [each.ways for each in alike.values()] == [
+        {"quotes or brackets": 1, "capitals": 1, "a final .0": 1},
+        {"as written": 1},
+        {},
+    ]
+    assert [each.unmatched["user_id"].to_list() for each in alike.values()] == [["stranger"], [], []]
     assert index.alike({}) == {}
+
+
+@pytest.mark.parametrize("function", ["sha256", "sha1", "md5"])
+def test_users_whose_hashes_are_on_a_list(index: UserIndex, function: str, tmp_path: Path) -> None:
+    hashes = [hashlib.new(function, text.encode()).hexdigest() for text in ("u3", "u40", "stranger")]
+    with open_file(tmp_path / "lookalike.duckdb") as database:
+        alike = index.hashed(database, ids_of(hashes[0].upper(), *hashes[1:]))
+        plain = index.hashed(database, ids_of("u3", "stranger"))
+    assert alike.rows.tolist() == [3, 40]
+    assert alike.ways == {f"hashing ({function})": 2}
+    assert alike.unmatched["user_id"].to_list() == [hashes[2]]
+    assert (plain.rows.tolist(), plain.ways, len(plain.unmatched)) == ([], {}, 2)

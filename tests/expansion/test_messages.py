@@ -17,6 +17,7 @@ FIGURES: dict[str, Any] = {
     "shares": (0.7, 0.3),
     "more_than_everybody": True,
     "nothing_else": True,
+    "ways": {"as written": 2, "capitals": 3},
 }
 
 

@@ -56,7 +56,7 @@ def test_a_seed_is_matched_with_the_known_users(trained_space: Path) -> None:
     assert (match.given, match.distinct, match.duplicates) == (45, 42, 3)
     assert (match.matched, match.unmatched, match.near_matches, match.without_vector) == (40, 2, 1, 0)
     assert match.match_rate == pytest.approx(40 / 42)
-    assert seed_input.warnings == (NearMatches(ids=1),)
+    assert seed_input.warnings == (NearMatches(ids=1, ways={"capitals": 1}),)
     assert (seed_input.seed.value, seed_input.seed.moment, seed_input.part) == (None, None, None)
 
 
@@ -115,8 +115,8 @@ def test_suppressed_seeds_are_counted_and_all_of_them_are_excluded(trained_space
 
 
 def test_a_suppression_list_that_matches_nobody_is_refused(trained_space: Path) -> None:
-    strangers = frame([f"x{n}" for n in range(10)])
-    with pytest.raises(DataError, match="none of the 10 ids to suppress"):
+    strangers = frame([f"x{n}" for n in range(10)], "the suppression list")
+    with pytest.raises(DataError, match="the suppression list: 10 of 10 ids to suppress are nobody's in the log"):
         read(trained_space, audience_of(frame(FANS_IDS), suppress=(strangers,)))
 
 

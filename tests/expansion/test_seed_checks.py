@@ -4,31 +4,32 @@ from typing import Any
 
 import pytest
 
-from lookalike.errors import DataError, ExpansionError, SettingsError
+from lookalike.errors import ExpansionError, SettingsError
 from lookalike.expansion.messages import (
     BusySeeds,
     FewNegatives,
     LowMatchRate,
     NearMatches,
-    NoSuppressionMatch,
     SeveralAudiences,
+    SuppressedAlike,
     UnderrepresentedSubAudience,
+    UnmatchedSuppression,
     WithoutVectors,
 )
-from lookalike.expansion.result import SeedMatch, SeedProfile, SubAudience, SubAudienceShare, Suppression
+from lookalike.expansion.result import SeedMatch, SeedProfile, SubAudience, SubAudienceShare
 from lookalike.expansion.seed_checks import (
     check_droppable,
     check_seed,
-    check_suppression,
     list_warnings,
     profile_warnings,
     share_warnings,
 )
+from lookalike.expansion.suppression_figures import Suppression
 
 NO_SUPPRESSION = Suppression(given=0, matched=0)
 
 
-def match_of(matched: int, distinct: int = 100, **figures: int) -> SeedMatch:
+def match_of(matched: int, distinct: int = 100, near: dict[str, int] | None = None, **figures: int) -> SeedMatch:
     return SeedMatch(
         given=distinct,
         distinct=distinct,
@@ -37,7 +38,8 @@ def match_of(matched: int, distinct: int = 100, **figures: int) -> SeedMatch:
         unmatched=distinct - matched,
         suppressed=0,
         match_rate=matched / distinct,
-        near_matches=figures.get("near_matches", 0),
+        near_matches=sum((near or {}).values()),
+        differences=near or {},
         without_vector=figures.get("without_vector", 0),
     )
 
@@ -51,19 +53,12 @@ def refusal_of(match: SeedMatch, users: int = 1_000, force: bool = False) -> Exp
 # --- lists that cannot be used ---------------------------------------------------------------------------------------
 
 
-def test_a_long_suppression_list_that_matches_nobody_is_refused() -> None:
-    with pytest.raises(DataError, match="none of the 10 ids to suppress is a known user"):
-        check_suppression(Suppression(given=10, matched=0))
-    for accepted in (Suppression(given=9, matched=0), Suppression(given=10, matched=1), NO_SUPPRESSION):
-        check_suppression(accepted)
-
-
 def test_a_seed_that_matches_nobody_is_refused_with_the_likely_reasons() -> None:
     error = refusal_of(match_of(0))
     assert error.message == "seed.csv: 0 of 100 ids match a known user (0.00%)"
     assert "ids are compared exactly" in error.hint
-    hint = refusal_of(match_of(0, near_matches=30, without_vector=5)).hint
-    assert "30 ids would match but for case, whitespace, quotes, leading zeros or a final .0" in hint
+    hint = refusal_of(match_of(0, near={"capitals": 28, "leading zeros": 2}, without_vector=5)).hint
+    assert "30 ids differ from the log's only by the way they are written (28 in capitals, 2 in leading zeros)" in hint
     assert "5 ids are known but have no vector" in hint
 
 
@@ -100,15 +95,21 @@ def test_only_columns_of_the_aggregates_can_be_dropped() -> None:
 
 def test_lists_that_match_well_have_no_warning() -> None:
     assert list_warnings(match_of(100), NO_SUPPRESSION, None) == ()
-    assert list_warnings(match_of(80), Suppression(given=3, matched=1), 5) == ()
+    assert list_warnings(match_of(80), Suppression(given=3, matched=3), 5) == ()
 
 
 @pytest.mark.parametrize(
     ("match", "suppression", "negatives", "warning"),
     [
-        (match_of(100), Suppression(given=3, matched=0), None, NoSuppressionMatch(given=3)),
+        (match_of(100), Suppression(given=3, matched=1, unmatched=2), None, UnmatchedSuppression(ids=2, given=3)),
+        (
+            match_of(100),
+            Suppression(given=3, matched=1, alike=2, ways={"as written": 1, "capitals": 2}),
+            None,
+            SuppressedAlike(users=2, ways={"as written": 1, "capitals": 2}),
+        ),
         (match_of(79), NO_SUPPRESSION, None, LowMatchRate(unmatched=21, distinct=100, matched=79)),
-        (match_of(90, near_matches=4), NO_SUPPRESSION, None, NearMatches(ids=4)),
+        (match_of(90, near={"spaces": 4}), NO_SUPPRESSION, None, NearMatches(ids=4, ways={"spaces": 4})),
         (match_of(90, without_vector=6), NO_SUPPRESSION, None, WithoutVectors(ids=6)),
         (match_of(100), NO_SUPPRESSION, 4, FewNegatives(matched=4)),
     ],

@@ -3,7 +3,7 @@
 import pytest
 
 from example_evaluation import SCORERS, example_evaluation, refused_evaluation, replaced
-from lookalike.expansion.result import Suppression
+from lookalike.expansion.suppression_figures import Suppression
 from lookalike.reporting import content
 from lookalike.reporting.formatting import NBSP
 

@@ -7,14 +7,22 @@ from lookalike.reporting.expand_messages import SENTENCES
 from lookalike.workspace.progress import Message
 
 CASES: list[tuple[Message, str]] = [
-    (messages.NoSuppressionMatch(given=1_234), "none of the 1,234 ids to suppress is a known user"),
+    (
+        messages.UnmatchedSuppression(ids=12, given=1_234),
+        "12 of 1,234 ids to suppress are nobody's in the log, in any spelling",
+    ),
+    (
+        messages.SuppressedAlike(users=2, ways={"as written": 7, "capitals": 2}),
+        "2 users are suppressed whose ids differ from those given only by the way they are written (2 in capitals): "
+        "they may be the same people",
+    ),
     (
         messages.LowMatchRate(unmatched=12, distinct=226, matched=214),
         "12 of 226 seed ids are not known users: the list is made from the other 214",
     ),
     (
-        messages.NearMatches(ids=4),
-        "4 unmatched seed ids would match but for case, whitespace, quotes, leading zeros or a final .0: "
+        messages.NearMatches(ids=4, ways={"capitals": 3, "leading zeros": 1}),
+        "4 unmatched seed ids differ from the log's only by the way they are written (3 in capitals, 1 in leading zeros): "
         "write them as the log does; until then these people are neither seeds nor listed",
     ),
     (

@@ -150,7 +150,7 @@ def test_sub_audiences_mismatches_and_clusters_are_shown() -> None:
     for fact in (
         "95% like part 1 (60% of the seed), 5% like part 2 (40% of the seed)",
         "Separate lists find 12% more of the hidden seeds than one list of the same size; make them with --split.",
-        "12 seed ids match no user: 4 would match but for case, whitespace, quotes, leading zeros or a final .0",
+        "12 seed ids match no user: 4 differ from the log's only by the way they are written (3 in capitals, 1 in leading zeros)",
         "3 seeds rank behind 95% of the candidates when hidden; by chance it would be 8.",
         "word=tea",
         "1,234",

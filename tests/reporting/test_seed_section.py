@@ -24,7 +24,8 @@ def test_an_ordinary_seed() -> None:
         "The seed is one audience: no stable sub-audiences were found.",
         "No single feature nearly defines the seed.",
         f"3{NBSP}seeds rank behind 95% of the candidates when hidden; by chance it would be 11.",
-        f"12{NBSP}seed ids match no user: 4 would match but for case, whitespace, quotes, leading zeros or a final .0; "
+        f"12{NBSP}seed ids match no user: 4 differ from the log's only by the way they are written "
+        "(3 in capitals, 1 in leading zeros); "
         "2 are known, but "
         "came after the cut or have too few events.",
         "From half of the seed to all of it, lift grew by 8%: more seeds would help.",

@@ -18,7 +18,8 @@ class ExpandOptions(TypedDict, total=False):
 
     name: str | None  # of the audience; the seed file's if not given
     scorer: str | None  # auto, or a scorer of docs/concepts.md
-    suppress: "Ids | Iterable[Ids] | None"  # who must not be listed
+    suppress: "Ids | Iterable[Ids] | None"  # who must not be listed, besides the standing list
+    allow_unmatched: str | None  # share of the ids of a list that may be nobody's in the log, such as "20%"
     negative: "Ids | Iterable[Ids] | None"  # negative examples: similar users rank lower
     before: str | None  # read each seed only up to its first event of this type; or a rule that made people seeds
     seed_rule: str | None  # everybody who has done this is the seed, such as category = DOG FOODS
@@ -54,7 +55,7 @@ def _seed(seed: "Ids | None", rule: str | None) -> "IdSource | Rule | None":
 
 def audience_flags(seed: "Ids | None", size: str | int | None, options: ExpandOptions) -> "AudienceFlags":
     from lookalike.api.id_sources import id_sources
-    from lookalike.expansion.audience import AudienceFlags, parse_size
+    from lookalike.expansion.audience import AudienceFlags, parse_share, parse_size
     from lookalike.expansion.rule import parse_condition
 
     return AudienceFlags(
@@ -68,6 +69,7 @@ def audience_flags(seed: "Ids | None", size: str | int | None, options: ExpandOp
         balance=options.get("balance"),
         reasons=options.get("reasons"),
         format=options.get("format"),
+        allow_unmatched=parse_share(options.get("allow_unmatched")),
         suppress=id_sources(options.get("suppress"), "the suppression list"),
         negative=id_sources(options.get("negative"), "the negative examples"),
         where=tuple(map(parse_condition, several("where", options.get("where")))),

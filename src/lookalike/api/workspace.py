@@ -1,7 +1,7 @@
 """The workspace handle: what `lookalike.open` gives, with a method for each command."""
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, Unpack
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lookalike.campaigns.overlap import OverlapResult
     from lookalike.data.ingest.options import IngestOptions
     from lookalike.data.ingest.results import IngestPreview, IngestResult
+    from lookalike.data.standing_lists import SuppressAdded, SuppressLists, SuppressRemoved
     from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
     from lookalike.workspace.executor import Executor
 
@@ -223,6 +224,43 @@ class Workspace:
             executor=self._executor,
         )
         return expand(self.folder, request, settings, self._progress)
+
+    @system_errors()
+    def suppress_add(
+        self,
+        ids: "Ids",
+        *,
+        reason: str = "optout",
+        until: date | None = None,
+        allow_unmatched: str | None = None,
+    ) -> "SuppressAdded":
+        """Adds a list of ids to the standing list: nobody on it is listed in any later expansion, up to and with `until`.
+
+        `reason` is optout, customer or campaign:NAME. Raises DataError when more than 5 % of the ids are nobody's in the
+        log, or any of fewer than 20, unless `allow_unmatched` says how many may be.
+        """
+        from lookalike.api.id_sources import id_source
+        from lookalike.api.suppress import SuppressRequest, suppress_add
+        from lookalike.expansion.audience import parse_share
+
+        source = id_source(ids, "the suppression list")
+        request = SuppressRequest(source, reason, until, parse_share(allow_unmatched))
+        return suppress_add(self.folder, request, self._progress)
+
+    @system_errors()
+    def suppress_list(self) -> "SuppressLists":
+        """The lists that make up the standing list, without their ids."""
+        from lookalike.api.suppress import suppress_list
+
+        return suppress_list(self.folder)
+
+    @system_errors()
+    def suppress_remove(self, what: "int | Ids") -> "SuppressRemoved":
+        """Removes a list by its number, or single ids, as they are written, from all lists."""
+        from lookalike.api.id_sources import id_source
+        from lookalike.api.suppress import suppress_remove
+
+        return suppress_remove(self.folder, what if isinstance(what, int) else id_source(what, "the ids to remove"))
 
     @system_errors()
     def overlap(self, *names: str) -> "OverlapResult":

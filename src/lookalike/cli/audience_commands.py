@@ -25,6 +25,13 @@ def expand(
     suppress: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="List of user_ids that must not be listed; repeat.")
     ] = None,
+    allow_unmatched: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N%",
+            help="Go on if up to so many ids of a list to suppress are nobody's in the log; 5% if not given.",
+        ),
+    ] = None,
     negative: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Negative examples (churned, fraud): similar users rank lower; repeat."),
@@ -95,6 +102,7 @@ def expand(
         name=name,
         scorer=scorer,
         suppress=suppress or (),
+        allow_unmatched=allow_unmatched,
         negative=negative or (),
         seed_rule=seed_rule,
         before=before,

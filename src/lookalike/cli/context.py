@@ -3,7 +3,7 @@
 import re
 import shlex
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,16 @@ def parse_days(text: str | None) -> int | None:
     if not number.isdecimal() or int(number) < 1:
         raise SettingsError(f"{text[:40]!r} is not a valid number of days", "--window 90d")
     return int(number)
+
+
+def parse_day(flag: str, text: str | None) -> date | None:
+    """An ISO date. Raises SettingsError for anything else."""
+    if text is None:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(f"{flag} {text[:40]!r} is not a date", f"{flag} 2026-12-31") from error
 
 
 def parse_moment(text: str | None) -> datetime | None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from lookalike.data.ingest.results import FilePreview, FileReport, IngestPreview, IngestResult
     from lookalike.encoder.block_figures import BlockComparison
     from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
-    from lookalike.expansion.result import Evaluation, Suppression
+    from lookalike.expansion.result import Evaluation
+    from lookalike.expansion.suppression_figures import Suppression
 
 Shown = Table | str
 NEXT_COMMANDS = {

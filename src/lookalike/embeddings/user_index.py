@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from lookalike.data.arrays import Rows
-from lookalike.data.id_spellings import plain_form
+from lookalike.data.arrays import Rows, union
+from lookalike.data.database import Database
+from lookalike.data.id_hashes import find_hashing, match_hashed
+from lookalike.data.id_spellings import ALIKE, count_ways, kind_of, plain_form, with_plain_form
 from lookalike.embeddings.manifest import USERS_FILE
 from lookalike.embeddings.representation import Representation
 from lookalike.embeddings.shards import check_file
 from lookalike.errors import StateError
+
+_SAMPLE = 1_000  # users, whose ids show what the log's ids are
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,19 @@ class Match:
     matched: pl.DataFrame  # `row` (Int64, ascending) and the columns of the list; one line for each line of the list
     rows: Rows  # ascending, each user once
     unmatched: pl.DataFrame  # the distinct values of `user_id` that are no known user
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Who could be on a list, however its ids are spelled."""
+
+    rows: Rows  # of all such users, ascending
+    ways: dict[str, int]  # the ids of the list that match a user, by what they differ in; `as written` first
+    unmatched: pl.DataFrame  # the distinct `user_id` that match nobody in any spelling
+
+    def with_more(self, other: "Alike") -> "Alike":
+        """Also those whom another look at the unmatched ids has found."""
+        return Alike(union(self.rows, other.rows), self.ways | other.ways, other.unmatched)
 
 
 @dataclass(frozen=True)
@@ -42,27 +59,34 @@ class UserIndex:
         )
         return {name: _match(ids, users) for name, ids in lists.items()}
 
-    def count_near_matches(self, ids: pl.DataFrame) -> int:
-        """How many of the ids (column `user_id`) would match if they were spelled as the log does."""
-        requested, plain = ids.lazy().select(plain=plain_form()), plain_form().alias("plain")
-        near = self._read(lambda users: requested.join(users.select(plain), on="plain", how="semi").select(pl.len()))
-        return int(near.item())
-
-    def alike(self, lists: dict[str, pl.DataFrame]) -> dict[str, Rows]:
-        """For each list (column `user_id`) the rows of all users who could be on it in another spelling, ascending."""
-        plain = plain_form().alias("plain")
-        named = {name: ids.select(plain).unique() for name, ids in lists.items() if len(ids)}
-        if not named:
-            return {name: np.zeros(0, np.int64) for name in lists}
-        requested = pl.concat(list(named.values())).unique().lazy()
+    def alike(self, lists: dict[str, pl.DataFrame]) -> dict[str, Alike]:
+        """For each list (column `user_id`) all users who could be on it in any spelling, in one pass over the users."""
+        named = {name: with_plain_form(ids) for name, ids in lists.items()}
+        if not any(map(len, named.values())):
+            return {name: Alike(no_rows(), {}, ids.select("user_id")) for name, ids in named.items()}
+        requested = pl.concat(list(named.values())).select(ALIKE).unique().lazy()
         users = self._read(
-            lambda users: users.select(pl.col("row").cast(pl.Int64), plain).join(requested, on="plain", how="semi")
+            lambda users: users.select(
+                pl.col("row").cast(pl.Int64), known="user_id", **{ALIKE: plain_form("user_id")}
+            ).join(requested, on=ALIKE, how="semi")
         ).sort("row")
-        nobody = requested.clear().collect()
-        return {
-            name: users.join(named.get(name, nobody), on="plain", how="semi", maintain_order="left")["row"].to_numpy()
-            for name in lists
-        }
+        return {name: _alike(ids, users) for name, ids in named.items()}
+
+    def hashed(self, database: Database, ids: pl.DataFrame) -> Alike:
+        """The users who could be on a list (column `user_id`) if either its ids or the log's are hashes of the other's."""
+        file = self.checked_file()
+        how = find_hashing(database, ids, file) if len(ids) else None
+        if how is None:
+            return Alike(no_rows(), {}, ids.select("user_id").unique(maintain_order=True))
+        pairs = match_hashed(database, ids, file, how)
+        matched = pairs["user_id"].n_unique()
+        ways = {f"hashing ({how.function})": matched} if matched else {}
+        unmatched = ids.select("user_id").unique(maintain_order=True).join(pairs, on="user_id", how="anti")
+        return Alike(pairs["row"].unique().sort().to_numpy(), ways, unmatched)
+
+    def kind(self) -> str:
+        """What the ids of the users are, such as `whole numbers`."""
+        return kind_of(self._read(lambda users: users.select("user_id").head(_SAMPLE)))
 
     def ids(self, rows: Rows) -> pl.Series:
         """The ids of some rows, in the order of `rows`."""
@@ -88,6 +112,19 @@ class UserIndex:
         except (pl.exceptions.PolarsError, OSError) as error:
             reason = str(error).splitlines()[0][:200]
             raise StateError(f"{file}: damaged or missing ({reason})", "lookalike embed --full") from error
+
+
+def no_rows() -> Rows:
+    return np.zeros(0, np.int64)
+
+
+def _alike(ids: pl.DataFrame, users: pl.DataFrame) -> Alike:
+    pairs = ids.join(users, on=ALIKE, how="inner", maintain_order="left")
+    return Alike(
+        rows=pairs["row"].unique().sort().to_numpy(),
+        ways=count_ways(pairs),
+        unmatched=ids.select("user_id", ALIKE).join(users, on=ALIKE, how="anti").select("user_id"),
+    )
 
 
 def _match(ids: pl.DataFrame, users: pl.DataFrame) -> Match:

@@ -67,6 +67,16 @@ def parse_size(text: str | int) -> Size:
     raise _size_error(text, "is not a count, a share such as 5%, or auto")
 
 
+def parse_share(text: str | None) -> float | None:
+    """`20%` as 0.2; None for None. Raises SettingsError for anything else."""
+    if text is None:
+        return None
+    share = _SHARE.fullmatch(text.strip())
+    if not share or not 0 <= float(share[1]) <= 100:
+        raise SettingsError(f"{text[:40]!r} is not a share from 0% to 100%", "--allow-unmatched 20%")
+    return float(share[1]) / 100
+
+
 def _size_error(text: str | int, reason: str) -> SettingsError:
     return SettingsError(f"size {str(text)[:40]!r} {reason}", "--size 500000, or --size 5%")
 
@@ -90,6 +100,7 @@ class Audience:
     size: Size
     scorer: str = "auto"
     suppress: tuple[IdSource, ...] = ()
+    allow_unmatched: float | None = None  # share of a list's ids to suppress that may be nobody's in the log
     negative: tuple[IdSource, ...] = ()
     before: str | None = None  # an event type: seeds are read up to their first event of it; or a rule
     as_of_now: bool = False  # read the seeds as they are, whatever they have in common
@@ -139,6 +150,7 @@ class AudienceFlags:
     reasons: bool | None = None
     format: str | None = None
     suppress: tuple[IdSource, ...] = ()
+    allow_unmatched: float | None = None
     negative: tuple[IdSource, ...] = ()
     where: tuple[Condition, ...] = ()
     drop_features: tuple[str, ...] = ()
@@ -211,6 +223,7 @@ class Definition:
     name: str | None = None
     scorer: str = "auto"
     suppress: tuple[str, ...] | str = ()
+    allow_unmatched: str | None = None
     negative: tuple[str, ...] | str = ()
     before: str | None = None
     as_of_now: bool = False
@@ -233,6 +246,7 @@ def load_definition(path: Path) -> Audience:
         size=parse_size(definition.size),
         scorer=definition.scorer,
         suppress=_beside(folder, definition.suppress),
+        allow_unmatched=parse_share(definition.allow_unmatched),
         negative=_beside(folder, definition.negative),
         before=definition.before,
         as_of_now=definition.as_of_now,

@@ -11,7 +11,7 @@ from lookalike.expansion.holdout import ACTIVITY
 from lookalike.expansion.manifest import Counts, ExpansionManifest, ManifestSource
 from lookalike.expansion.measurement import Measurement
 from lookalike.expansion.messages import EscapedIds, ExpansionWarning
-from lookalike.expansion.prospects import ProspectList, describe, write_list
+from lookalike.expansion.prospects import ProspectList, check_nobody_barred, describe, write_list
 from lookalike.expansion.result import (
     CurvePoint,
     Evaluation,
@@ -36,6 +36,7 @@ def write_expansion(
     audience, warnings = measurement.audience, measurement.warnings
     description = None
     if prospects is not None:
+        check_nobody_barred(prospects, measurement.input.barred)
         prospects, description = describe(context, measurement, prospects)
         warnings += _said(context, share_warnings(description.shares))
     folder = context.folder.audience(audience.name)

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from lookalike.expansion.result import RepresentationSource, SeedSummary, Suppression
+from lookalike.expansion.result import RepresentationSource, SeedSummary
+from lookalike.expansion.suppression_figures import Suppression
 from lookalike.workspace.records import FileRecord, Record
 
 

@@ -7,10 +7,11 @@ from pydantic import Field
 from lookalike.workspace.progress import Message
 
 
-class NoSuppressionMatch(Message):
-    """None of the ids to suppress is a known user."""
+class UnmatchedSuppression(Message):
+    """Ids to suppress that are nobody's, in any spelling: of people outside the log, or written in another form."""
 
-    code: Literal["no_suppression_match"] = "no_suppression_match"
+    code: Literal["unmatched_suppression"] = "unmatched_suppression"
+    ids: int
     given: int
 
 
@@ -24,10 +25,11 @@ class LowMatchRate(Message):
 
 
 class NearMatches(Message):
-    """Unmatched seed ids that would match but for case, whitespace, quotes, leading zeros or a final .0."""
+    """Unmatched seed ids that differ from the log's only by the way they are written; `ways` counts them by difference."""
 
     code: Literal["near_matches"] = "near_matches"
     ids: int
+    ways: dict[str, int]
 
 
 class WithoutVectors(Message):
@@ -61,6 +63,7 @@ class SuppressedAlike(Message):
 
     code: Literal["suppressed_alike"] = "suppressed_alike"
     users: int
+    ways: dict[str, int]
 
 
 class FewNegatives(Message):
@@ -158,7 +161,7 @@ class EscapedIds(Message):
 
 
 ExpansionWarning = Annotated[
-    NoSuppressionMatch
+    UnmatchedSuppression
     | LowMatchRate
     | NearMatches
     | WithoutVectors

@@ -8,6 +8,8 @@ import polars as pl
 
 from lookalike.data import behaviour, id_lists
 from lookalike.data.arrays import Rows
+from lookalike.data.id_spellings import ALIKE, plain_form, with_plain_form
+from lookalike.errors import ExpansionError
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.curves import marginal_band
 from lookalike.expansion.explanations import (
@@ -178,6 +180,20 @@ def _seed_clusters(context: ExpansionContext, seed: Seed, rows: Rows, clusters: 
 
 
 # --- on disk ---------------------------------------------------------------------------------------------------------
+
+
+def check_nobody_barred(prospects: ProspectList, barred: pl.DataFrame) -> None:
+    """Raises ExpansionError if anybody who must not be listed (`user_id`, in any spelling) is on the list.
+
+    They were left out before the ranking; this looks at the ids that are about to be written, whatever led to them.
+    """
+    forbidden = with_plain_form(barred).select(ALIKE)
+    listed = prospects.frame.lazy().select(plain_form().alias(ALIKE)).join(forbidden.lazy(), on=ALIKE, how="semi")
+    if count := int(listed.select(pl.len()).collect().item()):
+        raise ExpansionError(
+            f"{count:,} people who must not be listed came into the list: nothing was written",
+            "this is a fault of the program; please report it",
+        )
 
 
 def write_list(prospects: ProspectList, folder: Path, form: str) -> int:

@@ -9,6 +9,7 @@ from lookalike.encoder.block_figures import BlockComparison
 from lookalike.expansion.messages import ExpansionWarning
 from lookalike.expansion.seed_summary import ForecastSummary, RuleSummary, WhereSummary
 from lookalike.expansion.slice_figures import Slices
+from lookalike.expansion.suppression_figures import Suppression
 from lookalike.workspace.records import FileRecord, Record
 
 EXPAND: Literal["expand"] = "expand"
@@ -203,6 +204,7 @@ class SeedMatch(Record):
     suppressed: int = Field(description="matched seeds who are suppressed: in the training sample, never listed")
     match_rate: float = Field(description="matched / distinct")
     near_matches: int = Field(description="unmatched ids that would match if they were spelled as in the log")
+    differences: dict[str, int] = Field(default={}, description="the same, by what they differ in from the log's")
     without_vector: int = Field(
         description="unmatched ids in the log or the users table: after the cut, or with too few events"
     )
@@ -218,14 +220,6 @@ class SeedSummary(SeedMatch):
     effective: float = Field(description="effective sample size of the weighted seeds")
     part: int | None = Field(default=None, description="number of the sub-audience, with --split")
     parts: int | None = Field(default=None, description="sub-audiences of the whole seed, with --split")
-
-
-class Suppression(Record):
-    """How the ids to suppress match the known users."""
-
-    given: int = Field(description="ids to suppress")
-    matched: int = Field(description="of them users with a vector")
-    alike: int = Field(default=0, description="other users suppressed whose id may be one of these")
 
 
 class SubAudience(Record):

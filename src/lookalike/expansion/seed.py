@@ -5,13 +5,15 @@ from datetime import UTC, datetime
 from functools import cached_property
 
 import numpy as np
+import polars as pl
 
 from lookalike.data.arrays import Flags, Floats, Rows, Seconds, union
 from lookalike.expansion.doers import Doers
 from lookalike.expansion.manifest import ListFile
 from lookalike.expansion.messages import ExpansionWarning
-from lookalike.expansion.result import SeedMatch, Suppression
+from lookalike.expansion.result import SeedMatch
 from lookalike.expansion.seed_summary import RuleSummary, WhereSummary
+from lookalike.expansion.suppression_figures import Suppression
 
 
 def no_rows() -> Rows:
@@ -94,6 +96,9 @@ class SeedInput:
     part: Part | None = None
     rule: RuleSummary | None = None
     where: WhereSummary | None = None
+    barred: pl.DataFrame = field(
+        default_factory=lambda: pl.DataFrame(schema={"user_id": pl.String})
+    )  # not to be listed
 
 
 def to_seconds(moment: datetime) -> int:

@@ -2,36 +2,27 @@
 
 import difflib
 
-from lookalike.errors import DataError, ExpansionError, SettingsError
+from lookalike.errors import ExpansionError, SettingsError
 from lookalike.expansion.messages import (
     BusySeeds,
     ExpansionWarning,
     FewNegatives,
     LowMatchRate,
     NearMatches,
-    NoSuppressionMatch,
     SeveralAudiences,
     SuppressedAlike,
     UnderrepresentedSubAudience,
+    UnmatchedSuppression,
     WithoutVectors,
 )
-from lookalike.expansion.result import SeedMatch, SeedProfile, SubAudienceShare, Suppression
+from lookalike.expansion.result import SeedMatch, SeedProfile, SubAudienceShare
+from lookalike.expansion.suppression_figures import Suppression, differences
 
 MIN_MEASURABLE_SEEDS = 5  # fewer cannot be held out
 MIN_SEEDS = 25  # a list made from fewer would follow their chance traits
-MIN_SUPPRESSION_IDS = 10  # from this length on, a list that matches nobody is most likely spelled differently
 GOOD_MATCH_RATE = 0.8
 MAX_BUSY_SHARE = 0.02
 MIN_KEPT_SHARE = 0.5  # of a sub-audience's share in the seed, below which the list neglects it
-
-
-def check_suppression(suppression: Suppression) -> None:
-    """Raises DataError when a list of some length matches nobody."""
-    if suppression.given >= MIN_SUPPRESSION_IDS and not suppression.matched + suppression.alike:
-        raise DataError(
-            f"none of the {suppression.given:,} ids to suppress is a known user",
-            "write them as the log does; leave the list out if it really concerns nobody here",
-        )
 
 
 def check_seed(match: SeedMatch, users: int, name: str, force: bool) -> None:
@@ -71,8 +62,8 @@ def _mismatch_reasons(match: SeedMatch) -> list[str]:
     reasons = []
     if match.near_matches:
         reasons.append(
-            f"{match.near_matches:,} ids would match but for case, whitespace, quotes, leading zeros or a final .0: write them "
-            "as the log does"
+            f"{match.near_matches:,} ids differ from the log's only by the way they are written "
+            f"({differences(match.differences)}): write them as the log does"
         )
     if match.without_vector:
         reasons.append(f"{match.without_vector:,} ids are known but have no vector: lookalike embed adds newcomers")
@@ -83,14 +74,14 @@ def list_warnings(match: SeedMatch, suppression: Suppression, negatives: int | N
     """What an analyst should know of the lists before trusting the result. `negatives`: known users among the negative
     examples, None if none were given."""
     warnings: list[ExpansionWarning] = []
-    if suppression.given and not suppression.matched + suppression.alike:
-        warnings.append(NoSuppressionMatch(given=suppression.given))
+    if suppression.unmatched:
+        warnings.append(UnmatchedSuppression(ids=suppression.unmatched, given=suppression.given))
     if suppression.alike:
-        warnings.append(SuppressedAlike(users=suppression.alike))
+        warnings.append(SuppressedAlike(users=suppression.alike, ways=suppression.ways))
     if match.match_rate < GOOD_MATCH_RATE:
         warnings.append(LowMatchRate(unmatched=match.unmatched, distinct=match.distinct, matched=match.matched))
     if match.near_matches:
-        warnings.append(NearMatches(ids=match.near_matches))
+        warnings.append(NearMatches(ids=match.near_matches, ways=match.differences))
     if match.without_vector:
         warnings.append(WithoutVectors(ids=match.without_vector))
     if negatives is not None and negatives < MIN_MEASURABLE_SEEDS:

@@ -6,22 +6,25 @@ import numpy as np
 import polars as pl
 
 from lookalike.data import database, deeds, id_lists
-from lookalike.data.arrays import Floats, Rows, Seconds, union
+from lookalike.data.arrays import Floats, Seconds, union
 from lookalike.data.id_lists import IdSource
+from lookalike.data.id_spellings import AS_WRITTEN
 from lookalike.data.ingest.options import did_you_mean
 from lookalike.embeddings import freshness
-from lookalike.embeddings.user_index import Match
+from lookalike.embeddings.user_index import Alike, Match
 from lookalike.errors import ExpansionError, SettingsError
-from lookalike.expansion import seed_checks
+from lookalike.expansion import seed_checks, suppression
 from lookalike.expansion.audience import Audience, seed_name, seed_sha256
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.doers import check_rule
 from lookalike.expansion.manifest import ListFile
 from lookalike.expansion.messages import NewerFiles
-from lookalike.expansion.result import SeedMatch, Suppression
+from lookalike.expansion.result import SeedMatch
 from lookalike.expansion.rule import Rule
 from lookalike.expansion.seed import Seed, SeedInput
 from lookalike.expansion.seed_rule import stated_rule, with_rule
+from lookalike.expansion.suppression import SuppressionLists
+from lookalike.expansion.suppression_figures import Suppression
 from lookalike.expansion.where import only_inside
 from lookalike.expansion.without_events import with_eligible
 
@@ -33,33 +36,38 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
     must not be listed.
     """
     given = _given(context, audience.seed)
-    suppress, negative = _read_all(audience.suppress), _read_all(audience.negative)
+    lists, negative = suppression.read_lists(context.database, audience.suppress), _read_all(audience.negative)
     listed = [id_lists.read_prospects(context.folder.audience(name)) for name in audience.disjoint_from]
-    listed_ids = pl.concat(listed).unique() if listed else negative.clear()
-    matches = context.index.match({"seed": _distinct(given), "suppress": suppress, "negative": negative})
-    seed_ids = given.select("user_id")
-    alike = context.index.alike({"seed": seed_ids, "suppress": suppress, "listed": listed_ids})
-    matched = len(matches["suppress"].rows)
-    suppression = Suppression(given=len(suppress), matched=matched, alike=len(alike["suppress"]) - matched)
-    seed_checks.check_suppression(suppression)
-    match = _seed_match(context, given, matches["seed"], alike["suppress"])
+    barred = {
+        "seed": given.select("user_id"),
+        "suppress": lists.ids,
+        "listed": pl.concat(listed).unique() if listed else negative.clear(),
+    }
+    matches = context.index.match({"seed": _distinct(given), "suppress": lists.ids, "negative": negative})
+    alike = {
+        name: suppression.find_hashed(context.index, context.database, found, len(barred[name]))
+        for name, found in context.index.alike(barred).items()
+    }
+    suppression.check_lists(context.index, context.database, lists, alike["suppress"], audience.allow_unmatched)
+    match = _seed_match(context, given, matches["seed"], alike)
     name = seed_name(audience.seed)
     seed_checks.check_seed(match, context.representation.users, name, force)
     seed = Seed(
         rows=matches["seed"].rows,
-        suppressed=union(alike["suppress"], np.setdiff1d(alike["seed"], matches["seed"].rows)),
+        suppressed=union(alike["suppress"].rows, np.setdiff1d(alike["seed"].rows, matches["seed"].rows)),
         value=_column(matches["seed"], "value"),
         moment=_moments(context, audience, matches["seed"]),
         moment_event=None if stated_rule(audience) else audience.before,
         negatives=np.setdiff1d(matches["negative"].rows, matches["seed"].rows),
-        listed_elsewhere=alike["listed"],
+        listed_elsewhere=alike["listed"].rows,
         dropped_columns=seed_checks.check_droppable(context.representation.layout.aggregates, audience.drop_features),
     )
     seed, where = only_inside(context, audience.where, seed, force)
     eligible = with_eligible(context, audience, seed)
     ruled = with_rule(context, audience, eligible.seed)
     negatives = len(seed.negatives) if audience.negative else None
-    warnings = (*seed_checks.list_warnings(match, suppression, negatives), *eligible.warnings, *ruled.warnings)
+    figures = _suppression(lists, matches["suppress"], alike["suppress"])
+    warnings = (*seed_checks.list_warnings(match, figures, negatives), *eligible.warnings, *ruled.warnings)
     if newer := freshness.newer_files(context.database, context.representation):
         warnings = (*warnings, NewerFiles(files=newer))
     for warning in warnings:
@@ -70,8 +78,10 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
             ListFile(name=id_lists.source_name(source), sha256=id_lists.source_sha256(source))
             for source in (*audience.suppress, *audience.negative)
         ),
+        *lists.files,
     )
-    return SeedInput(ruled.seed, match, suppression, inputs, warnings, rule=ruled.rule, where=where)
+    nobody_of = pl.concat(list(barred.values()))
+    return SeedInput(ruled.seed, match, figures, inputs, warnings, rule=ruled.rule, where=where, barred=nobody_of)
 
 
 def _given(context: ExpansionContext, source: IdSource | Rule) -> pl.DataFrame:
@@ -98,21 +108,34 @@ def _distinct(given: pl.DataFrame) -> pl.DataFrame:
     return given.group_by("user_id", maintain_order=True).agg(*columns)
 
 
-def _seed_match(context: ExpansionContext, given: pl.DataFrame, match: Match, suppressed: Rows) -> SeedMatch:
-    distinct, near_matches, without_vector = given["user_id"].n_unique(), 0, 0
+def _suppression(lists: SuppressionLists, as_written: Match, alike: Alike) -> Suppression:
+    matched = len(as_written.rows)
+    return Suppression(
+        given=len(lists.ids),
+        matched=matched,
+        alike=len(alike.rows) - matched,
+        standing=lists.standing,
+        unmatched=len(alike.unmatched),
+        ways=alike.ways,
+    )
+
+
+def _seed_match(context: ExpansionContext, given: pl.DataFrame, match: Match, alike: dict[str, Alike]) -> SeedMatch:
+    """How the seed's ids match: as they are written, as other spellings of users' ids, or as people without a vector."""
+    distinct, without_vector = given["user_id"].n_unique(), 0
+    near = {way: ids for way, ids in alike["seed"].ways.items() if way != AS_WRITTEN}
     if len(match.unmatched):
-        known = database.ingested_users(context.database, match.unmatched)
-        without_vector = len(known)
-        near_matches = context.index.count_near_matches(match.unmatched.join(known, on="user_id", how="anti"))
+        without_vector = len(database.ingested_users(context.database, match.unmatched))
     return SeedMatch(
         given=len(given),
         distinct=distinct,
         duplicates=len(given) - distinct,
         matched=len(match.rows),
         unmatched=distinct - len(match.rows),
-        suppressed=int(np.isin(match.rows, suppressed, assume_unique=True).sum()),
+        suppressed=int(np.isin(match.rows, alike["suppress"].rows, assume_unique=True).sum()),
         match_rate=len(match.rows) / max(1, distinct),
-        near_matches=near_matches,
+        near_matches=sum(near.values()),
+        differences=near,
         without_vector=without_vector,
     )
 

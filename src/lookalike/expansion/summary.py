@@ -6,8 +6,9 @@ from typing import Literal
 from pydantic import Field
 
 from lookalike.expansion.messages import ExpansionWarning
-from lookalike.expansion.result import Check, Suppression
+from lookalike.expansion.result import Check
 from lookalike.expansion.seed_summary import ForecastSummary, RuleSummary, WhereSummary
+from lookalike.expansion.suppression_figures import Suppression
 from lookalike.workspace.records import Record
 
 

@@ -3,7 +3,8 @@
 import math
 from typing import Literal, NamedTuple
 
-from lookalike.expansion.result import CurvePoint, Evaluation, ScorerFigures, Suppression
+from lookalike.expansion.result import CurvePoint, Evaluation, ScorerFigures
+from lookalike.expansion.suppression_figures import Suppression
 from lookalike.reporting.formatting import (
     Label,
     band,

@@ -5,6 +5,7 @@ from typing import Any
 
 from lookalike.expansion import messages
 from lookalike.expansion.seed_summary import RuleUsed, WhereUsed
+from lookalike.expansion.suppression_figures import differences
 from lookalike.reporting.formatting import clean, percent, times
 from lookalike.reporting.rule_section import rule_hint, rule_sentence, where_sentence
 from lookalike.workspace.progress import Message
@@ -29,17 +30,19 @@ def _in_common(message: messages.InCommon) -> str:
 
 
 SENTENCES: dict[type[Message], Callable[[Any], str]] = {
-    messages.NoSuppressionMatch: lambda m: f"none of the {m.given:,} ids to suppress is a known user",
+    messages.UnmatchedSuppression: lambda m: (
+        f"{m.ids:,} of {m.given:,} ids to suppress are nobody's in the log, in any spelling"
+    ),
     messages.SuppressedAlike: lambda m: (
-        f"{m.users:,} {'user is' if m.users == 1 else 'users are'} suppressed whose ids differ from those given only in "
-        "case, whitespace, quotes, leading zeros, a final .0 or the dashes of a UUID: they may be the same people"
+        f"{m.users:,} {'user is' if m.users == 1 else 'users are'} suppressed whose ids differ from those given only by "
+        f"the way they are written ({differences(m.ways)}): they may be the same people"
     ),
     messages.LowMatchRate: lambda m: (
         f"{m.unmatched:,} of {m.distinct:,} seed ids are not known users: the list is made from the other {m.matched:,}"
     ),
     messages.NearMatches: lambda m: (
-        f"{m.ids:,} unmatched seed ids would match but for case, whitespace, quotes, leading zeros or a final .0: write them "
-        "as the log does; until then these people are neither seeds nor listed"
+        f"{m.ids:,} unmatched seed ids differ from the log's only by the way they are written ({differences(m.ways)}): write "
+        "them as the log does; until then these people are neither seeds nor listed"
     ),
     messages.WithoutVectors: lambda m: (
         f"{m.ids:,} unmatched seed ids are known but have no vector: they came later, or have too few events or none; "

@@ -2,6 +2,7 @@
 
 from lookalike.expansion.result import Evaluation, SeedProfile, SeedSummary
 from lookalike.expansion.seed_summary import RuleSummary
+from lookalike.expansion.suppression_figures import differences
 from lookalike.reporting.formatting import clean, count, percent, plural, score, times
 from lookalike.reporting.rule_section import rule_sentence, where_sentence
 from lookalike.reporting.verdict_text import leak_text
@@ -120,7 +121,8 @@ def _unmatched(seed: SeedSummary) -> str:
     reasons = []
     if seed.near_matches:
         reasons.append(
-            f"{count(seed.near_matches)} would match but for case, whitespace, quotes, leading zeros or a final .0"
+            f"{count(seed.near_matches)} differ from the log's only by the way they are written "
+            f"({differences(seed.differences)})"
         )
     if seed.without_vector:
         reasons.append(f"{count(seed.without_vector)} are known, but came after the cut or have too few events")

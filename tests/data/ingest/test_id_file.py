@@ -22,6 +22,8 @@ def test_weights_and_times_are_read_when_they_are_asked_for(tmp_path: Path) -> N
 
 def test_a_single_column_with_any_heading_is_a_list_without_a_header(tmp_path: Path) -> None:
     assert read_id_file(write(tmp_path / "ids.csv", "ann\nbob\n")).ids["user_id"].to_list() == ["ann", "bob"]
+    assert read_id_file(write(tmp_path / "n.csv", "1001.0\n1002.0\n")).ids["user_id"].to_list() == ["1001", "1002"]
+    assert read_id_file(write(tmp_path / "q.csv", "'001\n'002\n")).ids["user_id"].to_list() == ["001", "002"]
 
 
 def test_ids_that_a_spreadsheet_made_numbers_lose_their_fraction(tmp_path: Path) -> None:

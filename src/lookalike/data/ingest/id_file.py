@@ -9,7 +9,8 @@ from typing import Final
 import duckdb
 import polars as pl
 
-from lookalike.data.ingest import id_cells, readers, sources, synonyms, timestamps
+from lookalike.data.database import quoted
+from lookalike.data.ingest import id_cells, readers, sources, sql, synonyms, timestamps
 from lookalike.data.ingest.cells import clean_text, has_decimal_comma, parse_number
 from lookalike.data.ingest.readers import Reader
 from lookalike.data.ingest.session import private_session
@@ -64,8 +65,6 @@ def read_id_file(path: Path, with_values: bool = False, timezones: tuple[str, ..
         _check_cells(cells, path, name)
     _check_rounded(cells, path, columns.user_id)
     ids = cells.filter(pl.col("user_id").is_not_null()).select(pl.col("user_id").cast(pl.String), *columns.extra)
-    if not columns.has_header:
-        ids = pl.concat([pl.DataFrame({"user_id": [columns.user_id]}), ids])
     if ids.is_empty():
         raise DataError(f"{path}: the column {columns.user_id} holds no id", "one id a line under the heading user_id")
     unused = tuple(name for name in reader.columns if name not in columns.names)
@@ -119,7 +118,8 @@ def _read_cells(
     try:
         rows = reader.stage(connection, columns.names)
         connection.complete()  # DuckDB refuses the next query while a result of the staging is unread
-        table = connection.sql(f"SELECT {', '.join(cells)} FROM {rows.scan}").to_arrow_table()
+        lines = rows.scan if columns.has_header else _with_heading(rows.scan, columns.user_id)
+        table = connection.sql(f"SELECT {', '.join(cells)} FROM {lines}").to_arrow_table()
     except duckdb.Error as error:
         raise readers.unreadable_error(reader.source, error) from error
     if rows.malformed:
@@ -127,6 +127,12 @@ def _read_cells(
             f"{reader.source.name}: {rows.malformed:,} of {rows.count:,} lines are malformed", "export the list again"
         )
     return pl.DataFrame(table)
+
+
+def _with_heading(scan: str, column: str) -> str:
+    """The lines of a file without a header: its first line was taken for the name of its only column."""
+    name = quoted(column)
+    return f"(SELECT {sql.literal(column)} AS {name} UNION ALL SELECT {name} FROM {scan})"
 
 
 def _time(connection: duckdb.DuckDBPyConnection, reader: Reader, column: str, timezones: tuple[str, ...]) -> str:

@@ -1,0 +1,103 @@
+"""The standing list in the workspace's database: lists of ids that must not be listed in any expansion."""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+import polars as pl
+
+from lookalike.data.database import Database
+from lookalike.data.standing_lists import StandingList
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS suppression_lists (
+    number INTEGER PRIMARY KEY, name VARCHAR NOT NULL, sha256 VARCHAR NOT NULL, reason VARCHAR NOT NULL, until DATE,
+    added TIMESTAMP NOT NULL, unmatched BIGINT);
+CREATE TABLE IF NOT EXISTS suppressed_ids (number INTEGER NOT NULL, user_id VARCHAR NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class NewList:
+    """A list to be added."""
+
+    name: str
+    sha256: str
+    reason: str
+    until: date | None
+    ids: pl.DataFrame  # user_id
+    unmatched: int | None  # see StandingList
+
+
+def today() -> date:
+    """The day by which lists end, in UTC."""
+    return datetime.now(UTC).date()
+
+
+def add_list(database: Database, new: NewList) -> tuple[StandingList, bool]:
+    """The list, and whether the same one stood there already: then nothing is added."""
+    database.connection.execute(_TABLES)
+    for held in standing_lists(database):
+        if (held.sha256, held.reason, held.until) == (new.sha256, new.reason, new.until):
+            return held, True
+    with database.transaction(), database.registered(new_ids=new.ids.select("user_id").unique()):
+        ((number,),) = database.rows("SELECT coalesce(max(number), 0) + 1 FROM suppression_lists")
+        database.connection.execute(
+            "INSERT INTO suppression_lists VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                number,
+                new.name,
+                new.sha256,
+                new.reason,
+                new.until,
+                datetime.now(UTC).replace(tzinfo=None),
+                new.unmatched,
+            ],
+        )
+        database.connection.execute("INSERT INTO suppressed_ids SELECT ?, user_id FROM new_ids", [number])
+    return next(each for each in standing_lists(database) if each.number == number), False
+
+
+def standing_lists(database: Database) -> tuple[StandingList, ...]:
+    """All lists, also those that have ended, in the order in which they were added."""
+    if not _is_kept(database):
+        return ()
+    rows = database.rows(
+        """SELECT number, name, sha256, reason, until, added,
+                  (SELECT count(*) FROM suppressed_ids AS i WHERE i.number = l.number), unmatched
+           FROM suppression_lists AS l ORDER BY number"""
+    )
+    names = ("number", "name", "sha256", "reason", "until", "added", "ids", "unmatched")
+    return tuple(StandingList(**dict(zip(names, row, strict=True))) for row in rows)
+
+
+def suppressed_on(database: Database, day: date) -> pl.DataFrame:
+    """Everybody who is suppressed on a day: columns `number` (of the list) and `user_id`."""
+    if not _is_kept(database):
+        return pl.DataFrame(schema={"number": pl.Int32, "user_id": pl.String})
+    return database.frame(
+        """SELECT number, user_id FROM suppressed_ids JOIN suppression_lists USING (number)
+           WHERE until IS NULL OR until >= ? ORDER BY number, user_id""",
+        day,
+    )
+
+
+def remove_list(database: Database, number: int) -> int:
+    """Removes one list; gives how many ids it had."""
+    with database.transaction():
+        ((ids,),) = database.rows("DELETE FROM suppressed_ids WHERE number = ?", number)
+        database.connection.execute("DELETE FROM suppression_lists WHERE number = ?", [number])
+    return int(ids)
+
+
+def remove_ids(database: Database, ids: pl.DataFrame) -> int:
+    """Removes ids (`user_id`) as they are written from all lists; gives how many entries there were."""
+    if not _is_kept(database):
+        return 0
+    with database.registered(gone=ids.select("user_id")):
+        ((entries,),) = database.rows("DELETE FROM suppressed_ids WHERE user_id IN (SELECT user_id FROM gone)")
+    return int(entries)
+
+
+def _is_kept(database: Database) -> bool:
+    """Whether there is a standing list. A workspace in which nobody was suppressed has no tables for it."""
+    return bool(database.rows("SELECT 1 FROM duckdb_tables() WHERE table_name = 'suppression_lists'"))

@@ -1,0 +1,170 @@
+"""People who must not be listed: the standing list, lists given with a command, and lists that do not fit the log."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from lookalike.expansion.result import Evaluation
+from small_log import Command, Inputs, id_file, user_ids
+
+pytest_plugins = ("space_fixtures",)
+
+USERS = user_ids()
+OPTED_OUT = USERS[60:100]  # among the first of any list for the fans
+TODAY = datetime.now(UTC).date()
+
+
+def expanding(inputs: Inputs, *words: object) -> tuple[object, ...]:
+    return ("--json", "expand", "--seed", inputs.seed, "--size", "40%", "--force", "--replace", *words)
+
+
+def listed(command: Command, inputs: Inputs, *words: object) -> set[str]:
+    ran = command(*expanding(inputs, *words))
+    assert ran.code == 0, ran.err
+    return set(pl.read_csv(ran.json["prospects"], infer_schema=False)["user_id"])
+
+
+# --- the standing list -----------------------------------------------------------------------------------------------
+
+
+def test_nobody_on_the_standing_list_is_listed_until_taken_off(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
+    assert listed(ready, inputs) & {*OPTED_OUT}
+    file = id_file(tmp_path / "out.csv", [user.upper() for user in OPTED_OUT])
+    added = ready("--json", "suppress", "add", file, "--reason", "customer").json
+    assert added["ways"] == {"capitals": 40}
+    assert (added["added"]["number"], added["added"]["reason"], added["added"]["unmatched"]) == (1, "customer", 0)
+    assert not listed(ready, inputs) & {*OPTED_OUT}
+    some = id_file(tmp_path / "some.csv", [user.upper() for user in OPTED_OUT[:10]])
+    assert ready("--json", "suppress", "remove", some).json == {"lists": [], "ids": 10, "left": 30}
+    assert not listed(ready, inputs) & {*OPTED_OUT[10:]}
+    assert ready("--json", "suppress", "remove", 1).json == {"lists": [1], "ids": 30, "left": 0}
+    assert listed(ready, inputs) & {*OPTED_OUT}
+
+
+def test_the_standing_list_is_counted_and_in_the_manifest(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
+    file = id_file(tmp_path / "out.csv", OPTED_OUT)
+    ready("suppress", "add", file)
+    ran = ready(*expanding(inputs, "--suppress", id_file(tmp_path / "more.csv", OPTED_OUT[-20:] + USERS[100:110])))
+    suppression = Evaluation.read(Path(ran.json["evaluation"])).suppression
+    assert (suppression.given, suppression.matched, suppression.standing) == (50, 50, 40)
+    manifest = Path(ran.json["evaluation"]).with_name("manifest.json").read_text()
+    assert hashlib.sha256(file.read_bytes()).hexdigest() in manifest
+
+
+@pytest.mark.parametrize(("days", "holds"), [(-1, False), (0, True), (1, True)])
+def test_a_list_holds_up_to_its_last_day(
+    ready: Command, inputs: Inputs, tmp_path: Path, days: int, holds: bool
+) -> None:
+    until = (TODAY + timedelta(days=days)).isoformat()
+    ran = ready("suppress", "add", id_file(tmp_path / "out.csv", OPTED_OUT), "--until", until)
+    assert until in ran.out
+    assert bool(listed(ready, inputs) & {*OPTED_OUT}) is not holds
+
+
+def test_a_list_is_added_once_for_each_reason_and_end(ready: Command, tmp_path: Path) -> None:
+    file = id_file(tmp_path / "out.csv", OPTED_OUT)
+    calls = ((), (), ("--reason", "campaign:spring"), ("--until", "2999-01-01"), ())
+    added = [ready("--json", "suppress", "add", file, *words).json for words in calls]
+    assert [each["was_there"] for each in added] == [False, True, False, False, True]
+    lists = ready("--json", "suppress", "list").json
+    assert [each["reason"] for each in lists["lists"]] == ["optout", "campaign:spring", "optout"]
+    assert lists["people"] == 40
+    shown = ready("suppress", "list").out
+    assert "campaign:spring" in shown
+    assert "Suppressed today: 40 ids" in shown
+    assert not any(user in shown for user in OPTED_OUT)
+
+
+def test_opt_outs_may_come_before_the_log(fresh: Command, inputs: Inputs, tmp_path: Path) -> None:
+    ran = fresh("suppress", "add", id_file(tmp_path / "out.csv", OPTED_OUT))
+    assert "looked at by the first expansion" in ran.out
+    for words in (("ingest", inputs.log), ("train", "--encoder", "mean", "--dim", "16", "--epochs", "1")):
+        assert fresh(*words).code == 0
+    assert not listed(fresh, inputs) & {*OPTED_OUT}
+
+
+def test_what_was_never_compared_with_the_log_is_compared_by_the_first_expansion(
+    fresh: Command, inputs: Inputs, tmp_path: Path
+) -> None:
+    fresh("suppress", "add", id_file(tmp_path / "out.csv", [f"stranger{n}" for n in range(30)]))
+    for words in (("ingest", inputs.log), ("train", "--encoder", "mean", "--dim", "16", "--epochs", "1")):
+        assert fresh(*words).code == 0
+    message, _ = fresh.refused(3, *expanding(inputs))
+    assert message.startswith("standing list 1 (out.csv): 30 of 30 ids to suppress are nobody's in the log")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (("--reason", "because"), 2, "reason 'because' is not optout, customer or campaign:NAME"),
+        (("--until", "soon"), 2, "--until 'soon' is not a date"),
+        (("--allow-unmatched", "half"), 2, "'half' is not a share from 0% to 100%"),
+    ],
+)
+def test_a_wrong_flag(ready: Command, tmp_path: Path, words: tuple[str, ...], code: int, message: str) -> None:
+    file = id_file(tmp_path / "out.csv", OPTED_OUT)
+    assert ready.refused(code, "suppress", "add", file, *words)[0] == message
+
+
+def test_what_is_not_there_cannot_be_removed(ready: Command, tmp_path: Path) -> None:
+    assert ready.refused(4, "suppress", "remove", 7)[0] == "no list has the number 7"
+    file = id_file(tmp_path / "out.csv", OPTED_OUT)
+    assert "on the standing list" in ready.refused(4, "suppress", "remove", file)[0]
+    assert ready.refused(3, "suppress", "remove", tmp_path / "none.csv")[0].endswith("no such file")
+
+
+# --- lists that do not fit the log -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["suppress add", "expand"])
+@pytest.mark.parametrize(
+    ("known", "strangers", "fits"),
+    [(39, 1, True), (38, 2, True), (37, 3, False), (18, 1, False), (19, 1, True), (5, 0, True), (0, 1, False)],
+)
+def test_a_list_of_strangers_is_refused(
+    ready: Command, inputs: Inputs, tmp_path: Path, call: str, known: int, strangers: int, fits: bool
+) -> None:
+    file = id_file(tmp_path / "out.csv", USERS[60 : 60 + known] + [f"stranger{n}" for n in range(strangers)])
+    words = ("suppress", "add", file) if call == "suppress add" else expanding(inputs, "--suppress", file)
+    if fits:
+        assert ready(*words).code == 0
+        return
+    message, hint = ready.refused(3, "-q", *words)
+    of = known + strangers
+    assert message == f"out.csv: {strangers} of {of} ids to suppress are nobody's in the log, in any spelling"
+    share = -(-100 * strangers // of)
+    assert hint == f"--allow-unmatched {share}% if these people are really not in the log"
+    assert ready(*words, "--allow-unmatched", f"{share}%").code == 0
+
+
+def test_the_refusal_says_how_the_ids_differ(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
+    file = id_file(tmp_path / "out.csv", [f"person{n}@example.com" for n in range(40)])
+    _, hint = ready.refused(3, *expanding(inputs, "--suppress", file))
+    assert hint.startswith(
+        "they are e-mail addresses, and the log's ids are text: write them as the log does; or --allow"
+    )
+    assert "example.com" not in hint
+
+
+def test_people_are_suppressed_by_their_hash(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
+    hashes = [hashlib.sha256(user.encode()).hexdigest() for user in OPTED_OUT]
+    assert not listed(ready, inputs, "--suppress", id_file(tmp_path / "out.csv", hashes)) & {*OPTED_OUT}
+
+
+def test_unmatched_ids_that_are_allowed_are_a_warning(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
+    file = id_file(tmp_path / "out.csv", [*OPTED_OUT, "stranger"])
+    ran = ready(*expanding(inputs, "--suppress", file))
+    assert {"code": "unmatched_suppression", "ids": 1, "given": 41} in ran.json["warnings"]
+
+
+def test_a_definition_may_allow_strangers(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
+    id_file(tmp_path / "out.csv", [*OPTED_OUT, "one", "two", "three"])
+    definition = tmp_path / "fans.toml"
+    text = f'seed = "{inputs.seed}"\nsize = "5%"\nsuppress = "out.csv"\n'
+    definition.write_text(text)
+    ready.refused(3, "expand", definition)
+    definition.write_text(f'{text}allow_unmatched = "10%"\n')
+    assert ready("expand", definition, "--force").code == 0
