@@ -39,6 +39,7 @@ RESULTS = {
     "lookalike.expansion.seed_summary",
     "lookalike.expansion.slice_figures",
     "lookalike.expansion.suppression_figures",
+    "lookalike.expansion.list_change",
     "lookalike.expansion.manifest",
     "lookalike.expansion.summary",
     "lookalike.expansion.messages",

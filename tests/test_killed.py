@@ -47,7 +47,7 @@ def run_killed(workspace: Path, function: str, call: int, *words: object) -> Non
 
 
 def expanding(inputs: Inputs, size: int = 20) -> tuple[object, ...]:
-    return ("expand", "--seed", inputs.seed, "--size", size, "--name", "fans")
+    return ("expand", "--seed", inputs.seed, "--size", size, "--name", "fans", "--replace")
 
 
 def without_times(folder: Path) -> dict[str, str]:
@@ -168,7 +168,8 @@ IN_EXPAND = [
     pytest.param("lookalike.workspace.files._flush", 1, marks=pytest.mark.slow),
     pytest.param("os.rename", 1, marks=pytest.mark.slow),  # the old list is renamed
     pytest.param("os.rename", 2),  # and the new one has not arrived
-    pytest.param("shutil.rmtree", 1, marks=pytest.mark.slow),
+    pytest.param("os.rename", 3),  # it has, and the old one is not among the earlier ones yet
+    pytest.param("lookalike.workspace.files.settle", 1, marks=pytest.mark.slow),
 ]
 
 
@@ -188,15 +189,17 @@ def test_a_killed_expansion_leaves_the_old_list_and_then_finishes(
     workspace = expanded.workspace
     folder = workspace / "audiences" / "fans"
     before = snapshot(folder)
+    arrived = (function, call) in (("os.rename", 3), ("lookalike.workspace.files.settle", 1))
     run_killed(workspace, function, call, *expanding(inputs))
     clean_up(expanded)
-    after = snapshot(folder)
-    # when the old folder is removed, the new one is in its place
-    assert after == before or (function == "shutil.rmtree" and after["prospects.csv"] != before["prospects.csv"])
+    assert snapshot(folder / "earlier" / "v001" if arrived else folder) == before
+    assert (folder / "earlier").exists() == arrived
     assert left_overs(workspace) == []
     assert expanded("report", "fans").code == 0
     assert expanded(*expanding(inputs)).code == 0
     assert len((folder / "prospects.csv").read_text().splitlines()) == 21
+    kept = folder / "earlier" / "v001"
+    assert {name: digest for name, digest in snapshot(kept).items() if name != "report.html"} == before
     assert left_overs(workspace) == []
 
 

@@ -246,7 +246,7 @@ def test_no_seed_and_no_suppressed_user_is_ever_listed(ready: Command, tmp_path:
     suppressed = data.draw(st.lists(st.sampled_from([*everybody, "nobody"]), min_size=1, max_size=120, unique=True))
     files = id_file(tmp_path / "s.csv", seed), id_file(tmp_path / "b.csv", suppressed)
     size = data.draw(st.sampled_from(["1", "30", "100%"]))
-    flags = ("--size", size, "--suppress", files[1], "--force", "--name", "s")
+    flags = ("--size", size, "--suppress", files[1], "--force", "--name", "s", "--replace")
     ran = ready("--json", "expand", "--seed", files[0], *flags)
     assert ran.code == 0, ran.err
     listed = prospect_ids(ready.workspace, "s")

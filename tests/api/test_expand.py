@@ -124,7 +124,7 @@ def test_a_list_that_was_replaced_since_cannot_be_read(
 ) -> None:
     monkeypatch.setattr(evaluation, "utc_now", lambda: "2026-03-01T00:00:00Z")  # all within one second
     result = workspace.expand(inputs.seed, 20, reasons=True)
-    again = workspace.expand(inputs.seed, 20)
+    again = workspace.expand(inputs.seed, 20, replace=True)
     assert listed(again) == listed(result), "the same list, written again"
     with pytest.raises(StateError, match="was expanded again since"):
         _ = result.reasons
@@ -301,7 +301,8 @@ def test_the_first_tier_is_compared_with_the_last(workspace: lookalike.Workspace
     assert (comparison.audience_users, comparison.base_users) == (50, 50)
     assert [row.label for group in comparison.groups for row in group.rows]
     assert "What the first tier does more than the last" in workspace.report("fans").html
-    small = workspace.expand(inputs.seed, 40).evaluation.prospect_list  # tiers of 20 users are too small to compare
+    # tiers of 20 users are too small to compare
+    small = workspace.expand(inputs.seed, 40, replace=True).evaluation.prospect_list
     assert small is not None
     assert small.between_tiers is None
 

@@ -67,7 +67,10 @@ def test_an_expansion_is_to_be_reported_once(expanded: Command, inputs: Inputs) 
     assert next_step(workspace) == "report"
     assert expanded("report").code == 0
     assert next_step(workspace) == status(workspace).next_step == "expand"
-    assert expanded("expand", "--seed", inputs.seed, "--size", "10%").code == 0
+    words = ("expand", "--seed", inputs.seed, "--suppress", inputs.suppressed, "--size")
+    assert expanded(*words, "10%").code == 0
+    assert next_step(workspace) == "expand", "the same list has its page"
+    assert expanded(*words, "11%").code == 0
     assert next_step(workspace) == "report"
 
 

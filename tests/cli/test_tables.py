@@ -187,7 +187,7 @@ STATUS = StatusResult(
         without_events=0,
         blocks={"sequence": 16},
     ),
-    expansions=(ExpansionSummary(name="fans", created="2024-05-01T13:00:00Z", prospects=26),),
+    expansions=(ExpansionSummary(name="fans", created="2024-05-01T13:00:00Z", prospects=26, versions=1),),
     next_step="report",
 )
 EMPTY_STATUS = StatusResult(workspace=".", log=None, runs=(), vectors=None, expansions=(), next_step="ingest")

@@ -55,7 +55,8 @@ def expanded(context: ExpansionContext, audience: Audience) -> tuple[Evaluation,
     """Measured, ranked if the verdict is to expand, and written."""
     measurement = measured(context, audience)
     ranked = rank_prospects(context, [measurement.request]) if measurement.request else [None]
-    return write_expansion(context, measurement, ranked[0])
+    written = write_expansion(context, measurement, ranked[0])
+    return written.evaluation, written.folder
 
 
 def names(folder: Path) -> list[str]:
@@ -98,11 +99,13 @@ def test_without_a_list_the_evaluation_says_why_and_nothing_else_is_written(cont
     assert ExpansionManifest.read(folder / "manifest.json").outputs.keys() == {"evaluation.json"}
 
 
-def test_a_new_expansion_replaces_the_whole_folder(context: ExpansionContext) -> None:
+def test_a_new_expansion_replaces_the_whole_folder_and_keeps_the_old_one(context: ExpansionContext) -> None:
     _, folder = expanded(context, audience_of(user_ids()[:40], reasons=True))
     (folder / "report.html").write_text("a report of the list before")
     expanded(context, audience_of(user_ids()[:40], format="parquet"))
-    assert names(folder) == ["evaluation.json", "manifest.json", "prospects.parquet"]
+    assert names(folder) == ["earlier", "evaluation.json", "manifest.json", "prospects.parquet"]
+    kept = ["evaluation.json", "manifest.json", "prospects.csv", "reasons.csv", "report.html"]
+    assert names(folder / "earlier" / "v001") == kept
 
 
 @pytest.mark.parametrize("step", ["write_list", "evaluate", "_manifest"])
@@ -140,7 +143,7 @@ def test_the_evaluation_has_the_figures_of_the_measurement(context: ExpansionCon
     suppressed = IdFrame(pl.DataFrame({"user_id": [*user_ids()[-20:], "nobody"]}), "the suppression list")
     audience = audience_of(user_ids()[:40], suppress=(suppressed,))
     measurement = measured(context, audience)
-    result, _ = write_expansion(context, measurement, None)
+    result = write_expansion(context, measurement, None).evaluation
     selection = measurement.selection
     assert (result.universe, result.candidates, result.size) == (300, 240, 30)
     assert (result.suppression.given, result.suppression.matched) == (21, 20)
@@ -161,7 +164,7 @@ def test_the_evaluation_has_the_figures_of_the_measurement(context: ExpansionCon
 
 def test_curves_are_of_the_scorers_of_activity_and_of_chance(context: ExpansionContext) -> None:
     measurement = measured(context, audience_of(user_ids()[:40]))
-    result, _ = write_expansion(context, measurement, None)
+    result = write_expansion(context, measurement, None).evaluation
     selection = measurement.selection
     scorers = {figures.name for figures in result.scorers}
     assert set(result.curves) == scorers | {ACTIVITY, RANDOM}
@@ -177,7 +180,7 @@ def test_the_seed_is_summed_up_as_it_was_used(context: ExpansionContext) -> None
     negative = IdFrame(pl.DataFrame({"user_id": user_ids()[100:110]}), "the negative examples")
     audience = Audience("a", values, Size(count=30), scorer="logistic", negative=(negative,))
     measurement = measured(context, audience)
-    result, _ = write_expansion(context, measurement, None)
+    result = write_expansion(context, measurement, None).evaluation
     assert (result.seed.used, result.seed.negatives) == (40, 10)
     assert (result.seed.valued, result.seed.point_in_time) == (True, False)
     assert result.seed.effective == effective_sample_size(measurement.examples.weight) < 40
@@ -188,7 +191,7 @@ def test_the_seed_is_summed_up_as_it_was_used(context: ExpansionContext) -> None
 def test_a_part_of_a_seed_is_numbered(context: ExpansionContext) -> None:
     measurement = measured(context, audience_of(user_ids()[:40]))
     part = replace(measurement, input=replace(measurement.input, part=Part(2, 3)))
-    result, _ = write_expansion(context, part, None)
+    result = write_expansion(context, part, None).evaluation
     assert (result.seed.part, result.seed.parts) == (2, 3)
 
 
@@ -223,5 +226,5 @@ def test_the_highest_possible_lift_is_one_that_can_be_reached() -> None:
 def test_candidates_on_other_lists_are_no_candidates_of_this_one(context: ExpansionContext) -> None:
     measurement = measured(context, audience_of(user_ids()[:40]))
     listed = replace(measurement, examples=replace(measurement.examples, listed_elsewhere=25))
-    result, _ = write_expansion(context, listed, None)
+    result = write_expansion(context, listed, None).evaluation
     assert result.candidates == 260 - 25

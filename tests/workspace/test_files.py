@@ -1,6 +1,9 @@
 """Files and folders are replaced as a whole or not at all."""
 
+import contextlib
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,15 +11,19 @@ import pytest
 from lookalike.errors import StateError
 from lookalike.workspace import files
 from lookalike.workspace.files import (
+    Replaced,
     fingerprint,
     new_file,
     new_folder,
+    next_version,
     read_json,
     reserve_space,
     sha256,
+    versions,
     write_json,
     write_text,
 )
+from lookalike.workspace.paths import WorkspaceFolder
 
 
 class Interrupted(Exception):
@@ -153,13 +160,86 @@ def test_an_error_while_a_folder_is_filled_leaves_the_old_one(tmp_path: Path) ->
     assert names(tmp_path) == {"a"}
 
 
+# --- what becomes of the folder before -------------------------------------------------------------------------------
+
+
+def replaced(path: Path, content: str, fate: Replaced) -> None:
+    with new_folder(path, lambda _: fate) as folder:
+        (folder / "file").write_text(content)
+        (folder / content).touch()
+
+
+def test_earlier_folders_are_kept_in_order_with_all_that_is_in_them(tmp_path: Path) -> None:
+    for content in ("one", "two", "three"):
+        replaced(tmp_path / "a", content, Replaced.KEPT)
+    assert names(tmp_path / "a") == {"file", "three", "earlier"}
+    assert versions(tmp_path / "a") == ["v001", "v002"]
+    assert next_version(tmp_path / "a") == "v003"
+    assert names(tmp_path / "a" / "earlier" / "v001") == {"file", "one"}
+    assert names(tmp_path / "a" / "earlier" / "v002") == {"file", "two"}
+    replaced(tmp_path / "a", "four", Replaced.MERGED)
+    assert names(tmp_path / "a") == {"file", "three", "four", "earlier"}
+    assert (tmp_path / "a" / "file").read_text() == "four"
+    assert versions(tmp_path / "a") == ["v001", "v002"]
+    assert names(tmp_path) == {"a"}
+
+
+@pytest.mark.parametrize("fate", Replaced)
+def test_a_folder_that_is_a_link_is_let_go_and_its_target_stays(tmp_path: Path, fate: Replaced) -> None:
+    (elsewhere := tmp_path / "elsewhere" / "earlier").mkdir(parents=True)
+    (elsewhere / "letter").touch()
+    (space := tmp_path / "space").mkdir()
+    (space / "a").symlink_to(elsewhere.parent)
+    for content in ("one", "two"):
+        replaced(space / "a", content, fate)
+    assert not (space / "a").is_symlink()
+    assert names(elsewhere) == {"letter"}
+    assert names(tmp_path / "elsewhere") == {"earlier"}
+
+
+@pytest.mark.parametrize("fate", [Replaced.MERGED, Replaced.KEPT])
+@pytest.mark.parametrize("died_at", range(1, 8))
+def test_whatever_call_a_process_dies_at_the_old_or_the_new_is_there_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fate: Replaced, died_at: int
+) -> None:
+    workspace = WorkspaceFolder(tmp_path)
+    workspace.database.touch()
+    folder = workspace.audience("a")
+    for content in ("one", "two"):
+        replaced(folder, content, Replaced.KEPT)
+    calls = [0]
+
+    def dying(function: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **keywords: object) -> object:
+            calls[0] += 1
+            if calls[0] >= died_at:
+                raise Interrupted
+            return function(*arguments, **keywords)
+
+        return call
+
+    with monkeypatch.context() as patched, contextlib.suppress(Interrupted):
+        for name in ("rename", "mkdir"):
+            patched.setattr(os, name, dying(getattr(os, name)))
+        patched.setattr(shutil, "rmtree", dying(shutil.rmtree))
+        replaced(folder, "three", fate)
+    workspace.clean_up()
+    now = (folder / "file").read_text()
+    assert now in ("two", "three")
+    everything = {path.name for path in folder.rglob("*")}
+    assert {"one", "two"} <= everything
+    if fate is Replaced.KEPT and now == "three":
+        assert versions(folder) == ["v001", "v002"]
+    assert names(workspace.audiences) == {"a"}
+
+
 def test_everything_in_a_new_folder_is_flushed_before_the_rename(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[str] = []
     flush, swap = files._flush, files._swap
     monkeypatch.setattr(files, "_flush", lambda path: (calls.append(path.name), flush(path)))
-    monkeypatch.setattr(files, "_swap", lambda old, new: (calls.append("swap"), swap(old, new)))
+    monkeypatch.setattr(files, "_swap", lambda *folders: (calls.append("swap"), swap(*folders)))
     with new_folder(tmp_path / "a") as folder:
         (folder / "one").touch()
         (folder / "two").touch()

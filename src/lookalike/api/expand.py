@@ -13,7 +13,9 @@ from lookalike.encoder.run_arrays import load_run_arrays
 from lookalike.errors import SettingsError, StateError
 from lookalike.expansion.audience import Audience, seed_name, seed_sha256
 from lookalike.expansion.context import ExpansionContext
-from lookalike.expansion.evaluation import write_expansion
+from lookalike.expansion.earlier_list import check_replacement
+from lookalike.expansion.evaluation import Written, write_expansion
+from lookalike.expansion.list_change import ListChange
 from lookalike.expansion.manifest import ExpansionManifest
 from lookalike.expansion.measurement import measure, split_by_sub_audience
 from lookalike.expansion.messages import ExpansionWarning
@@ -50,6 +52,7 @@ class ExpandResult(Record):
     prospects_file: Path | None
     reasons_file: Path | None
     hashes: dict[str, str]  # SHA-256 of every file of the folder, as it was written
+    change: ListChange | None = None  # what differs from the list before it, if there was another
 
     @property
     def name(self) -> str:
@@ -119,6 +122,7 @@ class ExpandResult(Record):
             forecast=evaluation.forecast,
             backtest=_backtest_summary(evaluation),
             warnings=evaluation.warnings,
+            change=self.change,
             prospects=None if self.prospects_file is None else str(self.prospects_file),
             reasons=None if self.reasons_file is None else str(self.reasons_file),
             evaluation=str(self.folder / "evaluation.json"),
@@ -143,6 +147,7 @@ class ExpandRequest:
     split: bool = False  # a list for each sub-audience of a seed, together as long as was requested
     backtest: bool = False  # raise if no backtest can be made
     force: bool = False  # write a list against the verdict; measure seeds too small for a list
+    replace: bool = False  # put a list in the place of one that has much that it lacks
     executor: Executor | None = None  # ranks the shards; this process if None
 
 
@@ -174,13 +179,15 @@ def expand(
         )
         inputs = [pair for audience in request.audiences for pair in _read(context, audience, request)]
         _check_names(folder, [audience for audience, _ in inputs])
+        for audience, seed_input in inputs if not request.replace else ():
+            check_replacement(folder.audience(audience.name), audience, seed_input)
         measurements = [
             measure(context, audience, seed_input, force=request.force, insist_on_backtest=request.backtest)
             for audience, seed_input in inputs
         ]
         lists = iter(rank_prospects(context, [each.request for each in measurements if each.request]))
         return [
-            _result(each.audience, *write_expansion(context, each, next(lists) if each.request else None))
+            _result(each.audience, write_expansion(context, each, next(lists) if each.request else None))
             for each in measurements
         ]
 
@@ -197,14 +204,15 @@ def _read(context: ExpansionContext, audience: Audience, request: ExpandRequest)
     )
 
 
-def _result(audience: Audience, evaluation: Evaluation, folder: Path) -> ExpandResult:
-    written = evaluation.prospect_list is not None
+def _result(audience: Audience, made: Written) -> ExpandResult:
+    written = made.evaluation.prospect_list is not None
     return ExpandResult(
-        folder=folder,
-        evaluation=evaluation,
-        prospects_file=folder / f"prospects.{audience.format}" if written else None,
-        reasons_file=folder / f"reasons.{audience.format}" if written and audience.reasons else None,
-        hashes=ExpansionManifest.read(folder / "manifest.json").outputs,
+        folder=made.folder,
+        evaluation=made.evaluation,
+        prospects_file=made.folder / f"prospects.{audience.format}" if written else None,
+        reasons_file=made.folder / f"reasons.{audience.format}" if written and audience.reasons else None,
+        hashes=made.manifest.outputs,
+        change=made.change,
     )
 
 
@@ -230,7 +238,7 @@ def _check_replaceable(folder: WorkspaceFolder, audience: Audience) -> None:
     manifest = folder.audience(audience.name) / "manifest.json"
     if audience.named or not manifest.exists():
         return
-    replaced = ExpansionManifest.read(manifest).inputs[0]
+    replaced = ExpansionManifest.read(manifest, f"--name {audience.name} replaces and keeps it").inputs[0]
     own = audience.defined and replaced.name == seed_name(audience.seed)
     if not own and replaced.sha256 != seed_sha256(audience.seed):
         raise SettingsError(

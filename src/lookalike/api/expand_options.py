@@ -34,6 +34,7 @@ class ExpandOptions(TypedDict, total=False):
     backtest: bool  # insist on a backtest on the latest seeds
     min_lift: float | None  # that the last half of an auto size must reliably exceed
     force: bool  # write the list against the verdict
+    replace: bool  # put the list in the place of one that has much that it lacks
 
 
 def check_options(method: str, options: ExpandOptions) -> None:

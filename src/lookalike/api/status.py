@@ -1,6 +1,7 @@
 """The verb `status`: what a workspace holds, and which command comes next."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -11,6 +12,7 @@ from lookalike.embeddings import freshness
 from lookalike.embeddings.representation import Representation, has_live_version, live_version
 from lookalike.encoder.run_files import RunManifest
 from lookalike.expansion.manifest import ExpansionManifest
+from lookalike.workspace.files import versions
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.records import Record
 
@@ -44,6 +46,7 @@ class ExpansionSummary(Record):
     name: str = Field(description="the audience")
     created: str = Field(description="when it was made")
     prospects: int = Field(description="users on the list; 0 if none was written")
+    versions: int = Field(description="expansions of the audience that are kept, this one included")
 
 
 class StatusResult(Record):
@@ -130,8 +133,14 @@ def _vectors(live: Representation) -> VectorSummary:
 def expansions(folder: WorkspaceFolder) -> tuple[ExpansionSummary, ...]:
     """The expansions of a workspace, by name."""
     files = sorted(folder.audiences.glob("*/manifest.json"))
-    manifests = [ExpansionManifest.read(file) for file in files if not file.parent.name.startswith(".")]
-    return tuple(
-        ExpansionSummary(name=manifest.name, created=manifest.created, prospects=manifest.counts.prospects)
-        for manifest in manifests
+    return tuple(_expansion(file) for file in files if not file.parent.name.startswith("."))
+
+
+def _expansion(file: Path) -> ExpansionSummary:
+    manifest = ExpansionManifest.read(file)
+    return ExpansionSummary(
+        name=manifest.name,
+        created=manifest.created,
+        prospects=manifest.counts.prospects,
+        versions=1 + len(versions(file.parent)),
     )

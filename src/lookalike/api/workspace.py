@@ -221,6 +221,7 @@ class Workspace:
             split=split,
             backtest=options.get("backtest", False),
             force=options.get("force", False),
+            replace=options.get("replace", False),
             executor=self._executor,
         )
         return expand(self.folder, request, settings, self._progress)

@@ -83,10 +83,17 @@ def expand(
     force: Annotated[
         bool, typer.Option("--force", help="Write the list against the verdict; of fewer than 25 seeds only figures.")
     ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Make the list though the audience's last one is much longer, or suppresses or explains more.",
+        ),
+    ] = False,
 ) -> None:
     """Rank everybody by similarity to a seed and write the list.
 
-    How good the list is, is measured on held-out members of the seed.
+    How good the list is, is measured on held-out members of the seed. Earlier lists of the audience are kept.
 
     Exits with 5 and writes no list if it would not be reliably better than chance, or if the seed's members share no
     more than high activity, or are too many to tell.
@@ -117,6 +124,7 @@ def expand(
         backtest=backtest,
         min_lift=min_lift,
         force=force,
+        replace=replace,
     )
     summaries = [result.summary().as_json() for result in results]
     several = split or len(results) > 1

@@ -303,7 +303,8 @@ def status_tables(result: "StatusResult", following: str) -> list[Shown]:
 
 
 def _listed(expansion: "ExpansionSummary") -> str:
-    return f"{expansion.prospects:,} prospects" if expansion.prospects else "refused, no list"
+    earlier = f" ({expansion.versions - 1:,} earlier kept)" if expansion.versions > 1 else ""
+    return (f"{expansion.prospects:,} prospects" if expansion.prospects else "refused, no list") + earlier
 
 
 def next_command(result: "StatusResult") -> str:

@@ -6,8 +6,10 @@ from pathlib import Path
 from lookalike.expansion import metrics
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.curves import RANDOM, curve_shares, lift_curve, marginal_band, random_curve, scorer_figures
+from lookalike.expansion.earlier_list import earlier_manifest, is_repeat, list_change
 from lookalike.expansion.examples import Examples, effective_sample_size
 from lookalike.expansion.holdout import ACTIVITY
+from lookalike.expansion.list_change import ListChange
 from lookalike.expansion.manifest import Counts, ExpansionManifest, ManifestSource
 from lookalike.expansion.measurement import Measurement
 from lookalike.expansion.messages import EscapedIds, ExpansionWarning
@@ -24,15 +26,26 @@ from lookalike.expansion.scorer_selection import AUTO
 from lookalike.expansion.seed_checks import share_warnings
 from lookalike.expansion.seed_summary import ForecastSummary
 from lookalike.expansion.selection import Selection
-from lookalike.workspace.files import new_folder, sha256
+from lookalike.workspace.files import Replaced, new_folder, sha256
 from lookalike.workspace.provenance import library_versions, utc_now
 from lookalike.workspace.settings import ExpandSettings
 
 
-def write_expansion(
-    context: ExpansionContext, measurement: Measurement, prospects: ProspectList | None
-) -> tuple[Evaluation, Path]:
-    """Describes the list, if there is one, and replaces the audience's folder; gives the evaluation and the folder."""
+@dataclass(frozen=True)
+class Written:
+    """An expansion on disk."""
+
+    evaluation: Evaluation
+    manifest: ExpansionManifest
+    folder: Path
+    change: ListChange | None  # what it differs in from the one before it, if there was another
+
+
+def write_expansion(context: ExpansionContext, measurement: Measurement, prospects: ProspectList | None) -> Written:
+    """Describes the list, if there is one, and writes the audience's folder, which keeps the list that was there.
+
+    Only the same list again takes its place.
+    """
     audience, warnings = measurement.audience, measurement.warnings
     description = None
     if prospects is not None:
@@ -40,14 +53,20 @@ def write_expansion(
         prospects, description = describe(context, measurement, prospects)
         warnings += _said(context, share_warnings(description.shares))
     folder = context.folder.audience(audience.name)
-    with new_folder(folder) as new:
+    earlier, change = earlier_manifest(folder), None
+    with new_folder(folder, lambda _: Replaced.MERGED if is_repeat(earlier, manifest) else Replaced.KEPT) as new:
         if prospects is not None and (escaped := write_list(prospects, new, audience.format)):
             warnings += _said(context, (EscapedIds(ids=escaped),))
         count = len(prospects.rows) if prospects else 0
         evaluation = evaluate(context, measurement, _Outcome(count, description, warnings))
         evaluation.write(new / "evaluation.json")
-        _manifest(context, measurement, evaluation, new).write(new / "manifest.json")
-    return evaluation, folder
+        manifest = _manifest(context, measurement, evaluation, new)
+        manifest.write(new / "manifest.json")
+        if earlier is not None and not is_repeat(earlier, manifest):
+            change = list_change(folder, earlier, manifest, prospects.frame if prospects else None)
+    if change:
+        context.progress.say(change)
+    return Written(evaluation, manifest, folder, change)
 
 
 def _said(context: ExpansionContext, warnings: tuple[ExpansionWarning, ...]) -> tuple[ExpansionWarning, ...]:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from lookalike.expansion.list_change import ListChange
 from lookalike.expansion.messages import ExpansionWarning
 from lookalike.expansion.result import Check
 from lookalike.expansion.seed_summary import ForecastSummary, RuleSummary, WhereSummary
@@ -46,6 +47,9 @@ class ExpandSummary(Record):
     forecast: ForecastSummary | None = Field(description="what the lift was measured on; null if on hidden seeds")
     backtest: BacktestSummary | None = Field(description="null if the seeds have no moments")
     warnings: tuple[ExpansionWarning, ...] = Field(description="what to know before trusting the list")
+    change: ListChange | None = Field(
+        description="what differs from the audience's last list, which is kept; null for the first and for the same again"
+    )
     prospects: str | None = Field(description="path of the list; null if none was written")
     reasons: str | None = Field(description="path of the explanations, with --reasons")
     evaluation: str = Field(description="path of evaluation.json")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lookalike.expansion import messages
+from lookalike.expansion.list_change import ListChange
 from lookalike.expansion.seed_summary import RuleUsed, WhereUsed
 from lookalike.expansion.suppression_figures import differences
 from lookalike.reporting.formatting import clean, percent, times
@@ -27,6 +28,22 @@ def _in_common(message: messages.InCommon) -> str:
         f"{done}, and are recognised by it: if that is what made them seeds, expect much less from people who have not done it "
         "yet; --before with this rule measures that"
     )
+
+
+def _list_change(message: ListChange) -> str:
+    before = f"a list of {message.prospects_before:,}" if message.prospects_before else "an expansion without a list"
+    parts = [f"{message.prospects:,} people now"]
+    if message.new is None:
+        parts.append("who of them is new is not known, because the earlier list cannot be read")
+    elif message.prospects and message.prospects_before:
+        parts.append(f"{message.new:,} of them new and {message.gone:,} gone")
+    if not message.same_seed:
+        parts.append("from another seed")
+    if message.suppressed != message.suppressed_before:
+        parts.append(f"{message.suppressed:,} people suppressed instead of {message.suppressed_before:,}")
+    if message.scorer != message.scorer_before:
+        parts.append(f"scorer {message.scorer} instead of {message.scorer_before}")
+    return f"takes the place of {before}, which is kept in {message.kept}: {', '.join(parts)}"
 
 
 SENTENCES: dict[type[Message], Callable[[Any], str]] = {
@@ -96,5 +113,6 @@ SENTENCES: dict[type[Message], Callable[[Any], str]] = {
 
 NEWS: dict[type[Message], Callable[[Any], str]] = {
     WhereUsed: lambda m: f"the list is for {where_sentence(m.where)}",
+    ListChange: _list_change,
     RuleUsed: lambda m: f"{rule_sentence(m.rule)}; {rule_hint(m.rule)}",
 }

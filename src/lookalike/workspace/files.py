@@ -7,17 +7,28 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from lookalike.errors import StateError
 
 TEMPORARY_PREFIX = ".lookalike-tmp-"
-REPLACED_PREFIX = ".lookalike-old-"
+EARLIER = "earlier"  # in a folder: those it took the place of, as v001, v002, …
 _PAGE_BYTES, _PAGES_HASHED = 4_096, 16
+_VERSION = re.compile(r"v(\d{3,9})")
+
+
+class Replaced(Enum):
+    """What becomes of a folder that another takes the place of; the value is the prefix of its name until that is done."""
+
+    REMOVED = ".lookalike-old-"
+    MERGED = ".lookalike-same-"  # what the new one lacks is moved there
+    KEPT = ".lookalike-kept-"  # in the new one's `earlier`, with all that were there already
 
 
 @contextlib.contextmanager
@@ -56,31 +67,75 @@ def read_json(path: Path, hint: str = "run the command that wrote it again") -> 
 
 
 @contextlib.contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """A folder to fill, which replaces `path` when the block ends without an error."""
+def new_folder(path: Path, replaced: Callable[[Path], Replaced] = lambda _: Replaced.REMOVED) -> Iterator[Path]:
+    """A folder to fill, which takes the place of `path` when the block ends without an error.
+
+    `replaced` says of the full folder what becomes of the one before it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
     temporary.mkdir()
     try:
         yield temporary
+        fate = replaced(temporary)
         for file in sorted(temporary.rglob("*")):
             _flush(file)
         _flush(temporary)
-        _swap(temporary, path)
+        _swap(temporary, path, fate)
         _flush(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _swap(temporary: Path, path: Path) -> None:
-    if not path.exists():
+def _swap(temporary: Path, path: Path, fate: Replaced) -> None:
+    if not os.path.lexists(path):
         os.rename(temporary, path)
         return
     # a rename cannot replace a full folder: the old one is renamed first, to a name that the next command recognises
-    replaced = path.parent / f"{REPLACED_PREFIX}{path.name}"
-    os.rename(path, replaced)
+    old = path.parent / f"{fate.value}{path.name}"
+    os.rename(path, old)
     os.rename(temporary, path)
-    shutil.rmtree(replaced, ignore_errors=True)
+    _flush(path.parent)
+    settle(old, path, fate)
+
+
+def settle(old: Path, path: Path, fate: Replaced) -> None:
+    """Ends the replacement of the folder `path`, wherever a killed process left it: `old` has been renamed.
+
+    It is put back if its successor never arrived. That came by one rename: it is complete, or not there at all.
+    """
+    if not os.path.lexists(path):
+        os.rename(old, path)
+    elif fate is Replaced.KEPT:
+        _keep(old, path / EARLIER)
+    elif old.is_symlink():  # what it leads to is not ours
+        old.unlink()
+    else:
+        for entry in sorted(old.iterdir()) if fate is Replaced.MERGED else ():
+            if not os.path.lexists(path / entry.name):
+                os.rename(entry, path / entry.name)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _keep(old: Path, earlier: Path) -> None:
+    """Moves the folder to the earlier ones, and those that it has itself before it."""
+    if not old.is_symlink() and (old / EARLIER).is_dir() and not (old / EARLIER).is_symlink():
+        os.rename(old / EARLIER, earlier)
+    earlier.mkdir(exist_ok=True)
+    os.rename(old, earlier / next_version(earlier.parent))
+    _flush(earlier)
+
+
+def versions(folder: Path) -> list[str]:
+    """The names of the earlier folders that one keeps, oldest first."""
+    found = [path.name for path in (folder / EARLIER).glob("v*") if _VERSION.fullmatch(path.name)]
+    return sorted(found, key=lambda name: int(name[1:]))
+
+
+def next_version(folder: Path) -> str:
+    """The name that the folder will have among the earlier ones."""
+    kept = versions(folder)
+    return f"v{int(kept[-1][1:]) + 1 if kept else 1:03d}"
 
 
 def _flush(path: Path) -> None:

@@ -1,7 +1,8 @@
 """Where things are in a workspace, and who may write to it.
 
 A killed process leaves the old state and some temporary files (`.lookalike-tmp-…`), which the next command that takes the lock
-removes. A folder that was being replaced (`.lookalike-old-NAME`) is put back if its successor never arrived.
+removes. A folder that was being replaced (`.lookalike-old-NAME`, `-same-`, `-kept-`) is put back if its successor never
+arrived.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import TextIO
 
 from lookalike.errors import SettingsError, StateError
-from lookalike.workspace.files import REPLACED_PREFIX, TEMPORARY_PREFIX
+from lookalike.workspace.files import TEMPORARY_PREFIX, Replaced, settle
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -110,10 +111,9 @@ class WorkspaceFolder:
             for left_over in folder.glob(f"{TEMPORARY_PREFIX}*"):
                 is_folder = left_over.is_dir() and not left_over.is_symlink()
                 shutil.rmtree(left_over) if is_folder else left_over.unlink()
-            for replaced in folder.glob(f"{REPLACED_PREFIX}*"):
-                successor = folder / replaced.name.removeprefix(REPLACED_PREFIX)
-                # the successor came by one rename: it is complete, or not there at all
-                shutil.rmtree(replaced) if successor.exists() else os.rename(replaced, successor)
+            for fate in Replaced:
+                for old in folder.glob(f"{fate.value}*"):
+                    settle(old, folder / old.name.removeprefix(fate.value), fate)
 
 
 def checked_name(name: str) -> str:
