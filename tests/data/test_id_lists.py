@@ -177,8 +177,10 @@ def test_parquet_keeps_every_id_as_it_is(tmp_path: Path) -> None:
     assert pl.read_parquet(tmp_path / "p.parquet")["user_id"].to_list() == ids
 
 
-IDS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12) | st.from_regex(
-    r"'{0,3}[=+\-@][a-z0-9.,\"]{0,4}", fullmatch=True
+IDS = (
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12)
+    | st.from_regex(r"'{0,3}[=+\-@][a-z0-9.,\"]{0,4}", fullmatch=True)
+    | st.text("a1'\";,|=+-@\uff1d\uff20 \t\r\n\x00", min_size=1, max_size=8)
 )
 ID_LISTS = st.lists(IDS, min_size=1, max_size=20).map(clean_ids).filter(bool)  # as a log has them
 
@@ -200,6 +202,18 @@ def test_a_written_list_is_read_back_as_it_was(
     id_lists.write_prospects(prospects(ids), path)
     assert_frame_equal(id_lists.read_list(path), prospects(ids))
     assert_frame_equal(id_lists.read_prospects(path.parent), prospects(ids).select("user_id"))
+
+
+@settings(deadline=None)
+@given(st.lists(st.none() | IDS, min_size=1, max_size=20))
+def test_reasons_are_read_back_as_they_were(tmp_path_factory: pytest.TempPathFactory, texts: list[str | None]) -> None:
+    reasons = pl.DataFrame(
+        {"rank": [1] * len(texts), "user_id": ["ann"] * len(texts), "cluster": [1] * len(texts), "shared": texts},
+        schema_overrides={"shared": pl.String},
+    )
+    path = tmp_path_factory.mktemp("lists") / "reasons.csv"
+    id_lists.write_prospects(reasons, path)
+    assert_frame_equal(id_lists.read_list(path), reasons)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])

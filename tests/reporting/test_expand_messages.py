@@ -86,7 +86,7 @@ CASES: list[tuple[Message, str]] = [
     ),
     (
         messages.EscapedIds(ids=5),
-        "5 ids start like a spreadsheet formula and have a ' in front in the CSV; "
+        "a spreadsheet would run 5 ids, or a part of them, as a formula: a ' in front of it in the CSV prevents that; "
         "--format parquet keeps every id unchanged",
     ),
 ]

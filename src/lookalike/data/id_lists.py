@@ -5,13 +5,15 @@ Seeds and other lists come as files or as frames from Python; both are read by t
 
 import hashlib
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
 from lookalike.data.ingest import id_file
+from lookalike.data.ingest.cells import WHITESPACE
 from lookalike.data.ingest.id_file import IdList
+from lookalike.data.spreadsheet_cells import escaped, is_formula, unescaped
 from lookalike.errors import DataError, StateError
 from lookalike.workspace.files import sha256, write_text
 
@@ -25,10 +27,10 @@ LIST_COLUMNS: dict[str, pl.DataType] = {
     "shared": pl.String(),
 }
 
-# A spreadsheet runs a cell that begins like this as a formula, unless it is a plain signed number.
-_FORMULA_START = r"^[=+\-@\t\r]"
-_NUMBER = r"^[+-]?\d+(\.\d+)?$"
-_ESCAPED = r"^'+[=+\-@\t\r]"  # the first ' is ours, whatever the id begins with
+_WRITTEN = (
+    {"rank", "user_id", "score", "tier"},
+    {"rank", "user_id", "cluster", "shared"},
+)  # columns of a list, of reasons
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,13 +61,25 @@ def source_sha256(source: IdSource) -> str:
 
 def read_ids(source: IdSource, with_values: bool = False, timezones: tuple[str, ...] = ("UTC",)) -> IdList:
     """The ids of a seed or another list; `with_values` also reads the columns `value` and `ts`, the latter in the zone of
-    the log where a time names none. The ' that a written list has before an id that a spreadsheet would run is not read.
+    the log where a time names none. Of a list that this program wrote the ids are those that were written.
 
     Raises DataError if the list cannot be read completely, or if a value is not a valid weight.
     """
     if isinstance(source, Path):
-        return id_file.read_id_file(source, with_values, timezones)
+        return _as_written(source, id_file.read_id_file(source, with_values, timezones))
     return _read_frame(source, with_values, timezones)
+
+
+def _as_written(file: Path, ids: IdList) -> IdList:
+    """The ids of a list of ours without our escaping, which is inside of an id, too; any other list as it was read."""
+    if file.suffix != ".csv" or {ids.column, *ids.unused} not in _WRITTEN:
+        return ids
+    try:
+        written = read_list(file)["user_id"]
+    except StateError:  # another program has written it again, with other separators
+        return ids
+    text = written.str.strip_chars(WHITESPACE + "\x00")
+    return replace(ids, ids=ids.ids.with_columns(user_id=text)) if len(text) == len(ids.ids) else ids
 
 
 def _read_frame(source: IdFrame, with_values: bool, timezones: tuple[str, ...]) -> IdList:
@@ -105,20 +119,9 @@ def write_prospects(frame: pl.DataFrame, path: Path) -> int:
     if path.suffix == ".parquet":
         frame.write_parquet(path)
         return 0
-    escaped = int(frame.select(_needs_escape("user_id").sum()).item())
-    text_columns = frame.select(pl.selectors.string()).columns
-    safe = frame.with_columns(
-        pl.when(_needs_escape(name)).then("'" + pl.col(name)).otherwise(pl.col(name)).alias(name)
-        for name in text_columns
-    )
-    write_text(path, safe.write_csv(float_precision=6))
-    return escaped
-
-
-def _needs_escape(name: str) -> pl.Expr:
-    """Whether a spreadsheet would run the text, or `read_ids` and `read_list` would take it for escaped."""
-    column = pl.col(name)
-    return (column.str.contains(_FORMULA_START) & ~column.str.contains(_NUMBER)) | column.str.contains(_ESCAPED)
+    texts = [column for column in frame if column.dtype == pl.String]
+    write_text(path, frame.with_columns(map(escaped, texts)).write_csv(float_precision=6))
+    return int(is_formula(frame["user_id"]).sum())
 
 
 def read_list(file: Path) -> pl.DataFrame:
@@ -130,9 +133,8 @@ def read_list(file: Path) -> pl.DataFrame:
         if file.suffix == ".parquet":
             frame = pl.read_parquet(file)
         else:
-            text = pl.selectors.string()
-            unescaped = pl.when(text.str.contains(_ESCAPED)).then(text.str.slice(1)).otherwise(text).name.keep()
-            frame = pl.read_csv(file, infer_schema=False).with_columns(unescaped)
+            written = pl.read_csv(file, infer_schema=False)
+            frame = written.with_columns(map(unescaped, written))
         # casting user_id, which every list has, fails where it is missing
         return frame.cast({name: dtype for name, dtype in LIST_COLUMNS.items() if name in (*frame.columns, "user_id")})
     except (pl.exceptions.PolarsError, OSError) as error:

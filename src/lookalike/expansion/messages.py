@@ -154,7 +154,7 @@ class ListedElsewhere(Message):
 
 
 class EscapedIds(Message):
-    """Ids that a spreadsheet would run as a formula are written with a leading apostrophe."""
+    """Ids that a spreadsheet would run as a formula, or a part of them, are written with an apostrophe in front of it."""
 
     code: Literal["escaped_ids"] = "escaped_ids"
     ids: int

@@ -106,8 +106,8 @@ SENTENCES: dict[type[Message], Callable[[Any], str]] = {
         "too few people fulfilled the rule lately for a forecast: the figures are of hidden seeds, and may promise too much"
     ),
     messages.EscapedIds: lambda m: (
-        f"{m.ids:,} ids start like a spreadsheet formula and have a ' in front in the CSV; --format parquet keeps every id "
-        "unchanged"
+        f"a spreadsheet would run {m.ids:,} ids, or a part of them, as a formula: a ' in front of it in the CSV prevents that; "
+        "--format parquet keeps every id unchanged"
     ),
 }
 
