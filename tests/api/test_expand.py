@@ -19,9 +19,22 @@ from lookalike.expansion.manifest import ExpansionManifest
 from lookalike.expansion.messages import FewNegatives, ListedElsewhere, NothingToBalance, SeedsWithoutHistory
 from lookalike.expansion.result import Evaluation
 from lookalike.expansion.summary import ExpandSummary
+from lookalike.reporting.messages import is_warning
 from lookalike.reporting.verdict_text import leak_caution
 from recording_progress import RecordingProgress
-from small_log import FANS, SETTINGS, TRAIN, Command, Inputs, events, fans_with_moments, items, snapshot, user_ids
+from small_log import (
+    FANS,
+    SETTINGS,
+    TRAIN,
+    Command,
+    Inputs,
+    events,
+    fans_with_moments,
+    id_file,
+    items,
+    snapshot,
+    user_ids,
+)
 
 pytest_plugins = ("space_fixtures",)
 
@@ -377,6 +390,18 @@ def test_a_name_that_was_not_given_does_not_replace_the_list_of_another_seed(
     assert "--name" in error.hint
     workspace.expand(definition=own)  # a definition may replace its own list
     assert workspace.expand(definition=another, name="same").name == "same"
+
+
+def test_every_warning_that_is_said_is_in_the_summary(
+    workspace: lookalike.Workspace, progress: RecordingProgress, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "write_list", lambda *arguments: 4)  # as if four ids were escaped
+    some = id_file(tmp_path / "some.csv", [*user_ids()[:30], *(f"nobody{n}" for n in range(30)), "U030"])
+    nobody = id_file(tmp_path / "nobody.csv", ["a", "b"])
+    result = workspace.expand(some, 20, suppress=nobody, negative=nobody, balance=True, force=True)
+    warnings = [message for message in progress.messages if is_warning(message)]
+    assert len(warnings) >= 5
+    assert list(result.summary().warnings) == warnings
 
 
 def test_several_definitions_are_ranked_in_one_pass_and_each_list_is_as_if_made_alone(

@@ -9,7 +9,7 @@ from lookalike.cli import console
 from lookalike.cli.console import Console, duration
 from lookalike.data.ingest.results import FileSkipped
 from lookalike.errors import DataError
-from lookalike.expansion.messages import NothingToBalance
+from lookalike.expansion.messages import NothingToBalance, UnmatchedSuppression
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,13 @@ def test_messages_go_to_stderr_as_sentences(capsys: pytest.CaptureFixture[str]) 
         "warning: the seed is one audience: there is nothing to balance",
         "two lines [31m",
     ]
+
+
+def test_what_concerns_people_who_must_not_be_listed_is_said_even_when_quiet(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Console(quiet=True).say(UnmatchedSuppression(ids=1, given=3))
+    assert capsys.readouterr().err == "warning: none of the 3 ids to suppress is a known user\n"
 
 
 def test_quiet_shows_errors_only(capsys: pytest.CaptureFixture[str]) -> None:

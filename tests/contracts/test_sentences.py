@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from datetime import datetime
+from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -11,6 +12,8 @@ import pytest
 
 import lookalike
 from example_evaluation import example_evaluation, refused_evaluation, replaced
+from lookalike.api.expand import ExpandResult
+from lookalike.cli.console import Console
 from lookalike.expansion import messages
 from lookalike.expansion.messages import ExpansionWarning
 from lookalike.expansion.result import Check, CheckName, Evaluation
@@ -101,6 +104,26 @@ def test_every_message_of_an_expansion_is_a_stored_warning() -> None:
     stored = set(get_args(get_args(ExpansionWarning)[0]))
     assert stored == {kind for kind in MESSAGES if kind.__module__ == messages.__name__}
     assert {kind for kind in MESSAGES if is_warning(example_of(kind))} == stored
+
+
+def test_every_warning_is_printed_with_json() -> None:
+    warnings = tuple(example_of(kind) for kind in get_args(get_args(ExpansionWarning)[0]))
+    evaluation = replaced(example_evaluation(), "warnings", warnings)
+    result = ExpandResult(folder=Path("fans"), evaluation=evaluation, prospects_file=None, reasons_file=None, hashes={})
+    printed = result.summary().as_json()["warnings"]
+    assert printed == [warning.as_json() for warning in warnings]
+    assert len({warning["code"] for warning in printed}) == len(warnings)
+
+
+@pytest.mark.parametrize("kind", MESSAGES, ids=lambda kind: kind.__name__)
+def test_a_message_about_suppression_is_said_even_when_quiet(
+    kind: type[Message], capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = example_of(kind)
+    Console(quiet=True).say(message)
+    said = capsys.readouterr().err
+    assert (said != "") == message.about_safety
+    assert message.about_safety == ("suppress" in message.code)
 
 
 # --- the verdict -----------------------------------------------------------------------------------------------------

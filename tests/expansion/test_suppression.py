@@ -9,7 +9,7 @@ from lookalike.expansion.prospects import ProspectList, check_nobody_barred
 
 
 def prospects(*ids: str) -> ProspectList:
-    return ProspectList(np.arange(len(ids)), pl.DataFrame({"user_id": ids}))
+    return ProspectList(np.arange(len(ids)), pl.DataFrame({"user_id": ids}, {"user_id": pl.String}))
 
 
 def ids_of(*ids: str) -> pl.DataFrame:

@@ -44,7 +44,9 @@ def callback(
         Path, typer.Option("--workspace", "-w", envvar="LOOKALIKE_WORKSPACE", help="Folder that holds the data.")
     ] = Path("."),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no notes on stderr.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Only errors on stderr, and who may be listed wrongly.")
+    ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     engine: Annotated[str, typer.Option(help="Where the work is done: local, or ray for a cluster.")] = "local",
     ray_address: Annotated[

@@ -29,16 +29,17 @@ class Console:
         self._err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
         self._out = RichConsole(highlight=False, soft_wrap=not sys.stdout.isatty())
 
-    def note(self, text: str) -> None:
-        """One line on stderr."""
-        if not self.quiet:
+    def note(self, text: str, *, always: bool = False) -> None:
+        """One line on stderr, unless quiet; `always` says it even then."""
+        if always or not self.quiet:
             self._err.print(escape(printable(text)))
 
     def say(self, message: "Message") -> None:
         """A message of a verb, in words."""
         from lookalike.reporting.messages import is_warning, sentence
 
-        self.note(f"warning: {sentence(message)}" if is_warning(message) else sentence(message))
+        text = f"warning: {sentence(message)}" if is_warning(message) else sentence(message)
+        self.note(text, always=message.about_safety)
 
     @contextlib.contextmanager
     def step(self, name: str, total: float | None = None) -> Iterator["Advance"]:

@@ -1,6 +1,6 @@
 """What an expansion may warn of, as data. The sentences are made in `reporting`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -9,6 +9,8 @@ from lookalike.workspace.progress import Message
 
 class UnmatchedSuppression(Message):
     """Ids to suppress that are nobody's, in any spelling: of people outside the log, or written in another form."""
+
+    about_safety: ClassVar[bool] = True
 
     code: Literal["unmatched_suppression"] = "unmatched_suppression"
     ids: int
@@ -60,6 +62,8 @@ class WithoutEventsListed(Message):
 
 class SuppressedAlike(Message):
     """Users whose id may be one of those to suppress, spelled differently: they are suppressed too."""
+
+    about_safety: ClassVar[bool] = True
 
     code: Literal["suppressed_alike"] = "suppressed_alike"
     users: int

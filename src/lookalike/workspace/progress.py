@@ -6,13 +6,15 @@ A message is a typed record; its sentence is made in `reporting.messages`.
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from lookalike.workspace.records import Record
 
 
 class Message(Record):
     """Something worth telling, as data. Each kind is a subclass with a `code` of its own."""
+
+    about_safety: ClassVar[bool] = False  # about people who must not be listed: told even with --quiet
 
     code: str
 
