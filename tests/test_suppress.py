@@ -74,7 +74,7 @@ def test_a_list_is_added_once_for_each_reason_and_end(ready: Command, tmp_path: 
     assert lists["people"] == 40
     shown = ready("suppress", "list").out
     assert "campaign:spring" in shown
-    assert "Suppressed today: 40 ids" in shown
+    assert "Suppressed today: 40\u00a0ids" in shown
     assert not any(user in shown for user in OPTED_OUT)
 
 

@@ -63,7 +63,7 @@ def test_what_concerns_people_who_must_not_be_listed_is_said_even_when_quiet(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     Console(quiet=True).say(UnmatchedSuppression(ids=1, given=3))
-    assert capsys.readouterr().err == "warning: none of the 3 ids to suppress is a known user\n"
+    assert capsys.readouterr().err == "warning: 1 of 3 ids to suppress are nobody's in the log, in any spelling\n"
 
 
 def test_quiet_shows_errors_only(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,8 @@ from lookalike.errors import SettingsError, StateError
 from lookalike.expansion.audience import Audience
 from lookalike.expansion.list_change import ListChange
 from lookalike.expansion.manifest import ExpansionManifest
-from lookalike.expansion.result import Suppression
 from lookalike.expansion.seed import SeedInput
+from lookalike.expansion.suppression_figures import Suppression
 from lookalike.workspace.files import EARLIER, next_version
 
 MUCH_SMALLER = 0.5  # of a list, or of the ids to suppress: rather a slip than meant
@@ -56,7 +56,7 @@ def _less_kept_out(earlier: ExpansionManifest, audience: Audience, seed_input: S
     before, now = earlier.audience, audience.record()
     files = Counter(file.name for file in earlier.inputs[1 : 1 + len(before.suppress)])
     files -= Counter(now.suppress)
-    hashes = {file.sha256 for file in seed_input.inputs[1 : 1 + len(now.suppress)]}
+    hashes = {file.sha256 for file in seed_input.inputs[1:]}  # the standing list's too
     renamed = {file.name for file in earlier.inputs if file.sha256 in hashes}
     yield from (f"without the suppression list {name}" for name in files if name not in renamed)
     given, given_before = seed_input.suppression.given, earlier.counts.suppression.given
