@@ -17,6 +17,10 @@ CASES: list[tuple[Message, str]] = [
         "they may be the same people",
     ),
     (
+        messages.OtherColumnRead(column="email", empty=("uid",)),
+        "the seed's ids are read from the column email: uid is empty",
+    ),
+    (
         messages.LowMatchRate(unmatched=12, distinct=226, matched=214),
         "12 of 226 seed ids are not known users: the list is made from the other 214",
     ),

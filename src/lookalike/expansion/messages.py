@@ -17,6 +17,14 @@ class UnmatchedSuppression(Message):
     given: int
 
 
+class OtherColumnRead(Message):
+    """The seed's ids were read from a column because those that come before it by their names are empty."""
+
+    code: Literal["other_column_read"] = "other_column_read"
+    column: str
+    empty: tuple[str, ...]
+
+
 class LowMatchRate(Message):
     """Many seed ids match no known user."""
 
@@ -166,6 +174,7 @@ class EscapedIds(Message):
 
 ExpansionWarning = Annotated[
     UnmatchedSuppression
+    | OtherColumnRead
     | LowMatchRate
     | NearMatches
     | WithoutVectors

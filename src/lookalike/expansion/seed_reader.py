@@ -9,6 +9,7 @@ from lookalike.data import database, deeds, id_lists
 from lookalike.data.arrays import Floats, Seconds, union
 from lookalike.data.id_lists import IdSource
 from lookalike.data.id_spellings import AS_WRITTEN
+from lookalike.data.ingest.id_file import IdList
 from lookalike.data.ingest.options import did_you_mean
 from lookalike.embeddings import freshness
 from lookalike.embeddings.user_index import Alike, Match
@@ -18,7 +19,7 @@ from lookalike.expansion.audience import Audience, seed_name, seed_sha256
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.doers import check_rule
 from lookalike.expansion.manifest import ListFile
-from lookalike.expansion.messages import NewerFiles
+from lookalike.expansion.messages import NewerFiles, OtherColumnRead
 from lookalike.expansion.result import SeedMatch
 from lookalike.expansion.rule import Rule
 from lookalike.expansion.seed import Seed, SeedInput
@@ -35,7 +36,8 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
     All lists are matched with the known users in one pass as they are written, and in another in any spelling, for whoever
     must not be listed.
     """
-    given = _given(context, audience.seed)
+    seed_list = _given(context, audience.seed)
+    given = seed_list.ids
     lists, negative = suppression.read_lists(context.database, audience.suppress), _read_all(audience.negative)
     listed = [id_lists.read_prospects(context.folder.audience(name)) for name in audience.disjoint_from]
     barred = {
@@ -68,6 +70,8 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
     negatives = len(seed.negatives) if audience.negative else None
     figures = _suppression(lists, matches["suppress"], alike["suppress"])
     warnings = (*seed_checks.list_warnings(match, figures, negatives), *eligible.warnings, *ruled.warnings)
+    if seed_list.empty:
+        warnings = (OtherColumnRead(column=seed_list.column, empty=seed_list.empty), *warnings)
     if newer := freshness.newer_files(context.database, context.representation):
         warnings = (*warnings, NewerFiles(files=newer))
     for warning in warnings:
@@ -84,16 +88,16 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
     return SeedInput(ruled.seed, match, figures, inputs, warnings, rule=ruled.rule, where=where, barred=nobody_of)
 
 
-def _given(context: ExpansionContext, source: IdSource | Rule) -> pl.DataFrame:
+def _given(context: ExpansionContext, source: IdSource | Rule) -> IdList:
     """The ids of the seed's list, or of everybody who fulfils its rule."""
     if not isinstance(source, Rule):
         timezones = database.log_timezones(context.database)
-        return id_lists.read_ids(source, with_values=True, timezones=timezones).ids
+        return id_lists.read_ids(source, with_values=True, timezones=timezones)
     check_rule(context, source)
     given = deeds.first_deeds(context.database, source.terms, context.cut, source.start, source.times).select("user_id")
     if given.is_empty():
         raise ExpansionError(f"nobody fulfils the rule {str(source)[:100]}", "check field, value and date")
-    return given
+    return IdList(given, ())
 
 
 def _read_all(sources: tuple[IdSource, ...]) -> pl.DataFrame:

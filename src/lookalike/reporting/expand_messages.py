@@ -54,6 +54,10 @@ SENTENCES: dict[type[Message], Callable[[Any], str]] = {
         f"{m.users:,} {'user is' if m.users == 1 else 'users are'} suppressed whose ids differ from those given only by "
         f"the way they are written ({differences(m.ways)}): they may be the same people"
     ),
+    messages.OtherColumnRead: lambda m: (
+        f"the seed's ids are read from the column {m.column}: {', '.join(m.empty)} "
+        f"{'is' if len(m.empty) == 1 else 'are'} empty"
+    ),
     messages.LowMatchRate: lambda m: (
         f"{m.unmatched:,} of {m.distinct:,} seed ids are not known users: the list is made from the other {m.matched:,}"
     ),

@@ -33,6 +33,7 @@ from lookalike.data.ingest.results import (
     UnknownItems,
     UnreadableValues,
 )
+from lookalike.expansion.suppression_figures import differences
 from lookalike.workspace.progress import Message
 
 _SHOWN_DAYS: Final = 5
@@ -113,7 +114,10 @@ def _no_items(check: NoItems) -> str:
 
 
 def _unknown_items(check: UnknownItems) -> str:
-    return f"{check.rows:,} events are about items that the items table does not have ({_percent(check.share)})"
+    text = f"{check.rows:,} events are about items that the items table does not have ({_percent(check.share)})"
+    if not check.ways:
+        return text
+    return f"{text}; {sum(check.ways.values()):,} of these items it has in another spelling ({differences(check.ways)})"
 
 
 def _personal_data(check: PersonalData) -> str:

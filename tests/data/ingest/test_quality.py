@@ -9,6 +9,7 @@ import pytest
 from log_files import find_check, ingest, write, write_parquet
 from lookalike.data.database import Database
 from lookalike.data.ingest.results import IngestResult
+from lookalike.reporting.ingest_messages import check_sentence
 
 SOUND_LOG = """SELECT 'u' || (i * 7919 % 1500) AS user_id, ['view', 'buy'][1 + (i % 2)::INTEGER] AS event_type,
                now()::TIMESTAMP - INTERVAL 1 HOUR - to_minutes(i * 4) AS ts, 'i' || (i % 50) AS item_id, 1.5 AS value
@@ -58,6 +59,14 @@ def test_missing_and_thin_days_are_a_warning(ingest_query: Ingest) -> None:
 
 def test_a_day_off_every_week_is_not_thin(ingest_query: Ingest) -> None:
     assert severities(ingest_query(f"SELECT * FROM ({SOUND_LOG}) WHERE isodow(ts) <> 7")) == {}
+
+
+def test_unknown_items_that_the_table_spells_otherwise_are_counted(ingest_query: Ingest, tmp_path: Path) -> None:
+    query = "SELECT CASE WHEN i < 10 THEN 'I' || i ELSE 'x' || i END AS item_id, 'a' AS colour FROM range(50) t(i)"
+    result = ingest_query(SOUND_LOG, items=write_parquet(tmp_path / "items.parquet", query))
+    check = find_check(result, "unknown_items")
+    assert (check.rows, check.ways) == (15_000, {"capitals": 10})
+    assert check_sentence(check).endswith("10 of these items it has in another spelling (10 in capitals)")
 
 
 def test_events_about_unknown_items_are_counted(ingest_query: Ingest, tmp_path: Path) -> None:

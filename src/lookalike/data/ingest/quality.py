@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Final, Literal
 
 from lookalike.data.database import Database, declared_context_columns
+from lookalike.data.id_spellings import ALIKE, count_ways, with_plain_form
 from lookalike.data.ingest import reject_reasons, running_counts
 from lookalike.data.ingest.id_cells import rounded_count
 from lookalike.data.ingest.personal_data import EMAIL_ADDRESS, PHONE_NUMBER
@@ -43,6 +44,7 @@ _MAX_STRAY_SHARE = 0.001
 _MANY_USERS = 1_000
 _MAX_USER_SHARE = 0.01
 _MAX_UNKNOWN_ITEM_SHARE = 0.05
+_MAX_ITEMS_COMPARED = 100_000
 _MAX_NEGATIVE_SHARE = 0.2
 _MAX_PERSONAL_SHARE = 0.001
 _MAX_TYPE_LENGTH = 40
@@ -208,8 +210,19 @@ def _unknown_items(database: Database, totals: Totals, events: str) -> list[NoIt
     )[0]
     if not unknown:
         return []
-    share = unknown / named
-    return [UnknownItems(severity=_Limits(_MAX_UNKNOWN_ITEM_SHARE).severity(share), rows=unknown, share=share)]
+    share, ways = unknown / named, _spelled_otherwise(database, events)
+    severity = _Limits(_MAX_UNKNOWN_ITEM_SHARE).severity(share)
+    return [UnknownItems(severity=severity, rows=unknown, share=share, ways=ways)]
+
+
+def _spelled_otherwise(database: Database, events: str) -> dict[str, int]:
+    """How many of the unknown items, up to 100,000, are in the items table in another spelling, by difference."""
+    unknown = database.frame(
+        f"SELECT DISTINCT item_id AS user_id FROM {events} WHERE item_id IS NOT NULL "
+        f"AND item_id NOT IN (SELECT item_id FROM items) LIMIT {_MAX_ITEMS_COMPARED}"
+    )
+    known = with_plain_form(database.frame("SELECT item_id AS user_id FROM items")).rename({"user_id": "known"})
+    return count_ways(with_plain_form(unknown).join(known, on=ALIKE, how="inner"))
 
 
 def _personal_data(database: Database, new: str) -> list[PersonalData]:

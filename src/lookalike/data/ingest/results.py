@@ -133,9 +133,13 @@ class NoItems(QualityCheck):
 
 
 class UnknownItems(QualityCheck):
-    """Events about items that the items table does not have; share of the events that name an item."""
+    """Events about items that the items table does not have; share of the events that name an item.
+
+    `ways` counts those of the items whose ids differ from the table's only by the way they are written, by difference.
+    """
 
     check: Literal["unknown_items"] = "unknown_items"
+    ways: dict[str, int] = Field(default={})
 
 
 class PersonalData(QualityCheck):
