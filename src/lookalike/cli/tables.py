@@ -89,6 +89,7 @@ def _file_preview(file: "FilePreview") -> list[Shown]:
     title = f"{file.name} ({file.format}, {file.kind})"
     shown: list[Shown] = [table(title, ["Field", "Column"], [list(pair) for pair in file.mapping.items()])]
     about = [f"time: {file.time}"] if file.time else []
+    about += [f"encoding: {file.encoding}"] if file.encoding not in ("", "utf-8") else []
     about += [f"not used: {', '.join(file.unused)}"] if file.unused else []
     about += [f"note: {note_sentence(note)}" for note in file.notes]
     shown += [escape(printable(line)) for line in about]

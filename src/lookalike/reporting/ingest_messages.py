@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from lookalike.data.ingest.results import (
     AmbiguousField,
+    AssumedEncoding,
     ColumnsUnused,
     ConstantEventType,
     DroppedColumns,
@@ -62,6 +63,11 @@ _REJECTED: Final = {
 
 def _rejected_rows(check: RejectedRows) -> str:
     return _of_the_rows(check, _REJECTED[check.check])
+
+
+def _assumed_encoding(check: AssumedEncoding) -> str:
+    encoding = {"cp1252": "Windows-1252"}.get(check.encoding, check.encoding)
+    return f"{check.file}: is not UTF-8 and was read as {encoding}; if that is wrong, save it as UTF-8"
 
 
 def _long_ids(check: LongIds) -> str:
@@ -215,6 +221,7 @@ def _percent(share: float) -> str:
 
 _CHECK_SENTENCES: Final[dict[type[QualityCheck], Callable[[Any], str]]] = {
     RejectedRows: _rejected_rows,
+    AssumedEncoding: _assumed_encoding,
     LongIds: _long_ids,
     DuplicateRows: _duplicate_rows,
     UnreadableValues: _unreadable_values,

@@ -103,3 +103,26 @@ def test_a_list_of_json_lines_with_a_line_that_cannot_be_read_is_refused(tmp_pat
     ids = b"\n".join(b'{"user_id": "person number %d of the list"}' % number for number in range(30_000))
     with pytest.raises(DataError, match="1 of 30,001 lines are malformed"):
         read_id_file(write(tmp_path / "ids.jsonl", ids + b'\n{"user_id": "m\xfcller"}\n'))
+
+
+@pytest.mark.parametrize("fault", [b"m\xfcller", b"z" * (1 << 24)], ids=["other byte", "long"])
+@pytest.mark.parametrize("form", [b"%s", b"%s,x", b'{"user_id": "%s"}'], ids=["one column", "two columns", "json"])
+def test_a_list_with_a_line_that_would_be_lost_is_refused(tmp_path: Path, form: bytes, fault: bytes) -> None:
+    header = {b"%s": [b"user_id"], b"%s,x": [b"user_id,plan"]}.get(form, [])
+    lines = [*header, *(form % cell for cell in ("zoë".encode(), b"ann", fault, b"bob"))]
+    with pytest.raises(DataError, match="1 of 4 lines are malformed"):
+        read_id_file(write(tmp_path / "ids.txt", b"\n".join(lines)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_long_line_of_a_list_is_never_lost_in_any_encoding(tmp_path: Path, encoding: str) -> None:
+    text = "user_id\nann\n" + "z" * (70 << 20) + "\nbob\n"
+    with pytest.raises(DataError, match="1 of 3 lines are malformed"):
+        read_id_file(write(tmp_path / "ids.csv", text.encode(encoding)))
+
+
+def test_a_nul_in_a_list_loses_nothing(tmp_path: Path) -> None:
+    ids = read_id_file(write(tmp_path / "ids.csv", b"user_id\na\x00nn\nbob\n")).ids["user_id"]
+    assert ids.to_list() == ["a\x00nn", "bob"]
+    with pytest.raises(DataError, match="1 of 2 lines are malformed"):
+        read_id_file(write(tmp_path / "ids.jsonl", b'{"user_id": "a\x00nn"}\n{"user_id": "bob"}'))

@@ -46,6 +46,7 @@ def load_events(database: Database, plan: EventPlan, entry: FileEntry) -> FileRe
                 mapping=plan.mapping.sources(),
                 unused=plan.mapping.unused,
                 unreadable_values=_count_unreadable(database, plan, rows),
+                encoding=plan.reader.encoding,
             )
             record_file(database, file_id, report, entry)
             if plan.time.assumes_zone:

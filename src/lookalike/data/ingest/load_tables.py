@@ -95,6 +95,7 @@ def load_table(database: Database, plan: TablePlan, entry: FileEntry) -> tuple[F
                 rejected=rejected,
                 mapping=plan.mapping,
                 unused=tuple(name for name, shape in shapes.items() if shape in NOT_STORED),
+                encoding=plan.reader.encoding,
             )
             record_file(database, file_id, report, entry)
     finally:

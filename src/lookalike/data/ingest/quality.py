@@ -13,8 +13,10 @@ from lookalike.data.id_spellings import ALIKE, count_ways, with_plain_form
 from lookalike.data.ingest import reject_reasons, running_counts
 from lookalike.data.ingest.id_cells import rounded_count
 from lookalike.data.ingest.personal_data import EMAIL_ADDRESS, PHONE_NUMBER
+from lookalike.data.ingest.readers.text_encoding import WINDOWS
 from lookalike.data.ingest.results import (
     AnyCheck,
+    AssumedEncoding,
     ConstantEventType,
     DuplicateRows,
     FileReport,
@@ -89,6 +91,7 @@ def quality_checks(
     """The totals of the whole log, and the findings about the files after number `last_checked_file`."""
     totals = running_counts.totals(database)
     checks = _file_checks([file for file in files if file.kind == "events" and not file.skipped])
+    checks += _assumed_encodings(files)
     if totals.events:
         new = running_counts.events_after(last_checked_file)
         items_replaced = any(file.kind == "items" and not file.skipped for file in files)
@@ -125,6 +128,14 @@ def _file_checks(files: list[FileReport]) -> list[AnyCheck]:
     if unreadable := sum(file.unreadable_values for file in files):
         checks.append(UnreadableValues(severity="warning", rows=unreadable, share=unreadable / rows))
     return checks
+
+
+def _assumed_encodings(files: list[FileReport]) -> list[AssumedEncoding]:
+    return [
+        AssumedEncoding(severity="note", rows=file.rows, share=1.0, file=file.name, encoding=file.encoding)
+        for file in files
+        if file.encoding == WINDOWS
+    ]
 
 
 def _count_malformed(file: FileReport) -> int:

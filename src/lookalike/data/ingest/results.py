@@ -42,6 +42,7 @@ class FileReport(Record):
     mapping: dict[str, str] = Field(default_factory=dict, description="field -> column, or the product of two")
     unused: tuple[str, ...] = Field(default=(), description="columns that are not stored")
     unreadable_values: int = Field(default=0, description="rows whose value or quantity is not a number")
+    encoding: str = Field(default="", description="of the text, as it was read; empty for Parquet")
 
 
 class Totals(Record):
@@ -75,6 +76,14 @@ class RejectedRows(QualityCheck):
         "future_times",
         "malformed_lines",
     ]
+
+
+class AssumedEncoding(QualityCheck):
+    """A file has other bytes than UTF-8 and was read in an encoding that cannot be told from the bytes."""
+
+    check: Literal["assumed_encoding"] = "assumed_encoding"
+    file: str
+    encoding: str
 
 
 class LongIds(QualityCheck):
@@ -208,6 +217,7 @@ class DroppedColumns(QualityCheck):
 
 AnyCheck = Annotated[
     RejectedRows
+    | AssumedEncoding
     | LongIds
     | DuplicateRows
     | UnreadableValues
@@ -270,6 +280,7 @@ class FilePreview(Record):
     name: str = Field(description="the file")
     kind: FileKind
     format: str = Field(description="csv, parquet or jsonl")
+    encoding: str = Field(default="", description="of the text, as it is read; empty for Parquet")
     mapping: dict[str, str] = Field(description="field -> column, or the product of two")
     time: str = Field(default="", description="how times are written; event files only, as `unused` and `stored`")
     unused: tuple[str, ...] = Field(default=(), description="columns that would not be stored")

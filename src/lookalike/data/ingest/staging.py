@@ -37,6 +37,11 @@ _TEMPORARY: Final = (
 RECORD: Final = f"(rowid - (SELECT min(rowid) FROM {STAGED_ROWS}) + 1)"
 
 
+def staged_columns(names: list[str]) -> list[tuple[str, str]]:
+    """(column of the staged rows, column of the file): numbered, since a file may have a column `rowid`."""
+    return [(f"cell_{position}", name) for position, name in enumerate(names)]
+
+
 @dataclass(frozen=True)
 class StagedRows:
     """The rows of one file, ready to be selected from."""

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from log_files import ingest, stored_events, stored_rejects, write
 from lookalike.data.database import Database
 
@@ -25,12 +27,33 @@ def test_malformed_json_lines_are_rejects_with_their_line(database: Database, tm
 
 
 def test_lines_that_are_no_text_or_too_long_are_rejects_and_never_lost(database: Database, tmp_path: Path) -> None:
-    """After the first megabyte, from which the encoding is told, so that the reader meets them as UTF-8."""
     good = [json.dumps({"user_id": f"u{n}", "ts": 1_700_000_000 + n, "note": "x" * 200}).encode() for n in range(6_000)]
     bad = [b'{"user_id": "m\xfcller", "ts": 1700000000}', b'{"user_id": "' + b"x" * (1 << 24) + b'"}']
-    lines = [*good[:5_900], *bad, *good[5_900:], bad[0]]
+    lines = [*good[:5_900], *bad, *good[5_900:], b"{broken", bad[0]]
     result = ingest(database, write(tmp_path / "a.jsonl", b"\n".join(lines)))
     (report,) = result.files
-    assert (report.rows, report.added, sum(report.rejected.values())) == (len(lines), 6_000, 3)
-    reason = "malformed line: no UTF-8 text, or 16 MiB or more"
-    assert stored_rejects(database) == [(5_901, reason), (5_902, reason), (len(lines), reason)]
+    assert (report.rows, report.added, sum(report.rejected.values())) == (len(lines), 6_000, 4)
+    reasons = ["not UTF-8", "16 MiB or more", "no JSON object", "not UTF-8"]
+    places = [5_901, 5_902, len(lines) - 1, len(lines)]
+    assert stored_rejects(database) == [
+        (line, f"malformed line: {reason}") for line, reason in zip(places, reasons, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_nul_bytes_cut_no_line_off(database: Database, tmp_path: Path, line_end: bytes) -> None:
+    lines = [b'{"user_id": "ann", "ts": 1700000000}', b'\x00\x00{"user_id": "bob", "ts": 1700000000}\x00']
+    lines += [b'{"user_id": "c\x00y", "ts": 1700000000}', b"\x00"]
+    result = ingest(database, write(tmp_path / "a.jsonl", line_end.join(lines)))
+    assert result.files[0].rows == 3
+    assert [row[0] for row in stored_events(database)] == ["ann", "bob"]
+    assert stored_rejects(database) == [(3, "malformed line: no JSON object")]
+
+
+def test_nesting_and_numbers_beyond_what_python_reads_are_text(database: Database, tmp_path: Path) -> None:
+    deep = b"[" * 20_000 + b"]" * 20_000
+    lines = [b'{"user_id": "ann", "ts": 1700000000}', b'{"user_id": "bob", "ts": 1700000000, "x": ' + deep + b"}"]
+    lines += [b'{"user_id": ' + b"9" * 4_301 + b', "ts": 1700000000}']
+    result = ingest(database, write(tmp_path / "a.jsonl", b"\n".join(lines)))
+    assert (result.files[0].rows, result.files[0].added) == (3, 3)
+    assert stored_events(database, "user_id")[0] == ("9" * 4_301,)

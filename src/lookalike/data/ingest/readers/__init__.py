@@ -37,6 +37,11 @@ class Reader(Protocol):
         """Between the cells of a line; empty where the format has none."""
         ...
 
+    @property
+    def encoding(self) -> str:
+        """Of the text, as it is read; empty for Parquet."""
+        ...
+
     def stage(self, connection: duckdb.DuckDBPyConnection, names: list[str]) -> StagedRows:
         """All rows of these columns, with the malformed lines set apart."""
         ...

@@ -7,6 +7,7 @@ a file without quoting. All cells stay text, so that leading zeros and long numb
 import contextlib
 import csv
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,8 @@ import duckdb
 
 from lookalike.data.database import quoted
 from lookalike.data.ingest import sql
-from lookalike.data.ingest.readers import text_encoding
+from lookalike.data.ingest.readers import mended_text, text_encoding
+from lookalike.data.ingest.readers.text_encoding import UTF_8
 from lookalike.data.ingest.sources import Source, read_head
 from lookalike.data.ingest.staging import (
     LINE,
@@ -27,12 +29,14 @@ from lookalike.data.ingest.staging import (
     STAGED_ROWS,
     StagedRows,
     drop_staged,
+    staged_columns,
 )
 from lookalike.errors import DataError
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _HEAD_SIZE: Final = 1 << 18
 _MAX_LINE_SIZE: Final = 1 << 22
+_LINE_END: Final = re.compile(b"[\r\n]")
 _MIXED_LINE_ENDS: Final = "invalid state"  # DuckDB's words for a file with line ends of several kinds
 
 
@@ -40,12 +44,13 @@ _MIXED_LINE_ENDS: Final = "invalid state"  # DuckDB's words for a file with line
 class DelimitedFile:
     source: Source  # as it was given
     text: Source  # as UTF-8
+    encoding: str
     columns: dict[str, str]
     delimiter: str
     escape: str
     skip: int  # blank lines above the header
     scratch: Path
-    ascii_head: bool  # the first bytes do not show whether the rest is UTF-8
+    has_one_line_end: bool = False  # it is a copy with \\n line ends
 
     @property
     def scan(self) -> str:
@@ -57,23 +62,20 @@ class DelimitedFile:
         except duckdb.InvalidInputException as error:
             if _MIXED_LINE_ENDS not in str(error):
                 raise
-            return self.converted("utf-8").stage(connection, names)
-        not_utf8 = _count(connection, f"{REJECT_ERRORS} WHERE error_type::VARCHAR = 'INVALID ENCODING'")
-        if not_utf8 and self.ascii_head:
             drop_staged(connection)
-            return self.converted("cp1252").stage(connection, names)
+            return self.with_one_line_end().stage(connection, names)
         self._check_quotes(connection)
         return self._staged_rows(connection, names)
 
-    def converted(self, encoding: str) -> "DelimitedFile":
-        """The same file read from a copy in UTF-8 with \\n line ends."""
-        if self.text is not self.source:
+    def with_one_line_end(self) -> "DelimitedFile":
+        """The same file read from a copy with \\n line ends."""
+        if self.has_one_line_end:
             raise DataError(f"{self.source.name}: the text cannot be read as CSV", "save it as UTF-8 CSV")
-        return replace(self, text=text_encoding.copy_as_utf8(self.source, encoding, self.scratch), ascii_head=False)
+        return replace(self, text=text_encoding.copy_as_utf8(self.text, UTF_8, self.scratch), has_one_line_end=True)
 
     def _parse(self, connection: duckdb.DuckDBPyConnection, names: list[str]) -> None:
         error_options = f"store_rejects=true, rejects_table='{REJECT_ERRORS}', rejects_scan='{REJECT_SCANS}'"
-        columns = ", ".join(quoted(name) for name in names)
+        columns = ", ".join(f"{quoted(name)} AS {cell}" for cell, name in staged_columns(names))
         connection.execute(f"CREATE TEMP TABLE {STAGED_ROWS} AS SELECT {columns} FROM {self._read(error_options)}")
         connection.execute(
             f"CREATE TEMP TABLE {MALFORMED} AS SELECT line::BIGINT AS line, "
@@ -81,11 +83,16 @@ class DelimitedFile:
         )
 
     def _check_quotes(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Raises DataError for a quote that is not closed: it swallows the lines after it."""
+        """Raises DataError for a quote that is not closed: it swallows the lines after it.
+
+        Where these fill DuckDB's buffer, it shows the line before as the one with the fault.
+        """
         kinds = "'UNQUOTED VALUE', 'LINE SIZE OVER MAXIMUM'"
+        several_lines = "regexp_matches(csv_line, '[^\\r\\n][\\r\\n]+[^\\r\\n]')"
+        not_shown = "byte_position > line_byte_position + strlen(csv_line)"
         row = connection.execute(
             f"SELECT line FROM {REJECT_ERRORS} WHERE error_type::VARCHAR IN ({kinds}) "
-            "AND regexp_matches(csv_line, '[^\\r\\n][\\r\\n]+[^\\r\\n]') ORDER BY line LIMIT 1"
+            f"AND ({several_lines} OR {not_shown}) ORDER BY line LIMIT 1"
         ).fetchone()
         if row:
             raise DataError(
@@ -100,7 +107,7 @@ class DelimitedFile:
         malformed line, at line m, stands before it when m - above - j < k.
         """
         malformed = _count(connection, MALFORMED)
-        columns = ", ".join(quoted(name) for name in names)
+        columns = ", ".join(f"{cell} AS {quoted(name)}" for cell, name in staged_columns(names))
         above = self.skip + 1
         if malformed:
             malformed_before = (
@@ -114,7 +121,8 @@ class DelimitedFile:
             )
         else:
             numbered = f"(SELECT {RECORD} + {above} AS {LINE}, {columns} FROM {STAGED_ROWS})"
-        return StagedRows(STAGED_ROWS, numbered, _count(connection, STAGED_ROWS) + malformed, malformed)
+        scan = f"(SELECT {columns} FROM {STAGED_ROWS})"
+        return StagedRows(scan, numbered, _count(connection, STAGED_ROWS) + malformed, malformed)
 
     def _read(self, error_options: str) -> str:
         columns = ", ".join(f"{sql.literal(name)}: 'VARCHAR'" for name in self.columns)
@@ -127,29 +135,49 @@ class DelimitedFile:
 
 
 def open_csv(connection: duckdb.DuckDBPyConnection, source: Source, scratch: Path) -> DelimitedFile:
-    """The file with its dialect and header. Raises DataError when it is empty or not text."""
+    """The file with its dialect and header. Raises DataError when it is empty or not text, or the header cannot be read."""
     head = read_head(source, _HEAD_SIZE)
-    encoding = text_encoding.detect_encoding(head)
-    utf8 = source if encoding == "utf-8" else text_encoding.copy_as_utf8(source, encoding, scratch)
-    text = text_encoding.decode_head(head, encoding)
-    if not text.strip():
-        raise DataError(f"{source.name}: the file is empty", "leave it out, or export it again")
-    if b"\x00" * 16 in head and encoding == "utf-8":
+    utf8 = text_encoding.as_utf8(source, head, _MAX_LINE_SIZE, scratch)
+    if b"\x00" * 16 in head and utf8.encoding == UTF_8:
         raise DataError(f"{source.name}: is not a text file", "give CSV, TSV, JSON lines or Parquet")
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _first_lines(source, utf8.file)
     body = text.lstrip("\n")
     delimiter, cells = max((_header(body, delimiter) for delimiter in _DELIMITERS), key=lambda header: len(header[1]))
+    names = [cell.strip() for cell in cells]
+    if not names or any("\x00" in name for name in names):
+        raise DataError(f"{source.name}: the header line cannot be read", "export the file again")
+    has_long_line = utf8.survey.has_long_line
     file = DelimitedFile(
         source=source,
-        text=utf8,
-        columns={column: "VARCHAR" for column in _unique([cell.strip() for cell in cells])},
+        text=mended_text.mended_csv(utf8.file, _MAX_LINE_SIZE, scratch) if has_long_line else utf8.file,
+        encoding=utf8.encoding,
+        columns={column: "VARCHAR" for column in _unique(names)},
         delimiter=delimiter,
         escape=_escape(body, delimiter, len(cells)),
         skip=len(text) - len(body),
         scratch=scratch,
-        ascii_head=head.isascii(),
     )
     return _with_uniform_line_ends(connection, file)
+
+
+def _first_lines(source: Source, utf8: Source) -> str:
+    """The beginning of the text with \\n line ends: the header line at least. Raises DataError if that cannot be read."""
+    head = read_head(utf8, _HEAD_SIZE)
+    if not _LINE_END.search(head.lstrip(b"\r\n")):
+        head = read_head(utf8, _MAX_LINE_SIZE)
+    text = text_encoding.decode_head(head, UTF_8)
+    if not text.strip():
+        raise DataError(f"{source.name}: the file is empty", "leave it out, or export it again")
+    first, *rest = _LINE_END.split(head.lstrip(b"\r\n"), maxsplit=1)
+    if not rest and len(head) == _MAX_LINE_SIZE:
+        raise DataError(f"{source.name}: the header line has more than 4 million characters", "export the file again")
+    try:
+        first.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{source.name}: the header line is not UTF-8, as the rest of the file is", "save it as UTF-8"
+        ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _with_uniform_line_ends(connection: duckdb.DuckDBPyConnection, file: DelimitedFile) -> DelimitedFile:
@@ -158,7 +186,7 @@ def _with_uniform_line_ends(connection: duckdb.DuckDBPyConnection, file: Delimit
     except duckdb.InvalidInputException as error:
         if _MIXED_LINE_ENDS not in str(error):
             raise
-        return file.converted("utf-8")
+        return file.with_one_line_end()
     return file
 
 

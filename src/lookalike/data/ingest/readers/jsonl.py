@@ -13,27 +13,31 @@ import duckdb
 
 from lookalike.data.database import quoted
 from lookalike.data.ingest import sql
-from lookalike.data.ingest.readers import text_encoding
+from lookalike.data.ingest.readers import mended_text, text_encoding
 from lookalike.data.ingest.sources import Source, open_stream, read_head
-from lookalike.data.ingest.staging import LINE, MALFORMED, RECORD, STAGED_ROWS, StagedRows
+from lookalike.data.ingest.staging import LINE, MALFORMED, RECORD, STAGED_ROWS, StagedRows, staged_columns
 from lookalike.errors import DataError
 
 _HEAD_SIZE: Final = 1 << 20
 _MAX_LINE_SIZE: Final = 1 << 24
 _SAMPLE_LINES: Final = 1000
-_IS_OBJECT: Final = "__good"  # column: whether a line is a JSON object; NULL for a blank line
+_FAULT: Final = "__fault"  # column: why a line is rejected; empty for a JSON object, NULL for a blank line
 
 
 @dataclass(frozen=True)
 class JsonLines:
     source: Source  # as it was given
     text: Source  # as UTF-8
+    encoding: str
     columns: dict[str, str]
     delimiter: str = ""
 
     @property
     def scan(self) -> str:
-        return f"(SELECT {self._members(list(self.columns))} FROM {self._parts(list(self.columns))} WHERE {_IS_OBJECT})"
+        names = list(self.columns)
+        members = zip(self._members(names), names, strict=True)
+        columns = ", ".join(f"{member} AS {quoted(name)}" for member, name in members)
+        return f"(SELECT {columns} FROM {self._parts(names)} WHERE {_FAULT} = '')"
 
     @property
     def lines(self) -> str:
@@ -52,69 +56,70 @@ class JsonLines:
         )
 
     def stage(self, connection: duckdb.DuckDBPyConnection, names: list[str]) -> StagedRows:
-        connection.execute(
-            f"CREATE TEMP TABLE {STAGED_ROWS} AS SELECT {_IS_OBJECT}, {self._members(names)} FROM {self._parts(names)}"
+        cells = ", ".join(
+            f"{member} AS {cell}" for (cell, _), member in zip(staged_columns(names), self._members(names), strict=True)
         )
+        connection.execute(f"CREATE TEMP TABLE {STAGED_ROWS} AS SELECT {_FAULT}, {cells} FROM {self._parts(names)}")
         connection.execute(
-            f"CREATE TEMP TABLE {MALFORMED} AS SELECT {RECORD} AS line, 'malformed line: no JSON object' AS reason "
-            f"FROM {STAGED_ROWS} WHERE NOT {_IS_OBJECT}"
+            f"CREATE TEMP TABLE {MALFORMED} AS SELECT {RECORD} AS line, 'malformed line: ' || {_FAULT} AS reason "
+            f"FROM {STAGED_ROWS} WHERE {_FAULT} <> ''"
         )
-        row = connection.execute(
-            f"SELECT count({_IS_OBJECT}), count(*) FILTER (NOT {_IS_OBJECT}) FROM {STAGED_ROWS}"
-        ).fetchone()
+        row = connection.execute(f"SELECT count({_FAULT}), count(nullif({_FAULT}, '')) FROM {STAGED_ROWS}").fetchone()
         assert row is not None
-        lost = self._lost_lines()
-        if lost:
-            connection.execute(
-                f"INSERT INTO {MALFORMED} SELECT unnest(?), 'malformed line: no UTF-8 text, or 16 MiB or more'", [lost]
-            )
-        columns = ", ".join(quoted(name) for name in names)
+        columns = ", ".join(f"{cell} AS {quoted(name)}" for cell, name in staged_columns(names))
         return StagedRows(
-            scan=f"(SELECT {columns} FROM {STAGED_ROWS} WHERE {_IS_OBJECT})",
-            numbered=f"(SELECT {RECORD} AS {LINE}, {columns} FROM {STAGED_ROWS} WHERE {_IS_OBJECT})",
-            count=row[0] + len(lost),
-            malformed=row[1] + len(lost),
+            scan=f"(SELECT {columns} FROM {STAGED_ROWS} WHERE {_FAULT} = '')",
+            numbered=f"(SELECT {RECORD} AS {LINE}, {columns} FROM {STAGED_ROWS} WHERE {_FAULT} = '')",
+            count=row[0],
+            malformed=row[1],
         )
 
-    def _lost_lines(self) -> list[int]:
-        """The lines that DuckDB leaves out; of an array it reads every element or none."""
-        return [] if self.text.format == "json" else text_encoding.unreadable_lines(self.text, _MAX_LINE_SIZE)
-
-    def _members(self, names: list[str]) -> str:
-        """The members of each object as columns; a list of scalars as a list."""
+    def _members(self, names: list[str]) -> list[str]:
+        """The members of each object as SQL expressions; a list of scalars as a list."""
         members = []
         for position, name in enumerate(names, start=1):
             cell = f"__cells[{position}]"
             if self.columns[name] == "VARCHAR[]":
                 cell = f"json_transform(CASE WHEN json_valid({cell}) THEN {cell} END, '[\"VARCHAR\"]')"
-            members.append(f"{cell} AS {quoted(name)}")
-        return ", ".join(members)
+            members.append(cell)
+        return members
 
     def _parts(self, names: list[str]) -> str:
         pointers = sql.literals("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
         is_object = "json_valid(__text) AND starts_with(ltrim(__text), '{')"
+        marks = sql.literals(mark.decode() for mark in (mended_text.NOT_UTF8, mended_text.TOO_LONG))
+        fault = f"CASE WHEN {is_object} THEN '' WHEN __text IN ({marks}) THEN __text ELSE 'no JSON object' END"
         return (
-            f"(SELECT CASE WHEN trim(__text) <> '' THEN {is_object} END AS {_IS_OBJECT}, "
+            f"(SELECT CASE WHEN NOT regexp_full_match(__text, '\\s*') THEN {fault} END AS {_FAULT}, "
             f"CASE WHEN {is_object} THEN json_extract_string(__text, [{pointers}]) END AS __cells FROM {self.lines})"
         )
 
 
 def open_jsonl(connection: duckdb.DuckDBPyConnection, source: Source, scratch: Path) -> JsonLines:
     """The file with the members of its first objects. Raises DataError when it holds no object."""
-    encoding = text_encoding.detect_encoding(read_head(source, _HEAD_SIZE))
-    utf8 = source if encoding == "utf-8" else text_encoding.copy_as_utf8(source, encoding, scratch)
-    if source.format == "json":
-        _check_array_end(utf8)
+    utf8 = text_encoding.as_utf8(source, read_head(source, _HEAD_SIZE), _MAX_LINE_SIZE, scratch)
+    text, found = utf8.file, utf8.survey
+    if source.format == "json":  # of an array DuckDB reads every element or none
+        _check_array_end(text)
+    elif found.has_long_line or found.has_nul or found.other_bytes:
+        text = mended_text.mended_lines(text, _MAX_LINE_SIZE, scratch)
     columns: dict[str, str] = {}
-    lines = JsonLines(source, utf8, {}).lines
-    query = f"SELECT __text FROM {lines} WHERE json_valid(__text) LIMIT {_SAMPLE_LINES}"
+    query = f"SELECT __text FROM {JsonLines(source, text, '', {}).lines} WHERE json_valid(__text) LIMIT {_SAMPLE_LINES}"
     for (line,) in connection.execute(query).fetchall():
-        value = json.loads(line)
+        value = _first_level(line)
         for name, member in value.items() if isinstance(value, dict) else ():
             columns[name] = _wider_type(columns.get(name), member)
     if not columns:
         raise DataError(f"{source.name}: no JSON object was found", "give one JSON object on each line")
-    return JsonLines(source, utf8, columns)
+    return JsonLines(source, text, utf8.encoding, columns)
+
+
+def _first_level(line: str) -> object:
+    """The value, with texts instead of numbers, whose digits Python limits; None where it is nested too deeply for Python."""
+    try:
+        return json.loads(line, parse_int=str, parse_float=str)
+    except RecursionError:
+        return None
 
 
 def _wider_type(column_type: str | None, value: object) -> str:

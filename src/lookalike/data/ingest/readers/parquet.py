@@ -16,6 +16,7 @@ class ParquetFile:
     source: Source
     columns: dict[str, str]
     delimiter: str = ""
+    encoding: str = ""
 
     @property
     def scan(self) -> str:
