@@ -51,7 +51,7 @@ def embed_sessions(folder: WorkspaceFolder, request: SessionsRequest, progress: 
         embedder = load_embedder(run, vocabulary, device)
         with progress.step("embedding sessions", total=sequences.users) as advance:
             vectors = embedder.vectors(sequences, advance)
-        sessions = pl.read_parquet(scratch / "users.parquet").select(session_id="user_id", events="events")
+        sessions = pl.read_parquet(scratch / "users.parquet", glob=False).select(session_id="user_id", events="events")
         path = _output_path(folder, request.paths, options)
         _write(path, sessions, vectors)
     return SessionsResult(run=run.name, sessions=len(sessions), path=path)

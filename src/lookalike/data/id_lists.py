@@ -131,9 +131,9 @@ def read_list(file: Path) -> pl.DataFrame:
     """
     try:
         if file.suffix == ".parquet":
-            frame = pl.read_parquet(file)
+            frame = pl.read_parquet(file, glob=False)
         else:
-            written = pl.read_csv(file, infer_schema=False)
+            written = pl.read_csv(file, infer_schema=False, glob=False)
             frame = written.with_columns(map(unescaped, written))
         # casting user_id, which every list has, fails where it is missing
         return frame.cast({name: dtype for name, dtype in LIST_COLUMNS.items() if name in (*frame.columns, "user_id")})

@@ -108,7 +108,7 @@ class UserIndex:
     def _read(self, query: Callable[[pl.LazyFrame], pl.LazyFrame]) -> pl.DataFrame:
         file = self.checked_file()
         try:
-            return query(pl.scan_parquet(file)).collect(engine="streaming")
+            return query(pl.scan_parquet(file, glob=False)).collect(engine="streaming")
         except (pl.exceptions.PolarsError, OSError) as error:
             reason = str(error).splitlines()[0][:200]
             raise StateError(f"{file}: damaged or missing ({reason})", "lookalike embed --full") from error

@@ -59,11 +59,11 @@ def write_version(
     `users` is the Parquet file with `row`, `user_id`, `tie` and `events`; `on_users` is told how many users are written.
     """
     name = _next_name(workspace)
-    count = pl.scan_parquet(users).select(pl.len()).collect().item()
+    count = pl.scan_parquet(users, glob=False).select(pl.len()).collect().item()
     with new_folder(workspace.embeddings / name) as folder:
         shards = ShardWriter(folder.resolve(), users.resolve(), (count, USERS_PER_SHARD), work.compute)
         files = _write_shards(shards, work.executor, on_users)
-        pl.scan_parquet(users).drop("tie").sink_parquet(folder / USERS_FILE)
+        pl.scan_parquet(users, glob=False).drop("tie").sink_parquet(folder / USERS_FILE)
         _manifest(facts, shards, files, folder / USERS_FILE).write(folder / MANIFEST)
     write_text(workspace.embeddings / CURRENT, name + "\n")
     _prune(workspace)
@@ -94,7 +94,7 @@ def _manifest(facts: VersionFacts, shards: "ShardWriter", files: pl.DataFrame, u
     return VersionManifest(
         **dict(facts),
         users=shards.counts[0],
-        without_events=pl.scan_parquet(users_file).select((pl.col("events") == 0).sum()).collect().item(),
+        without_events=pl.scan_parquet(users_file, glob=False).select((pl.col("events") == 0).sum()).collect().item(),
         shards=tuple(shards.size(number) for number in shards.numbers),
         sha256=dict(zip(names, files["sha256"], strict=True)) | {users_file.name: sha256(users_file)},
         fingerprints=dict(zip(names, files["fingerprint"], strict=True)) | {users_file.name: fingerprint(users_file)},
@@ -157,7 +157,7 @@ class ShardWriter:
                     halves = values.astype(np.float16)
                 yield block, halves
             on_users(end)
-        ties = pl.scan_parquet(self.users).slice(first, last - first).select("tie").collect()["tie"]
+        ties = pl.scan_parquet(self.users, glob=False).slice(first, last - first).select("tie").collect()["tie"]
         yield TIE, ties.to_numpy().astype(np.uint64)
 
 

@@ -39,7 +39,8 @@ def _shared_users(old: Representation, new: Representation) -> pl.DataFrame:
     """`row` and `row_new` of the users with events in both versions, by ascending `row`."""
     files = [UserIndex(version).checked_file() for version in (old, new)]
     old_ids, new_ids = (
-        pl.scan_parquet(file).filter(pl.col("events") > 0).select("row", "user_id").collect() for file in files
+        pl.scan_parquet(file, glob=False).filter(pl.col("events") > 0).select("row", "user_id").collect()
+        for file in files
     )
     return old_ids.join(new_ids, on="user_id", suffix="_new").sort("row")
 

@@ -136,7 +136,7 @@ def _save_vocabulary(folder: Path, vocabulary: Vocabulary) -> None:
 
 def _load_vocabulary(folder: Path) -> Vocabulary:
     stored = RunVocabulary.read(folder / "vocabulary.json", HINT)
-    items = pl.read_parquet(folder / "items.parquet").sort("row")
+    items = pl.read_parquet(folder / "items.parquet", glob=False).sort("row")
     lists = items["attributes"].fill_null([])
     offsets = np.concatenate([[0], np.cumsum(lists.list.len().to_numpy(), dtype=np.int64)])
     codes = lists.explode().drop_nulls().to_numpy().astype(np.int32)

@@ -39,7 +39,7 @@ class Histories:
         sequences, vocabulary = sequence_builder.build_for_users(
             context.database, context.cut, folder, context.run.vocabulary, ids
         )
-        there = pl.read_parquet(folder / "users.parquet").join(ids, on="user_id", how="inner").sort("place")
+        there = pl.read_parquet(folder / "users.parquet", glob=False).join(ids, on="user_id", how="inner").sort("place")
         return cls(
             rows=rows[there["place"].to_numpy()],
             sequences=sequences.take(there["row"].to_numpy()),

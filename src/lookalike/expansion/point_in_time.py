@@ -69,7 +69,11 @@ class PointInTime:
         sequences, vocabulary = sequence_builder.build_for_users(
             self.context.database, self.cut, folder, self.context.run.vocabulary, users
         )
-        there = pl.read_parquet(folder / "users.parquet").join(users, on="user_id", how="inner").sort("row", "place")
+        there = (
+            pl.read_parquet(folder / "users.parquet", glob=False)
+            .join(users, on="user_id", how="inner")
+            .sort("row", "place")
+        )
         if len(there) > sequences.users:  # somebody is both in the background and a negative, each at another moment
             sequences = sequences.take(there["row"].to_numpy())
         place, moment = there["place"].to_numpy(), there["moment"].to_numpy()

@@ -28,6 +28,16 @@ class WorkspaceFolder:
 
     root: Path
 
+    def __post_init__(self) -> None:
+        """Raises SettingsError for a path that DuckDB cannot open: it takes ? for the end of the name, \\ for /."""
+        path = os.path.realpath(self.root)
+        if re.search(r"[?\\\udc80-\udcff]", path):
+            shown = path.encode(errors="replace").decode()
+            raise SettingsError(
+                f"{shown}: a workspace cannot be in a folder whose name has '?', a backslash, or is not UTF-8",
+                "rename the folder, or name another --workspace",
+            )
+
     @property
     def database(self) -> Path:
         return self.root / "lookalike.duckdb"

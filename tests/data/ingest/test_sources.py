@@ -1,6 +1,7 @@
 """Which files are found under a path, and how they are recognised."""
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 from log_files import TWO_EVENTS, ingest, refused, stored_events, write
 from lookalike.data.database import Database
 from lookalike.data.ingest.options import IngestOptions
-from lookalike.data.ingest.sources import describe_source, find_input_files
+from lookalike.data.ingest.sources import describe_source, expand_paths, find_input_files
 from lookalike.errors import DataError
 
 
@@ -66,3 +67,31 @@ def test_a_table_in_the_folder_of_the_events_is_no_event_file(tmp_path: Path) ->
 )
 def test_the_content_decides_before_the_suffix(tmp_path: Path, name: str, start: bytes, expected: str) -> None:
     assert describe_source(write(tmp_path / name, start)).format == expected
+
+
+def test_a_pattern_below_folders_whose_names_look_like_patterns(tmp_path: Path) -> None:
+    folder = tmp_path / "Client [EU] *? 2024"
+    for name in ("a.csv", "deep [1]/b.csv", ".hidden/c.csv", ".d.csv"):
+        write(folder / name, TWO_EVENTS)
+    for pattern, names in (("*.csv", ["a.csv"]), ("**/*.csv", ["a.csv", "b.csv"]), ("deep [1]/*.csv", ["b.csv"])):
+        assert [source.path.name for source in expand_paths([folder / pattern])] == names
+    with pytest.raises(DataError, match="is not a pattern"):
+        expand_paths([folder / "a**b.csv"])
+
+
+def test_links_in_a_circle_are_not_followed_for_ever(tmp_path: Path) -> None:
+    write(tmp_path / "in" / "a.csv", TWO_EVENTS)
+    for number in range(8):
+        (tmp_path / "in" / f"loop{number}").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "itself.csv").symlink_to(tmp_path / "in" / "itself.csv")
+    for path in (tmp_path / "in", tmp_path / "in" / "**" / "*.csv", tmp_path / "*"):
+        assert {source.path.name for source in expand_paths([path])} == {"a.csv"}
+
+
+@pytest.mark.parametrize("name", [b"\xff.csv", b"back\\slash.csv"])
+def test_a_name_that_duckdb_cannot_open_is_refused_before_anything_is_read(tmp_path: Path, name: bytes) -> None:
+    path = write(tmp_path / "in" / os.fsdecode(name), TWO_EVENTS)
+    for given in (path, path.parent):
+        with pytest.raises(DataError, match="backslash or is not UTF-8") as raised:
+            expand_paths([given])
+        assert raised.value.message.encode()  # it can be printed

@@ -1,6 +1,7 @@
 """Which files were asked for, and in which format each is. Nothing is read but the first bytes of each file."""
 
 import glob
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ _TEXT_FORMATS: Final = {
 _COMPRESSED_SUFFIXES: Final = (".gz", ".zst")
 _PARQUET_SUFFIXES: Final = (".parquet", ".pq")
 _COMPRESSIONS: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}  # by the first bytes of a file
+_UNREADABLE_NAME: Final = re.compile(r"[\\\udc80-\udcff]")  # DuckDB takes a backslash for a slash
 _BUFFER_SIZE: Final = 1 << 20
 
 
@@ -83,6 +85,9 @@ def describe_source(path: Path) -> Source:
     """The file with its format, recognised by its content first and its suffix second. Raises DataError."""
     if not path.is_file():
         raise DataError(f"{path}: no such file", "check the path")
+    if _UNREADABLE_NAME.search(str(path)):
+        shown = str(path).encode(errors="replace").decode()
+        raise DataError(f"{shown}: the name has a backslash or is not UTF-8", "rename the file or its folder")
     try:
         with open(path, "rb") as file:
             magic = file.read(4)
@@ -141,15 +146,32 @@ def _expand(path: Path) -> Iterator[Path]:
         yield path
     else:
         is_pattern = glob.has_magic(str(path))
-        names = sorted(glob.glob(str(path), recursive=True)) if is_pattern else []
-        if not names:
+        matches = _matches(path) if is_pattern else []
+        if not matches:
             hint = "no file matches the pattern: check the path" if is_pattern else "check the path"
             raise DataError(f"{path}: no such file or folder", hint)
-        for match in map(Path, names):
+        for match in matches:
             if match.is_dir():
                 yield from _expand(match)
             else:
                 yield match
+
+
+def _matches(pattern: Path) -> list[Path]:
+    """What a pattern names, sorted. Folders that exist are no part of it, whatever characters their names have; links are
+    not followed by `**`, and hidden files not found by `*`. Raises DataError for what is not a pattern."""
+    folder = next(parent for parent in pattern.parents if parent.exists())
+    parts = pattern.relative_to(folder)
+    finds_hidden = any(part.startswith(".") for part in parts.parts)
+    try:
+        found = sorted(folder.glob(str(parts)))
+    except (ValueError, NotImplementedError) as error:
+        raise DataError(f"{pattern}: is not a pattern", "** stands for folders, and only between slashes") from error
+    return [file for file in found if file.exists() and (finds_hidden or not _is_hidden(file.relative_to(folder)))]
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _is_readable(file: Path) -> bool:
