@@ -16,7 +16,7 @@ import polars as pl
 from pyarrow import RecordBatchReader
 
 from lookalike.data.database import CODED_FIELDS, MAX_CODES, Cut, Database, coded_fields, quoted
-from lookalike.data.ingest.sql import path_literal
+from lookalike.data.ingest.sql import parquet
 from lookalike.data.schema import CONTEXT_SLOTS
 from lookalike.data.sequences import Vocabulary
 
@@ -132,7 +132,7 @@ def matched_user_rows(database: Database, old_users: Path) -> RecordBatchReader:
     return database.reader(
         f"""SELECT coalesce(o.row, -1)::BIGINT AS old, coalesce(c.row, -1)::BIGINT AS changed
            FROM all_user_rows e LEFT JOIN (SELECT row, user_id FROM
-               read_parquet({path_literal(old_users)}, hive_partitioning=false)) o USING (user_id)
+               {parquet(old_users)}) o USING (user_id)
            LEFT JOIN user_rows c USING (user_id) ORDER BY e.row"""
     )
 

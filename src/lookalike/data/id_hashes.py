@@ -8,6 +8,7 @@ import polars as pl
 
 from lookalike.data.database import Database
 from lookalike.data.id_spellings import kind_of
+from lookalike.data.ingest.sql import parquet
 
 # Kind of ids -> DuckDB's function that makes them.
 _FUNCTIONS: Final = {
@@ -28,7 +29,7 @@ class HashedIds:
 
 def find_hashing(database: Database, ids: pl.DataFrame, users_file: Path) -> HashedIds | None:
     """Whether either the ids of a list (column `user_id`) or those of the users are hashes; None if both or neither are."""
-    users = database.frame("SELECT user_id FROM read_parquet(?) LIMIT ?", str(users_file), _SAMPLE)
+    users = database.frame(f"SELECT user_id FROM {parquet(users_file)} LIMIT ?", _SAMPLE)
     listed, known = _FUNCTIONS.get(kind_of(ids)), _FUNCTIONS.get(kind_of(users))
     if listed and not known:
         return HashedIds(listed, "list")
@@ -43,15 +44,14 @@ def match_hashed(database: Database, ids: pl.DataFrame, users_file: Path, how: H
     plain, hashed = ("user_id", "listed") if how.hashed == "list" else ("listed", "user_id")
     with database.registered(hashed_list=ids.select(listed="user_id").unique()):
         return database.frame(
-            f"""SELECT DISTINCT u.row::BIGINT AS row, l.listed AS user_id FROM {_either(how, plain)}
-                ON lower({hashed}) = h ORDER BY row, user_id""",
-            str(users_file),
+            f"""SELECT DISTINCT u.row::BIGINT AS row, l.listed AS user_id FROM {_either(how, plain, users_file)}
+                ON lower({hashed}) = h ORDER BY row, user_id"""
         )
 
 
-def _either(how: HashedIds, plain: str) -> str:
+def _either(how: HashedIds, plain: str, users_file: Path) -> str:
     """The two sides to be joined; the one with plain ids also has their hashes (h)."""
-    users, listed = "(SELECT row, user_id FROM read_parquet(?))", "hashed_list"
+    users, listed = f"(SELECT row, user_id FROM {parquet(users_file)})", "hashed_list"
     forms = f"unnest([{how.function}({plain}), {how.function}(lower({plain}))]) AS h"
     if how.hashed == "list":
         return f"(SELECT *, {forms} FROM {users}) AS u JOIN {listed} AS l"

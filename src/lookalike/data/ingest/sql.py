@@ -17,6 +17,11 @@ def literals(texts: Iterable[str]) -> str:
     return ", ".join(literal(text) for text in texts)
 
 
+def parquet(path: Path) -> str:
+    """What stands after FROM to read a Parquet file that this program wrote."""
+    return f"read_parquet({path_literal(path)}, hive_partitioning=false)"
+
+
 def path_literal(path: Path) -> str:
     """The path as DuckDB's readers take it: absolute, so it cannot be taken for a URL, with glob characters escaped."""
     return literal("".join(f"[{c}]" if c in "*?[" else c for c in str(path.resolve())))
