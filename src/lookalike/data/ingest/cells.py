@@ -21,16 +21,25 @@ _FRACTIONAL_TYPES: Final = ("FLOAT", "DOUBLE", "DECIMAL")
 
 
 def clean_text(column: str, kind: str) -> str:
-    """The column as text without surrounding whitespace; NULL when nothing is left. Whole floats lose their '.0'."""
+    """The column as text without surrounding whitespace; NULL when nothing is left. Whole floats lose their '.0'; NaN and
+    infinities, which other programs write for an empty cell, are NULL."""
     name = quoted(column)
     if kind.startswith(_FRACTIONAL_TYPES):
         whole = f"{name} = trunc({name}) AND abs({name}) < 9007199254740992"
-        return f"CASE WHEN {whole} THEN {name}::BIGINT::VARCHAR ELSE {name}::VARCHAR END"
+        text = f"CASE WHEN {whole} THEN TRY_CAST({name} AS BIGINT)::VARCHAR ELSE {name}::VARCHAR END"
+        return text if kind.startswith("DECIMAL") else f"CASE WHEN isfinite({name}) THEN {text} END"
     if kind != "VARCHAR":
         return f"{name}::VARCHAR"
     needs_trim = f"regexp_matches({name}, {sql.literal(_WHITESPACE_AT_END)})"
     trimmed = f"trim({name}, {sql.literal(WHITESPACE)})"
     return f"nullif(CASE WHEN {needs_trim} THEN {trimmed} ELSE {name} END, '')"
+
+
+def is_empty(cell: str, kind: str) -> str:
+    """An SQL condition: the cell, a quoted column, holds nothing. So does NaN."""
+    if kind == "VARCHAR":
+        return f"trim(coalesce({cell}, '')) = ''"
+    return f"({cell} IS NULL OR isnan({cell}))" if kind in ("FLOAT", "DOUBLE") else f"{cell} IS NULL"
 
 
 def without_null_words(text: str) -> str:

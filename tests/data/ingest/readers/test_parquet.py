@@ -33,3 +33,43 @@ def test_parquet_damaged_in_the_middle_is_refused(database: Database, tmp_path: 
     error = refused(database, write(tmp_path / "damaged.parquet", bytes(damaged)))
     assert error.exit_code == 3
     assert "damaged.parquet" in error.message
+
+
+@pytest.mark.parametrize("kind", ["FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("column", ["user_id", "item_id", "event_type", "country", "campaign", "value", "ts"])
+def test_nan_and_infinities_are_empty_cells(database: Database, tmp_path: Path, column: str, kind: str) -> None:
+    """Among so many rows that DuckDB reads them as vectors."""
+    number = "1700000000 + i" if column == "ts" else "1 + i % 50"
+    others = {"user_id": "'u' || i", "ts": "TIMESTAMP '2024-01-01' + to_seconds(i)"}
+    others.pop(column, None)
+    cell = f"CASE i % 7 WHEN 1 THEN 'nan'::{kind} WHEN 2 THEN 'inf'::{kind} WHEN 3 THEN '-inf'::{kind} ELSE {number} END AS {column}"
+    columns = ", ".join((cell, *(f"{text} AS {name}" for name, text in others.items())))
+    path = write_parquet(tmp_path / "a.parquet", f"SELECT {columns} FROM range(7000) t(i)")
+    result = ingest(database, path, context=("campaign",) if column == "campaign" else ())
+    rejects = {"user_id": {"empty user_id": 3_000}, "ts": {"empty time": 1_000, "unreadable time": 2_000}}
+    assert result.files[0].rejected == rejects.get(column, {})
+    stored = "context_1" if column == "campaign" else column
+    filled = 7_000 if column == "event_type" else 4_000
+    assert database.rows(f"SELECT count({stored}), count(*) FILTER (contains({stored}::VARCHAR, 'n')) FROM events") == [
+        (filled, 3_000 if column == "event_type" else 0)
+    ]
+
+
+def test_nan_in_the_tables_of_items_and_users_is_an_empty_cell(database: Database, tmp_path: Path) -> None:
+    key = "CASE WHEN i % 7 = 1 THEN 'nan'::DOUBLE ELSE i + 1 END"
+    other = "CASE WHEN i % 5 = 1 THEN 'inf'::DOUBLE WHEN i % 5 = 2 THEN 'nan'::DOUBLE ELSE i % 3 END AS size"
+    events = write_parquet(tmp_path / "e.parquet", "SELECT 'u' AS user_id, TIMESTAMP '2024-01-01' AS ts")
+    tables = {
+        kind: write_parquet(
+            tmp_path / f"{kind}.parquet", f"SELECT {key} AS {kind[:-1]}_id, {other} FROM range(70) t(i)"
+        )
+        for kind in ("items", "users")
+    }
+    result = ingest(database, events, **tables)
+    assert [report.added for report in result.files] == [1, 60, 60]
+    for kind in tables:
+        assert database.rows(f"SELECT DISTINCT value FROM {kind[:-1]}_attributes ORDER BY 1") == [
+            ("0",),
+            ("1",),
+            ("2",),
+        ]
