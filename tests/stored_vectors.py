@@ -10,10 +10,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from lookalike.embeddings import writer
+from lookalike.embeddings.checksum import checksum
 from lookalike.embeddings.layout import BLOCKS
 from lookalike.embeddings.manifest import VersionFacts
 from lookalike.embeddings.representation import Representation
-from lookalike.workspace.files import fingerprint
 from lookalike.workspace.paths import WorkspaceFolder
 
 WIDTHS = {"sequence": 3, "content": 2, "aggregates": 4}
@@ -82,7 +82,7 @@ def whole(values: Values) -> NDArray[np.float16]:
 
 
 def spoil(live: Representation, row: int, column: int, value: float) -> None:
-    """Writes a value into the file that holds it, as a damaged disk would, where the fingerprint does not notice."""
+    """Writes a value into the file that holds it, as a damaged disk would, with the checksum that it has then."""
     starts = np.concatenate([[0], np.cumsum(live.manifest.shards)])
     number = int(np.searchsorted(starts, row, side="right")) - 1
     block, (first, _) = next(span for span in live.layout.spans.items() if span[1][0] <= column < span[1][1])
@@ -90,4 +90,4 @@ def spoil(live: Representation, row: int, column: int, value: float) -> None:
     array = np.load(path, mmap_mode="r+")
     array[row - starts[number], column - first] = value
     array.flush()
-    live.manifest.fingerprints[path.name] = fingerprint(path)
+    live.manifest.checksums[path.name] = checksum(path)

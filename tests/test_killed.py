@@ -82,7 +82,7 @@ IN_TRAIN = [
     ("lookalike.encoder.checkpoints.save_file", 2),
     ("lookalike.workspace.files._swap", 2),  # the second checkpoint replaces the first
     ("lookalike.encoder.runs.save_file", 1),
-    ("lookalike.embeddings.writer.fingerprint", 2),
+    ("lookalike.embeddings.writer.checksum", 2),
     ("lookalike.embeddings.writer.write_text", 1),  # the version is complete, the pointer is the old one
     ("lookalike.encoder.checkpoints.drop_checkpoint", 1),
 ]

@@ -12,6 +12,7 @@ from lookalike.api.report import Report, report
 from lookalike.errors import SettingsError, StateError
 from lookalike.expansion.manifest import ExpansionManifest
 from lookalike.expansion.result import Evaluation
+from lookalike.workspace.files import sha256
 from lookalike.workspace.paths import WorkspaceFolder
 from small_log import snapshot
 
@@ -29,9 +30,12 @@ def add_expansion(workspace: WorkspaceFolder, name: str, created: str) -> None:
     """The expansion `fans` once more, under another name and time."""
     folder = workspace.audience(name)
     shutil.copytree(workspace.audience("fans"), folder)
-    for kind, file in ((ExpansionManifest, "manifest.json"), (Evaluation, "evaluation.json")):
-        record = kind.read(folder / file)
-        record.model_copy(update={"name": name, "created": created}).write(folder / file)
+    evaluation, manifest = (folder / name for name in ("evaluation.json", "manifest.json"))
+    changes = {"name": name, "created": created}
+    Evaluation.read(evaluation).model_copy(update=changes).write(evaluation)
+    changed = ExpansionManifest.read(manifest).model_copy(update=changes)
+    outputs = changed.outputs | {evaluation.name: sha256(evaluation)}
+    changed.model_copy(update={"outputs": outputs}).write(manifest)
 
 
 def test_the_page_is_written_beside_the_list(workspace: WorkspaceFolder) -> None:

@@ -19,7 +19,7 @@ def manifest_of(**changes: Any) -> VersionManifest:
         users=3,
         shards=(2, 1),
         sha256={"users.parquet": "abc"},
-        fingerprints={"users.parquet": "def"},
+        checksums={"users.parquet": "def"},
         largest={block: (1.5, 0.25) for block in WIDTHS},
     )
 
@@ -31,11 +31,11 @@ def test_a_written_manifest_is_read_back(tmp_path: Path) -> None:
     manifest.write(tmp_path / "manifest.json")
     assert VersionManifest.read(tmp_path / "manifest.json") == manifest
     stored = read_json(tmp_path / "manifest.json")
-    assert (stored["schema_version"], stored["as_of"]) == (1, "2024-03-01T00:00:00.000001")
+    assert (stored["schema_version"], stored["as_of"]) == (2, "2024-03-01T00:00:00.000001")
     assert stored["files"] == [{"name": "a.csv", "sha256": "abc", "kind": "events"}]
 
 
-@pytest.mark.parametrize("key", ["fingerprints", "largest", "min_events", "last_file"])
+@pytest.mark.parametrize("key", ["checksums", "largest", "min_events", "last_file"])
 def test_a_manifest_that_lacks_a_key_is_a_state_error(tmp_path: Path, key: str) -> None:
     values = manifest_of().as_json()
     del values[key]

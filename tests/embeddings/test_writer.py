@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from lookalike.embeddings import representation, writer
+from lookalike.embeddings.checksum import checksum
 from lookalike.embeddings.writer import BlockWork, max_abs
 from lookalike.errors import StateError
 from lookalike.workspace.executor import Columns, Task
-from lookalike.workspace.files import TEMPORARY_PREFIX, fingerprint, sha256
+from lookalike.workspace.files import TEMPORARY_PREFIX, sha256
 from lookalike.workspace.paths import WorkspaceFolder
 from stored_vectors import USERS, Values, slices_of, values_of, whole, write
 
@@ -52,7 +53,7 @@ def test_the_manifest_describes_every_file(workspace: WorkspaceFolder) -> None:
     live = representation.live_version(workspace)
     files = {path.name: path for path in live.folder.iterdir() if path.name != "manifest.json"}
     assert live.manifest.sha256 == {name: sha256(path) for name, path in files.items()}
-    assert live.manifest.fingerprints == {name: fingerprint(path) for name, path in files.items()}
+    assert live.manifest.checksums == {name: checksum(path) for name, path in files.items()}
     assert (live.manifest.users, live.manifest.shards) == (USERS, (16, 16, 16, 5))
     assert live.manifest.largest == {
         block: tuple(float(np.abs(rows[first : first + 16].astype(np.float16)).max()) for first in (0, 16, 32, 48))
@@ -109,7 +110,7 @@ def test_a_shard_gives_a_line_for_each_file(workspace: WorkspaceFolder, tmp_path
     assert table["users"].tolist() == [5] * 4
     files = [tmp_path / f"{block}-00003.npy" for block in table["block"]]
     assert table["sha256"].tolist() == [sha256(file) for file in files]
-    assert table["fingerprint"].tolist() == [fingerprint(file) for file in files]
+    assert table["checksum"].tolist() == [checksum(file) for file in files]
     assert table["largest"][3] == 0
 
 

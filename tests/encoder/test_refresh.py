@@ -33,7 +33,7 @@ STORED = VersionManifest(
     users=0,
     shards=(),
     sha256={},
-    fingerprints={},
+    checksums={},
     largest={},
 )
 

@@ -1,6 +1,8 @@
 """What a finished run leaves on disk: all of it, or nothing."""
 
 import json
+import os
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,6 @@ import polars as pl
 import pytest
 import torch
 
-from lookalike.data.schema import SourceFile
 from lookalike.data.sequences import Vocabulary
 from lookalike.encoder import runs
 from lookalike.encoder.results import (
@@ -22,11 +23,11 @@ from lookalike.encoder.results import (
     TrainFigures,
     UserGroupFigures,
 )
-from lookalike.encoder.run_files import RunConfig, RunCounts, RunManifest, RunMetrics
+from lookalike.encoder.run_files import RUN_FILES, RunConfig, RunManifest, RunMetrics
 from lookalike.errors import StateError
 from lookalike.workspace.files import sha256
 from lookalike.workspace.paths import WorkspaceFolder
-from run_configs import run_config
+from run_configs import MANIFEST, run_config
 
 ITEM_ATTRIBUTES = (np.array([0, 0, 1]), np.zeros(1, np.int32))
 VOCABULARY = Vocabulary(["a", "<b>"], {"event_type": ["view"]}, [("brand", "x")], ITEM_ATTRIBUTES, [("plan", "pro")])
@@ -46,15 +47,6 @@ FIGURES = TrainFigures(
     weights_had_seen=datetime(2024, 1, 1, 12),
 )
 EPOCH = EpochFigures(epoch=1, loss=0.1 + 0.2, figures=METRICS, events_per_second=1e5)
-MANIFEST = RunManifest(
-    run="r000001",
-    created="2024-01-02T00:00:00Z",
-    as_of=datetime(2024, 1, 1, 0, 0, 0, 1),
-    figures_saw_events_before=datetime(2023, 12, 1),
-    counts=RunCounts(users=1, events=2, items=2, epochs=1, best_epoch=1),
-    files=(SourceFile(name="events.csv", sha256="0" * 64, kind="events"),),
-    epochs_over_all_events=0,
-)
 
 
 @pytest.fixture
@@ -134,12 +126,53 @@ def test_a_loaded_run_is_the_saved_one(workspace: WorkspaceFolder) -> None:
         assert [part.tolist() for part in vocabulary.item_attributes] == [part.tolist() for part in ITEM_ATTRIBUTES]
 
 
-@pytest.mark.parametrize("file", ["model.safetensors", "fitted.safetensors", "items.parquet", "vocabulary.json"])
+@pytest.mark.parametrize("file", RUN_FILES)
 def test_a_run_with_a_changed_file_is_refused(workspace: WorkspaceFolder, file: str) -> None:
     with open(save(workspace) / file, "r+b") as opened:
         opened.write(b"x")
     with pytest.raises(StateError, match=file):
         runs.load_run(workspace, "r000001")
+
+
+def link(file: Path, elsewhere: Path) -> None:
+    elsewhere.write_bytes(file.read_bytes())
+    file.unlink()
+    file.symlink_to(elsewhere)
+
+
+def device(file: Path, elsewhere: Path) -> None:
+    file.unlink()
+    file.symlink_to("/dev/zero")
+
+
+def pipe(file: Path, elsewhere: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
+def endless(file: Path, elsewhere: Path) -> None:
+    os.truncate(file, 2**40)  # takes no space
+
+
+@pytest.mark.parametrize("damage", [link, device, pipe, endless], ids=lambda function: function.__name__)
+@pytest.mark.parametrize("file", ["items.npy", "config.json", "manifest.json"])
+def test_a_run_of_a_stranger_has_plain_files_of_bounded_size(
+    workspace: WorkspaceFolder, tmp_path: Path, damage: Callable[[Path, Path], None], file: str
+) -> None:
+    folder = save(WorkspaceFolder(tmp_path / "stranger"))
+    damage(folder / file, tmp_path / "elsewhere")
+    with pytest.raises(StateError, match=file):
+        runs.load_run(workspace, str(folder))
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../../secret", "passwd", "manifest.json"])
+def test_a_run_of_a_stranger_names_no_other_file(workspace: WorkspaceFolder, tmp_path: Path, name: str) -> None:
+    folder = save(WorkspaceFolder(tmp_path / "stranger"))
+    manifest = RunManifest.read(folder / "manifest.json")
+    changed = manifest.model_copy(update={"sha256": manifest.sha256 | {name: "0" * 64}})
+    changed.write(folder / "manifest.json")
+    with pytest.raises(StateError, match="not those of a run"):
+        runs.load_run(workspace, str(folder))
 
 
 def test_a_missing_run_is_an_error_that_names_the_others(workspace: WorkspaceFolder) -> None:
@@ -154,7 +187,9 @@ def test_a_run_from_elsewhere_is_copied_once(workspace: WorkspaceFolder, tmp_pat
     (workspace.runs / "r000001").mkdir(parents=True)  # the name is taken
     MANIFEST.write(workspace.runs / "r000001" / "manifest.json")
     for _ in range(2):
-        assert runs.load_local_run(workspace, str(folder)).name == "r000002"
+        run = runs.load_run(workspace, str(folder))
+        assert runs.local_name(workspace, run) == "r000002"
+        runs.adopt(workspace, run)
     assert runs.run_names(workspace) == ["r000001", "r000002"]
     assert RunManifest.read(workspace.runs / "r000002" / "manifest.json").run == "r000002"
 
@@ -162,5 +197,7 @@ def test_a_run_from_elsewhere_is_copied_once(workspace: WorkspaceFolder, tmp_pat
 def test_a_run_of_the_workspace_is_not_copied(workspace: WorkspaceFolder) -> None:
     folder = save(workspace)
     for name in ("r000001", str(folder)):
-        assert runs.load_local_run(workspace, name).name == "r000001"
+        run = runs.load_run(workspace, name)
+        assert runs.local_name(workspace, run) == "r000001"
+        runs.adopt(workspace, run)
     assert runs.run_names(workspace) == ["r000001"]

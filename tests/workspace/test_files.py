@@ -12,7 +12,6 @@ from lookalike.errors import StateError
 from lookalike.workspace import files
 from lookalike.workspace.files import (
     Replaced,
-    fingerprint,
     new_file,
     new_folder,
     next_version,
@@ -103,24 +102,6 @@ def test_sha256_matches_a_published_value(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     # FIPS 180-2, appendix B.1
     assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-
-@pytest.mark.parametrize("size", [0, 1, 5_000, 200_000])
-def test_fingerprint_depends_on_size_and_on_first_and_last_bytes(tmp_path: Path, size: int) -> None:
-    content = bytearray(size)
-    path = tmp_path / "file"
-    path.write_bytes(content)
-    prints = {fingerprint(path)}
-    path.write_bytes(content + b"\0")
-    prints.add(fingerprint(path))
-    for position in {0, size - 1} if size else set():
-        changed = bytearray(content)
-        changed[position] = 1
-        path.write_bytes(changed)
-        prints.add(fingerprint(path))
-    assert len(prints) == 2 + min(size, 2)
-    path.write_bytes(content)
-    assert fingerprint(path) in prints
 
 
 def test_reserved_file_has_its_space_and_its_content(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """The embed verb: stores new vectors of the users whose events changed, by an encoder that was trained before."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -74,7 +74,9 @@ def embed(folder: WorkspaceFolder, request: EmbedRequest, progress: Progress) ->
         if job.live and job.stored and _is_up_to_date(job.stored, log):
             progress.say(NothingToRefresh())
             return _result(job, log, job.live.folder.name)
-        version = _write_version(job, log, load_embedder(job.run, log.vocabulary, device))
+        embedder = load_embedder(job.run, log.vocabulary, device)
+        _adopt(job, embedder, log)
+        version = _write_version(job, log, embedder)
         if log.rows.kept:
             progress.say(VectorsKept(users=log.rows.kept, as_of=log.snapshot.cut.as_of))
         return _result(job, log, version)
@@ -84,9 +86,8 @@ def _new_job(folder: WorkspaceFolder, request: EmbedRequest, progress: Progress)
     live = representation.live_version(folder) if representation.has_live_version(folder) else None
     stored = live.manifest if live else None
     if request.run is not None:
-        run = runs.load_local_run(folder, request.run)
-        if Path(request.run).name != run.name:
-            progress.say(RunAdopted(source=request.run, run=run.name))
+        loaded = runs.load_run(folder, request.run)
+        run = replace(loaded, name=runs.local_name(folder, loaded))
     elif stored is not None:
         run = runs.load_run(folder, stored.run)
     elif names := runs.run_names(folder):
@@ -133,6 +134,17 @@ def _is_up_to_date(stored: VersionManifest, log: _Log) -> bool:
     """Whether the live version has read all there is, so that a new one would be the same."""
     nobody_changed = bool(log.plan.watermark) and not log.sequences.users and not log.rows.removed
     return nobody_changed and log.snapshot.files == stored.files
+
+
+def _adopt(job: _Job, embedder: Embedder, log: _Log) -> None:
+    """Copies a run from elsewhere into the workspace, once it has embedded somebody: a run that does not fit stays out."""
+    run = job.run
+    if run.folder.resolve().parent == job.folder.runs.resolve():
+        return
+    embedder.check(log.sequences)
+    runs.adopt(job.folder, run)
+    if run.folder.name != run.name:
+        job.progress.say(RunAdopted(source=str(job.request.run), run=run.name))
 
 
 def _write_version(job: _Job, log: _Log, embedder: Embedder) -> str:

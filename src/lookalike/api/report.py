@@ -4,8 +4,9 @@ from pathlib import Path
 
 from lookalike.api.status import REPORT_PAGE, expansions
 from lookalike.errors import StateError, system_errors
+from lookalike.expansion.manifest import ExpansionManifest
 from lookalike.expansion.result import Evaluation
-from lookalike.workspace.files import write_text
+from lookalike.workspace.files import sha256, write_text
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.records import Record
 
@@ -53,14 +54,23 @@ def report(folder: WorkspaceFolder, name: str | None = None) -> Report:
     if not (target / "evaluation.json").exists():
         known = ", ".join(expansion.name for expansion in expansions(folder)) or "none"
         raise StateError(f"no expansion is called {name!r}", f"known: {known}")
-    evaluation = Evaluation.read(target / "evaluation.json")
+    evaluation = _read(target)
     made = Report(evaluation=evaluation)
     html = made.html
     # without the lock, so that a report can be had during a training: an expansion that ended meanwhile has precedence
-    if Evaluation.read(target / "evaluation.json") != evaluation:
+    if _read(target) != evaluation:
         raise StateError(f"{target}: was expanded again just now", f"lookalike report {target.name}")
     write_text(target / REPORT_PAGE, html)
     return made.model_copy(update={"path": target / REPORT_PAGE})
+
+
+def _read(target: Path) -> Evaluation:
+    """The evaluation of an expansion. Raises StateError if it was changed after it was written."""
+    file, manifest = target / "evaluation.json", ExpansionManifest.read(target / "manifest.json")
+    evaluation = Evaluation.read(file)
+    if sha256(file) != manifest.outputs.get(file.name):
+        raise StateError(f"{file}: was changed after it was written", "lookalike expand writes it again")
+    return evaluation
 
 
 def _newest(folder: WorkspaceFolder) -> str:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from lookalike.data.schema import SourceFile
-from lookalike.workspace.records import FileRecord, Record
+from lookalike.workspace.records import Record, SealedRecord
 
 MANIFEST = "manifest.json"
 USERS_FILE = "users.parquet"
@@ -26,13 +26,13 @@ class VersionFacts(Record):
     versions: dict[str, str]  # of libraries
 
 
-class VersionManifest(VersionFacts, FileRecord):
+class VersionManifest(VersionFacts, SealedRecord):
     """`manifest.json` of a version: its facts, and its files with their hashes."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     users: int
     without_events: int = 0  # of them
     shards: tuple[int, ...]  # users of each shard
     sha256: dict[str, str]  # by file name
-    fingerprints: dict[str, str]  # by file name; quick to check when a file is opened
+    checksums: dict[str, str]  # by file name; of all bytes too, but quick enough to check whenever a file is opened
     largest: dict[str, tuple[float, ...]]  # the largest absolute value of each block in each shard

@@ -7,7 +7,7 @@
 A version is written beside the others and becomes live as a whole; a reader that began on the old version keeps it.
 """
 
-import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,6 +25,7 @@ from lookalike.errors import StateError
 from lookalike.workspace.paths import WorkspaceFolder
 
 CURRENT = "CURRENT"
+VERSION_NAME = re.compile(r"v[0-9]{6,}")
 
 
 @dataclass(frozen=True)
@@ -125,13 +126,24 @@ def has_live_version(workspace: WorkspaceFolder) -> bool:
     return True
 
 
+def live_name(workspace: WorkspaceFolder) -> str:
+    """The name of the live version. Raises StateError if the pointer is damaged or missing."""
+    pointer = workspace.embeddings / CURRENT
+    try:
+        name = pointer.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, ValueError) as error:
+        raise StateError(f"{pointer}: damaged or missing ({error})") from error
+    if not VERSION_NAME.fullmatch(name):
+        raise StateError(f"{pointer}: does not name a version")
+    return name
+
+
 def live_version(workspace: WorkspaceFolder) -> Representation:
     """The live version. Raises StateError if nothing was trained, or if its manifest is damaged."""
-    pointer = workspace.embeddings / CURRENT
-    if not pointer.exists():
+    if not (workspace.embeddings / CURRENT).exists():
         raise StateError("no encoder was trained in this workspace", "lookalike train")
-    folder = workspace.embeddings / os.path.basename(pointer.read_text().strip())
     try:
+        folder = workspace.embeddings / live_name(workspace)
         manifest = VersionManifest.read(folder / MANIFEST)
     except StateError as error:
         raise StateError(

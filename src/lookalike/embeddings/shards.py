@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lookalike.data.arrays import Rows
+from lookalike.embeddings.checksum import checksum
 from lookalike.embeddings.layout import BLOCKS
 from lookalike.embeddings.manifest import VersionManifest
 from lookalike.errors import StateError
-from lookalike.workspace.files import fingerprint
 
 TIE = "tie"  # the file with the hashes that order equal scores
 MAX_OPEN_SHARDS = 32  # of four files each: every open file takes a file descriptor
@@ -29,13 +29,13 @@ def shard_file(block: str, number: int) -> str:
 
 
 def check_file(folder: Path, manifest: VersionManifest, name: str) -> Path:
-    """The path of a file of a version. Raises StateError unless it is the file that was written with the version."""
+    """The path of a file of a version. Raises StateError unless every byte is as it was written with the version."""
     path = folder / name
     try:
-        current = fingerprint(path)
+        current = checksum(path)
     except OSError as error:
         raise StateError(f"{path}: damaged or missing ({error})", _HINT) from error
-    if current != manifest.fingerprints.get(name):
+    if current != manifest.checksums.get(name):
         raise StateError(f"{path}: is not the file that was written with this version", _HINT)
     return path
 

@@ -17,12 +17,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lookalike.embeddings.checksum import checksum
 from lookalike.embeddings.manifest import MANIFEST, USERS_FILE, VersionFacts, VersionManifest
-from lookalike.embeddings.representation import CURRENT
+from lookalike.embeddings.representation import CURRENT, VERSION_NAME, live_name
 from lookalike.embeddings.shards import TIE, shard_file
 from lookalike.errors import StateError
 from lookalike.workspace.executor import Columns, Executor
-from lookalike.workspace.files import fingerprint, new_folder, sha256, write_text
+from lookalike.workspace.files import new_folder, sha256, write_text
 from lookalike.workspace.paths import WorkspaceFolder
 
 USERS_PER_SHARD = 262_144
@@ -35,7 +36,7 @@ FILE_COLUMNS = {
     "users": pl.Int64,
     "block": pl.String,
     "sha256": pl.String,
-    "fingerprint": pl.String,
+    "checksum": pl.String,
     "largest": pl.Float64,
 }
 
@@ -97,7 +98,7 @@ def _manifest(facts: VersionFacts, shards: "ShardWriter", files: pl.DataFrame, u
         without_events=pl.scan_parquet(users_file, glob=False).select((pl.col("events") == 0).sum()).collect().item(),
         shards=tuple(shards.size(number) for number in shards.numbers),
         sha256=dict(zip(names, files["sha256"], strict=True)) | {users_file.name: sha256(users_file)},
-        fingerprints=dict(zip(names, files["fingerprint"], strict=True)) | {users_file.name: fingerprint(users_file)},
+        checksums=dict(zip(names, files["checksum"], strict=True)) | {users_file.name: checksum(users_file)},
         largest=largest,
     )
 
@@ -137,13 +138,13 @@ class ShardWriter:
                     file = stack.enter_context(open(self.folder / shard_file(block, number), "wb"))
                     files[block] = _HashedFile(file, (self.size(number), *values.shape[1:]), values.dtype)
                 files[block].add(values)
-            fingerprints = [file.flushed_fingerprint() for file in files.values()]
+            checksums = [file.flushed_checksum() for file in files.values()]
         return {
             "shard": np.full(len(files), number),
             "users": np.full(len(files), self.size(number)),
             "block": np.array(list(files)),
             "sha256": np.array([file.hash.hexdigest() for file in files.values()]),
-            "fingerprint": np.array(fingerprints),
+            "checksum": np.array(checksums),
             "largest": np.array([file.largest for file in files.values()]),
         }
 
@@ -185,11 +186,11 @@ class _HashedFile:
         self.file.write(data)
         self.hash.update(data)
 
-    def flushed_fingerprint(self) -> str:
-        """The fingerprint of the file, once its content is on the disk."""
+    def flushed_checksum(self) -> str:
+        """The checksum of the file, once its content is on the disk."""
         self.file.flush()
         os.fsync(self.file.fileno())
-        return fingerprint(Path(self.file.name))
+        return checksum(Path(self.file.name))
 
 
 def max_abs(values: NDArray[np.float16]) -> float:
@@ -206,11 +207,11 @@ def _next_name(workspace: WorkspaceFolder) -> str:
 
 def _prune(workspace: WorkspaceFolder) -> None:
     """Deletes all but the newest versions and the live one."""
-    live = (workspace.embeddings / CURRENT).read_text().strip()
+    live = live_name(workspace)
     for old in _versions(workspace)[:-KEPT_VERSIONS]:
         if old.name != live:
             shutil.rmtree(old)
 
 
 def _versions(workspace: WorkspaceFolder) -> list[Path]:
-    return sorted(path for path in workspace.embeddings.glob("v*") if path.name[1:].isdigit())
+    return sorted(path for path in workspace.embeddings.glob("v*") if VERSION_NAME.fullmatch(path.name))

@@ -1,6 +1,7 @@
 """Turns events into the blocks of users, and items into vectors in the users' space, by a trained encoder."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -83,6 +84,15 @@ class Embedder:
         vectors = self.fusion.users(_raw_parts(taste, content, aggregates))
         return {"sequence": vectors, "content": content, "aggregates": aggregates}
 
+    def check(self, users: Sequences) -> None:
+        """Embeds the first user. Raises StateError when parts of a run do not fit together, or give NaN or infinity."""
+        with unfit_parts("the run"):
+            blocks = self.blocks(users.block(0, min(1, users.users)))
+            if any(blocks[name].shape[1] != width for name, width in self.widths.items()):
+                raise ValueError("a block has another width")
+            if not all(np.isfinite(values).all() for values in blocks.values()):
+                raise ValueError("a vector is not finite")
+
     def vectors(self, users: Sequences, on_users: Callable[[int], None]) -> NDArray[np.float32]:
         """The sequence block of all users, [n, W], computed a few thousand users at a time."""
         vectors = np.zeros((users.users, self.fusion.width), np.float32)
@@ -137,7 +147,8 @@ def load_embedder(run: Run, vocabulary: Vocabulary, device: torch.device = CPU) 
     Raises StateError when the files of the run do not fit together.
     """
     config = run.config
-    try:
+    with unfit_parts(f"run {run.name}"):
+        _require_sizes(run)
         model = build_model(ModelSizes(**config.sizes.model_dump()), vocabulary)
         model.load_state_dict(run.weights)
         extractor = PartExtractor(
@@ -148,8 +159,33 @@ def load_embedder(run: Run, vocabulary: Vocabulary, device: torch.device = CPU) 
             config.length,
         )
         return Embedder(extractor, Fusion(_load_centring(run), config.fusion))
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise StateError(f"run {run.name} does not fit this version of lookalike", "lookalike train") from error
+
+
+@contextlib.contextmanager
+def unfit_parts(run: str) -> Iterator[None]:
+    """Raises what numbers, names and shapes that do not belong together lead to as StateError."""
+    try:
+        yield
+    except (
+        ArithmeticError,
+        AssertionError,
+        IndexError,
+        KeyError,
+        MemoryError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise StateError(f"{run} does not fit this version of lookalike", "lookalike train") from error
+
+
+def _require_sizes(run: Run) -> None:
+    """Raises ValueError unless the model has a row for everything that the run's vocabulary names."""
+    sizes, vocabulary = run.config.sizes, run.vocabulary
+    stored = (sizes.items, sizes.attributes, sizes.profile, sizes.fields)
+    fields = {name: len(values) for name, values in vocabulary.codes.items()}
+    if stored != (len(vocabulary.items), len(vocabulary.attributes), len(vocabulary.profile), fields):
+        raise ValueError("the sizes are not those of the vocabulary")
 
 
 def _load_aggregates(run: Run, vocabulary: Vocabulary) -> Aggregates:

@@ -1,14 +1,34 @@
-"""The JSON files of a run. Imports no torch, so that a command that only looks at runs starts fast."""
+"""The files of a run, and what its JSON files hold. Imports no torch, so that a command that only looks at runs starts fast."""
 
+import stat
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from lookalike.data.schema import SourceFile
 from lookalike.encoder.results import EpochFigures, TrainFigures
+from lookalike.errors import StateError
+from lookalike.workspace.files import sha256
 from lookalike.workspace.records import FileRecord, Record
 from lookalike.workspace.settings import TrainSettings
+
+MANIFEST = "manifest.json"
+CONFIG_FILE, METRICS_FILE, VOCABULARY_FILE = "config.json", "metrics.json", "vocabulary.json"
+ITEMS_FILE, ITEM_VECTORS_FILE = "items.parquet", "items.npy"
+WEIGHTS_FILE, FITTED_FILE = "model.safetensors", "fitted.safetensors"
+RUN_FILES = (
+    CONFIG_FILE,
+    FITTED_FILE,
+    ITEM_VECTORS_FILE,
+    ITEMS_FILE,
+    METRICS_FILE,
+    WEIGHTS_FILE,
+    VOCABULARY_FILE,
+)
+HINT = "lookalike train makes a new run"
+_MAX_BYTES = 16 * 2**30  # of one file: eight times the largest that a training makes
 
 
 class ModelShape(Record):
@@ -103,3 +123,30 @@ class RunVocabulary(FileRecord):
     codes: dict[str, tuple[str, ...]]
     attributes: tuple[tuple[str, str], ...]
     profile: tuple[tuple[str, str], ...]
+
+
+def check_files(folder: Path, names: tuple[str, ...] = RUN_FILES) -> RunManifest:
+    """The manifest of a run, whose files are plain files of this folder and have the hashes that it says.
+
+    A run may come from a stranger. Raises StateError for any other file than a run has, a link, a device, a file that is
+    larger than any run's, and one that was changed; with `names` only those are hashed.
+    """
+    manifest = RunManifest.read(_plain_file(folder / MANIFEST), HINT)
+    if strangers := sorted({*manifest.sha256} ^ {*RUN_FILES}):
+        raise StateError(f"{folder / MANIFEST}: the files are not those of a run ({strangers[0][:60]!r})", HINT)
+    for name in names:
+        if sha256(_plain_file(folder / name)) != manifest.sha256[name]:
+            raise StateError(f"{folder / name}: was changed after it was written", HINT)
+    return manifest
+
+
+def _plain_file(path: Path) -> Path:
+    try:
+        state = path.lstat()
+    except OSError as error:
+        raise StateError(f"{path}: damaged or missing ({error})", HINT) from error
+    if not stat.S_ISREG(state.st_mode):
+        raise StateError(f"{path}: is a link, a folder or a device, not a file of a run", HINT)
+    if state.st_size > _MAX_BYTES:
+        raise StateError(f"{path}: is too large for a file of a run", HINT)
+    return path

@@ -36,7 +36,7 @@ def copy_weights(model: TwoTower, vocabulary: Vocabulary, run: Run) -> Vocabular
                 target[name].copy_(value)
         for name, rows in tables.items():
             _copy_rows(source[name], target[name], rows)
-    except (KeyError, RuntimeError) as error:
+    except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise StateError(f"run {run.name} has weights of another shape", "lookalike train without --from") from error
     return VocabularyOverlap(
         known_items=items.shape[1],

@@ -19,7 +19,6 @@ from lookalike.errors import StateError
 
 TEMPORARY_PREFIX = ".lookalike-tmp-"
 EARLIER = "earlier"  # in a folder: those it took the place of, as v001, v002, …
-_PAGE_BYTES, _PAGES_HASHED = 4_096, 16
 _VERSION = re.compile(r"v(\d{3,9})")
 
 
@@ -59,7 +58,7 @@ def read_json(path: Path, hint: str = "run the command that wrote it again") -> 
     """One JSON object. Raises StateError with the hint when the file is missing or damaged."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise StateError(f"{path}: cannot be read ({error})", hint) from error
     if not isinstance(value, dict):
         raise StateError(f"{path}: is not a JSON object", hint)
@@ -152,17 +151,6 @@ def reserve_space(path: Path) -> None:
     with open(path, "r+b") as file:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
-
-
-def fingerprint(path: Path) -> str:
-    """A hash of a file's size and of 16 pages spread over it: cheap enough to check a large file on every open."""
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    with open(path, "rb") as file:
-        for page in range(_PAGES_HASHED):
-            file.seek(max(0, size - _PAGE_BYTES) * page // (_PAGES_HASHED - 1))
-            digest.update(file.read(_PAGE_BYTES))
-    return digest.hexdigest()[:32]
 
 
 def sha256(path: Path) -> str:
