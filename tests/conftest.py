@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from lookalike.data import private_values
 from lookalike.data.database import Database, open_file
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.settings import TrainSettings
@@ -23,6 +24,12 @@ def database(tmp_path: Path) -> Iterator[Database]:
     """An empty database."""
     with open_file(tmp_path / "space" / "lookalike.duckdb") as database:
         yield database
+
+
+@pytest.fixture
+def rare_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a value that one person has get a code: for logs of a few people."""
+    monkeypatch.setattr(private_values, "MIN_USERS_PER_VALUE", 1)
 
 
 @pytest.fixture

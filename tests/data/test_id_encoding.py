@@ -4,6 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from lookalike.data import id_encoding
 from lookalike.data.database import Cut, Database
@@ -84,6 +85,7 @@ def test_values_of_people_with_events_have_the_first_codes(database: Database) -
     assert id_encoding.user_attribute_codes(database, 1)[0] == [("plan", "pro")]
 
 
+@pytest.mark.usefixtures("rare_values")
 def test_events_stream_by_user_and_time_up_to_the_cut(march_log: Database) -> None:
     id_encoding.encode_ids(march_log, CUT)
     stream = pl.from_arrow(id_encoding.event_stream(march_log, CUT).read_all())
@@ -107,6 +109,7 @@ def test_changed_users_are_those_with_events_that_the_watermark_does_not_cover(
     assert matched.rows() == [(0, 0), (1, -1), (-1, 1)]  # ann, bob, cy  # type: ignore[union-attr]
 
 
+@pytest.mark.usefixtures("rare_values")
 def test_item_attributes_are_coded_by_how_common_they_are(march_log: Database) -> None:
     for item, family in (("a", "x"), ("b", "x"), ("c", "y"), ("not in the log", "y")):
         march_log.rows("INSERT INTO item_attributes VALUES (?, 'family', ?)", item, family)

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lookalike.data import id_encoding, sequence_builder
+from lookalike.data import private_values, sequence_builder
 from lookalike.data.database import Cut, Database, end_of_log
 from lookalike.data.id_encoding import Watermark
 from lookalike.data.sequence_builder import COLUMNS
@@ -22,7 +22,7 @@ from random_log import START, Row, insert_log, random_log
 @pytest.fixture(autouse=True)
 def small_logs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The logs here have too few users for values that 25 of them share."""
-    monkeypatch.setattr(id_encoding, "MIN_USERS_PER_VALUE", 1)
+    monkeypatch.setattr(private_values, "MIN_USERS_PER_VALUE", 1)
 
 
 def names_by_count(log: list[Row], field: str) -> list[str]:

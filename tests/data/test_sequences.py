@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lookalike.data import id_encoding, sequences
+from lookalike.data import private_values, sequences
 from lookalike.data.database import Database
 from lookalike.data.sequence_builder import COLUMNS
 from lookalike.data.sequences import Sequences
@@ -16,7 +16,7 @@ from random_log import insert_log, random_log
 
 @pytest.fixture
 def arrays(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sequences:
-    monkeypatch.setattr(id_encoding, "MIN_USERS_PER_VALUE", 1)
+    monkeypatch.setattr(private_values, "MIN_USERS_PER_VALUE", 1)
     insert_log(database, random_log(5))
     database.connection.execute(
         """INSERT INTO user_attributes VALUES ('u1', 'plan', 'pro'), ('u2', 'plan', 'free'), ('u2', 'sex', 'f'),

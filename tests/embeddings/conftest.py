@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lookalike.data import id_encoding
+from lookalike.data import private_values
 from lookalike.data.database import Database
 from lookalike.data.sequences import Sequences, Vocabulary
 from planted_log import built
@@ -16,7 +16,7 @@ from random_log import insert_log, random_log
 @pytest.fixture
 def rich_log(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Sequences, Vocabulary]:
     """12 users over years, with refunds, events without an item, and attributes of items and users."""
-    monkeypatch.setattr(id_encoding, "MIN_USERS_PER_VALUE", 1)
+    monkeypatch.setattr(private_values, "MIN_USERS_PER_VALUE", 1)
     rng = np.random.default_rng(3)
     rows = random_log(2, events=500)
     for row in rows:

@@ -225,3 +225,29 @@ def test_everything_in_a_new_folder_is_flushed_before_the_rename(
         (folder / "one").touch()
         (folder / "two").touch()
     assert calls == ["one", "two", folder.name, "swap", tmp_path.name]
+
+
+def test_what_is_written_is_the_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        write_text(tmp_path / "file", "x")
+        with new_folder(tmp_path / "outer" / "folder") as folder:
+            (folder / "inner").mkdir()
+            (folder / "inner" / "file").touch(0o666)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes == {"file": 0o600, "outer": 0o700, "folder": 0o700, "inner": 0o700}
+
+
+@pytest.mark.parametrize("dangling", [False, True])
+def test_a_folder_that_is_a_link_is_replaced_and_its_target_stays(tmp_path: Path, dangling: bool) -> None:
+    if not dangling:
+        (tmp_path / "target").mkdir()
+        (tmp_path / "target" / "kept").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    with new_folder(tmp_path / "link") as folder:
+        (folder / "new").touch()
+    assert [path.name for path in (tmp_path / "link").iterdir()] == ["new"]
+    assert (tmp_path / "target" / "kept").exists() is not dangling
+    assert {path.name for path in tmp_path.iterdir()} == {"link", "target"} - ({"target"} if dangling else set())

@@ -1,6 +1,7 @@
 """The folder of a workspace: its paths, its lock, and the left-overs of killed processes."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,45 @@ def test_what_strangers_left_and_what_links_lead_to_stays(workspace: WorkspaceFo
     assert all(folder.exists() for folder in strangers)
     assert (elsewhere / ".lookalike-tmp-x").exists()
     assert not (workspace.root / ".lookalike-tmp-link").is_symlink()
+
+
+# --- links and others ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["runs", "embeddings", "audiences", "lookalike.duckdb", "lookalike.duckdb.wal"])
+def test_what_is_written_to_may_not_be_a_link(workspace: WorkspaceFolder, tmp_path: Path, name: str) -> None:
+    (workspace.root / name).unlink(missing_ok=True)
+    (target := tmp_path / "target").mkdir()
+    (workspace.root / name).symlink_to(target)
+    with pytest.raises(StateError, match=f"{name}: is a link"), workspace.locked(create=True):
+        pass
+    assert names(target) == set()
+
+
+def test_a_replaced_folder_that_was_a_link_loses_the_link_only(workspace: WorkspaceFolder, tmp_path: Path) -> None:
+    (target := tmp_path / "target").mkdir()
+    (target / "list.csv").touch()
+    (workspace.audiences / "spring").mkdir(parents=True)
+    (workspace.audiences / ".lookalike-old-spring").symlink_to(target)
+    with workspace.locked():
+        pass
+    assert names(workspace.audiences) == {"spring"}
+    assert names(target) == {"list.csv"}
+
+
+def test_what_is_created_under_the_lock_is_the_owners_alone(workspace: WorkspaceFolder) -> None:
+    before = os.umask(0o022)
+    try:
+        with workspace.locked(), workspace.scratch() as scratch:
+            (scratch / "file").touch()
+            assert (scratch / "file").stat().st_mode & 0o777 == 0o600
+            with WorkspaceFolder(workspace.root / "another").locked(create=True):
+                pass
+            (scratch / "later").touch()
+            assert (scratch / "later").stat().st_mode & 0o777 == 0o600
+        (workspace.root / "file").touch()
+        assert (workspace.root / "file").stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(before)
+    assert (workspace.root / "another").stat().st_mode & 0o777 == 0o700
+    assert (workspace.root / ".lock").stat().st_mode & 0o777 == 0o600

@@ -19,7 +19,7 @@ from lookalike.encoder import inference, runs
 from lookalike.encoder.embedder import load_embedder
 from lookalike.encoder.results import SessionsResult
 from lookalike.encoder.runs import Run
-from lookalike.workspace.files import new_file, sha256
+from lookalike.workspace.files import make_folder, new_file, sha256
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.progress import Progress, QuietProgress
 
@@ -71,6 +71,6 @@ def _output_path(folder: WorkspaceFolder, paths: list[Path], options: IngestOpti
 def _write(path: Path, sessions: pl.DataFrame, vectors: NDArray[np.float32]) -> None:
     """Writes `session_id`, `events` and `sequence`, the vector."""
     column = pl.Series("sequence", vectors, dtype=pl.Array(pl.Float32, vectors.shape[1]))
-    path.parent.mkdir(exist_ok=True)
+    make_folder(path.parent)
     with new_file(path) as temporary:
         sessions.with_columns(column).write_parquet(temporary)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from lookalike.data import database, sequence_builder
+from lookalike.data import database, private_values, sequence_builder
 from lookalike.data.ingest import context_columns
 from lookalike.embeddings import representation, writer
 from lookalike.embeddings.representation import Representation
@@ -33,6 +33,7 @@ from lookalike.encoder.results import (
     FiguresNotHeldOut,
     FinishedOnAllEvents,
     ListChurn,
+    PersonalItems,
     TrainFigures,
     TrainingDiverged,
     TrainingResumed,
@@ -154,8 +155,11 @@ def _read_log(job: _Job, scratch: Path, read_only: bool = False) -> TrainingLog:
         snapshot = versions.LogSnapshot.read(opened, job.request.as_of, job.request.settings.min_events)
         sequences, vocabulary = sequence_builder.build_sequences(opened, snapshot.cut, scratch)
         unread = versions.user_values_not_read(opened, vocabulary)
+        personal = private_values.count_personal_items(opened)
     if sequences.offsets[-1] == 0:
         raise StateError("no user has enough events before the cut", "a later --as-of, or lookalike ingest")
+    if personal:
+        job.progress.say(PersonalItems(items=personal))
     if unread is not None:
         job.progress.say(unread)
     (known := scratch / "known").mkdir()

@@ -3,7 +3,8 @@
 `encode_ids` writes temporary tables into the connection, which every other function here reads:
 
     user_rows               row, user_id, n (events before the cut; 0 for people of the users table without any event)
-    item_rows               row, item_id, n (events before the cut)
+    item_rows               row, item_id, n (events before the cut); without those that `private_values` leaves out
+    item_people             item, person: up to 25 people of each item
     encoded_fields          position, name, field: the coded fields and their columns of `events`
     FIELD_codes             code, value; code 0 is a missing value and has no row
 """
@@ -15,12 +16,11 @@ from pathlib import Path
 import polars as pl
 from pyarrow import RecordBatchReader
 
+from lookalike.data import private_values
 from lookalike.data.database import CODED_FIELDS, MAX_CODES, Cut, Database, coded_fields, quoted
 from lookalike.data.ingest.sql import parquet
 from lookalike.data.schema import CONTEXT_SLOTS
 from lookalike.data.sequences import Vocabulary
-
-MIN_USERS_PER_VALUE = 25  # of a user attribute; a rarer value could identify a person and gets no code
 
 _FLOAT = "(sign({0}) * least(abs({0}), 3e38))::FLOAT"  # casting a larger double to a float is an error
 
@@ -40,8 +40,11 @@ def encode_ids(database: Database, cut: Cut, vocabulary: Vocabulary | None = Non
     With a vocabulary its numbers are kept: new items come after its items, new values have no code.
     """
     _number_users(database, cut)
+    private_values.write_personal_items(database, cut)
     _number_items(database, cut, vocabulary.items if vocabulary else [])
     _code_fields(database, cut, vocabulary)
+    if vocabulary is None:
+        private_values.write_item_people(database, cut)
 
 
 def _number_users(database: Database, cut: Cut) -> None:
@@ -65,7 +68,8 @@ def _number_items(database: Database, cut: Cut, known_items: list[str]) -> None:
         """CREATE OR REPLACE TEMP TABLE item_rows AS
            SELECT (coalesce(k.row, row_number() OVER (PARTITION BY k.row IS NULL ORDER BY n DESC, item_id) - 1
                    + (SELECT count(*) FROM known_items)))::INTEGER AS row, item_id, coalesce(n, 0) AS n
-           FROM (SELECT item_id, count(*) AS n FROM events WHERE ts < ? AND item_id IS NOT NULL GROUP BY item_id)
+           FROM (SELECT item_id, count(*) AS n FROM events ANTI JOIN personal_items USING (item_id)
+                 WHERE ts < ? AND item_id IS NOT NULL GROUP BY item_id)
            FULL JOIN known_items k USING (item_id)""",
         [cut.as_of],
     )
@@ -85,9 +89,10 @@ def _code_fields(database: Database, cut: Cut, vocabulary: Vocabulary | None) ->
         database.connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE {field}_codes AS
                 SELECT (row_number() OVER (ORDER BY n DESC, {field}))::INTEGER AS code, {field} AS value
-                FROM (SELECT {field}, count(*) AS n FROM events WHERE ts < ? AND {field} IS NOT NULL GROUP BY ALL)
-                ORDER BY code LIMIT {MAX_CODES}""",
-            [cut.as_of],
+                FROM (SELECT {field}, count(*) AS n FROM events WHERE ts < ? AND {field} IS NOT NULL GROUP BY {field}
+                      HAVING count(DISTINCT user_id) >= ?)
+                WHERE NOT {private_values.is_personal(field)} ORDER BY code LIMIT {MAX_CODES}""",
+            [cut.as_of, private_values.MIN_USERS_PER_VALUE],
         )
 
 
@@ -194,18 +199,23 @@ def item_attribute_codes(
 ) -> tuple[list[tuple[str, str]], pl.DataFrame]:
     """The (attribute, value) pairs of items by code, and which item has which: columns `row`, `code`, ascending.
 
-    The pairs are those of the vocabulary, or else the `limit` most common; a pair of a single item tells no more
-    than the item itself and has no code.
+    The pairs are those of the vocabulary, or else the `limit` most common of those that enough people have met; a pair of
+    a single item tells no more than the item itself and has no code.
     """
     if vocabulary is not None:
         _write_numbered(database, "attribute_codes", _numbered_pairs(vocabulary.attributes))
     else:
         database.connection.execute(
-            """CREATE OR REPLACE TEMP TABLE attribute_codes AS
-               SELECT (row_number() OVER (ORDER BY n DESC, attribute, value) - 1)::INTEGER AS code, attribute, value
-               FROM (SELECT attribute, value, sum(r.n) AS n FROM item_attributes a JOIN item_rows r USING (item_id)
-                     GROUP BY attribute, value HAVING count(*) > 1) ORDER BY code LIMIT ?""",
-            [limit],
+            f"""CREATE OR REPLACE TEMP TABLE attribute_codes AS
+                SELECT (row_number() OVER (ORDER BY n DESC, attribute, value) - 1)::INTEGER AS code, attribute, value
+                FROM (SELECT attribute, value, sum(r.n) AS n FROM item_attributes a JOIN item_rows r USING (item_id)
+                      GROUP BY attribute, value HAVING count(*) > 1)
+                SEMI JOIN (SELECT attribute, value FROM item_attributes a JOIN item_rows r USING (item_id)
+                           JOIN item_people p ON p.item = r.row
+                           GROUP BY attribute, value HAVING count(DISTINCT person) >= ?) USING (attribute, value)
+                WHERE NOT {private_values.is_personal("value")} AND NOT {private_values.is_personal("attribute")}
+                ORDER BY code LIMIT ?""",
+            [private_values.MIN_USERS_PER_VALUE, limit],
         )
     return _coded_pairs(database, "attribute_codes"), database.frame(
         """SELECT DISTINCT r.row, c.code FROM item_attributes a JOIN item_rows r USING (item_id)
@@ -225,13 +235,15 @@ def user_attribute_codes(
         _write_numbered(database, "profile_codes", _numbered_pairs(vocabulary.profile))
     else:
         database.connection.execute(
-            """CREATE OR REPLACE TEMP TABLE profile_codes AS
-               SELECT (row_number() OVER (ORDER BY active DESC, n DESC, attribute, value) - 1)::INTEGER AS code,
-                      attribute, value
-               FROM (SELECT attribute, value, count(*) AS n, count(*) FILTER (WHERE r.n > 0) AS active
-                     FROM user_attributes a JOIN user_rows r USING (user_id)
-                     GROUP BY attribute, value HAVING count(DISTINCT user_id) >= ?) ORDER BY code LIMIT ?""",
-            [MIN_USERS_PER_VALUE, limit],
+            f"""CREATE OR REPLACE TEMP TABLE profile_codes AS
+                SELECT (row_number() OVER (ORDER BY active DESC, n DESC, attribute, value) - 1)::INTEGER AS code,
+                       attribute, value
+                FROM (SELECT attribute, value, count(*) AS n, count(*) FILTER (WHERE r.n > 0) AS active
+                      FROM user_attributes a JOIN user_rows r USING (user_id)
+                      GROUP BY attribute, value HAVING count(DISTINCT user_id) >= ?)
+                WHERE NOT {private_values.is_personal("value")} AND NOT {private_values.is_personal("attribute")}
+                ORDER BY code LIMIT ?""",
+            [private_values.MIN_USERS_PER_VALUE, limit],
         )
     return _coded_pairs(database, "profile_codes"), database.frame(
         """SELECT DISTINCT r.row, c.code FROM user_attributes a JOIN user_rows r USING (user_id)
@@ -243,11 +255,12 @@ def uncoded_user_values(database: Database) -> list[tuple[str, int, int]]:
     """The attributes of users with values that enough users have and that have no code: (attribute, values, those with a
     code). After `user_attribute_codes`; by attribute."""
     return database.rows(
-        """SELECT attribute, count(*) AS n, count(code) AS coded
+        f"""SELECT attribute, count(*) AS n, count(code) AS coded
            FROM (SELECT attribute, value FROM user_attributes JOIN user_rows USING (user_id)
+                 WHERE NOT {private_values.is_personal("value")}
                  GROUP BY attribute, value HAVING count(DISTINCT user_id) >= ?)
            LEFT JOIN profile_codes USING (attribute, value) GROUP BY attribute HAVING n > coded ORDER BY attribute""",
-        MIN_USERS_PER_VALUE,
+        private_values.MIN_USERS_PER_VALUE,
     )
 
 

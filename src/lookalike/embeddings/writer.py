@@ -7,7 +7,6 @@ import contextlib
 import hashlib
 import io
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from lookalike.embeddings.representation import CURRENT, VERSION_NAME, live_name
 from lookalike.embeddings.shards import TIE, shard_file
 from lookalike.errors import StateError
 from lookalike.workspace.executor import Columns, Executor
-from lookalike.workspace.files import new_folder, sha256, write_text
+from lookalike.workspace.files import new_folder, remove, sha256, write_text
 from lookalike.workspace.paths import WorkspaceFolder
 
 USERS_PER_SHARD = 262_144
@@ -210,7 +209,7 @@ def _prune(workspace: WorkspaceFolder) -> None:
     live = live_name(workspace)
     for old in _versions(workspace)[:-KEPT_VERSIONS]:
         if old.name != live:
-            shutil.rmtree(old)
+            remove(old)
 
 
 def _versions(workspace: WorkspaceFolder) -> list[Path]:

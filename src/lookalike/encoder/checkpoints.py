@@ -5,7 +5,6 @@
 Weights and the optimisers' state are safetensors: nothing that is loaded can run code.
 """
 
-import shutil
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from lookalike.encoder.results import EpochFigures
 from lookalike.encoder.trainer import Fit, FitState, Tensors
 from lookalike.errors import StateError
-from lookalike.workspace.files import new_folder
+from lookalike.workspace.files import new_folder, remove
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.records import FileRecord, Record
 from lookalike.workspace.settings import TrainSettings
@@ -79,7 +78,7 @@ def unfinished_fingerprint(workspace: WorkspaceFolder) -> FitFingerprint:
 
 
 def drop_checkpoint(workspace: WorkspaceFolder) -> None:
-    shutil.rmtree(_folder(workspace), ignore_errors=True)
+    remove(_folder(workspace))
 
 
 def resume_fit(workspace: WorkspaceFolder, fit: Fit, fingerprint: FitFingerprint) -> None:

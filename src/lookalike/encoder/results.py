@@ -167,6 +167,13 @@ class CheckpointDiscarded(Message):
     code: Literal["checkpoint_discarded"] = "checkpoint_discarded"
 
 
+class PersonalItems(Message):
+    """Items whose ids name people are not learned."""
+
+    code: Literal["personal_items"] = "personal_items"
+    items: int
+
+
 class UserValuesNotRead(Message):
     """Values of user attributes that enough people have, and that are not read because more common ones are."""
 

@@ -28,6 +28,7 @@ from lookalike.data.ingest.results import (
     QualityCheck,
     RejectedRows,
     RoundedIds,
+    SharedFolder,
     StaleLog,
     StrayEvents,
     ThinDays,
@@ -198,6 +199,13 @@ def _no_context_column(column: str) -> str:
     return f"there is no column {column}, declared with --context; the events are kept without it"
 
 
+def _shared_folder(message: SharedFolder) -> str:
+    return (
+        f"{message.folder}: others can look into this folder; they see the names of files, and only you can read the files "
+        "(chmod 700 hides the names too)"
+    )
+
+
 def _file_skipped(message: FileSkipped) -> str:
     return f"{message.file}: ingested before, skipped"
 
@@ -246,6 +254,7 @@ _NOTE_SENTENCES: Final[dict[type, Callable[[Any], str]]] = {
     MissingColumn: _missing_column,
 }
 SENTENCES: Final[dict[type[Message], Callable[..., str]]] = {
+    SharedFolder: _shared_folder,
     FileSkipped: _file_skipped,
     FileLoaded: _file_loaded,
     MappingNoted: _mapping_noted,

@@ -23,6 +23,13 @@ def _checkpoint_discarded(message: results.CheckpointDiscarded) -> str:
     return "discarding an unfinished training; --resume would have continued it"
 
 
+def _personal_items(message: results.PersonalItems) -> str:
+    return (
+        f"not learned: {message.items:,} items whose ids are e-mail addresses, phone numbers or ids of users; their events "
+        "count without an item"
+    )
+
+
 def _user_values_not_read(message: results.UserValuesNotRead) -> str:
     named = ", ".join(clean(attribute, 60) for attribute in message.attributes)
     more = " ..." if message.attributes_not_read > len(message.attributes) else ""
@@ -117,6 +124,7 @@ SENTENCES: dict[type[Message], Callable[..., str]] = {
     results.WarmStart: _warm_start,
     results.TrainingResumed: _training_resumed,
     results.CheckpointDiscarded: _checkpoint_discarded,
+    results.PersonalItems: _personal_items,
     results.UserValuesNotRead: _user_values_not_read,
     results.TrainingStarted: _training_started,
     results.EpochFinished: _epoch_finished,

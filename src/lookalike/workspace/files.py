@@ -1,6 +1,7 @@
 """Writing files and folders atomically, and recognising them again.
 
-Everything is written beside its final name, flushed, and renamed, so a reader sees the old version or the new one.
+Everything is written beside its final name, flushed, and renamed, so a reader sees the old version or the new one. What is
+written tells of people: only its owner can read it.
 """
 
 import contextlib
@@ -18,6 +19,7 @@ from typing import Any
 from lookalike.errors import StateError
 
 TEMPORARY_PREFIX = ".lookalike-tmp-"
+_PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
 EARLIER = "earlier"  # in a folder: those it took the place of, as v001, v002, …
 _VERSION = re.compile(r"v(\d{3,9})")
 
@@ -35,6 +37,7 @@ def new_file(path: Path) -> Iterator[Path]:
     """A file to write, which replaces `path` when the block ends without an error."""
     temporary = path.parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
     try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, _PRIVATE_FILE))
         yield temporary
         _flush(temporary)
         os.replace(temporary, path)
@@ -71,19 +74,35 @@ def new_folder(path: Path, replaced: Callable[[Path], Replaced] = lambda _: Repl
 
     `replaced` says of the full folder what becomes of the one before it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.parent / f"{TEMPORARY_PREFIX}{uuid.uuid4().hex}"
-    temporary.mkdir()
+    temporary.mkdir(_PRIVATE_FOLDER)
     try:
         yield temporary
         fate = replaced(temporary)
         for file in sorted(temporary.rglob("*")):
+            file.chmod(_PRIVATE_FOLDER if file.is_dir() else _PRIVATE_FILE)
             _flush(file)
         _flush(temporary)
         _swap(temporary, path, fate)
         _flush(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder, and those it is in, unless they are there."""
+    for folder in reversed([path, *path.parents]):
+        if not folder.exists():
+            folder.mkdir(_PRIVATE_FOLDER, exist_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Deletes a file, or a folder with all that is in it; of a link only the link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _swap(temporary: Path, path: Path, fate: Replaced) -> None:
@@ -107,20 +126,19 @@ def settle(old: Path, path: Path, fate: Replaced) -> None:
         os.rename(old, path)
     elif fate is Replaced.KEPT:
         _keep(old, path / EARLIER)
-    elif old.is_symlink():  # what it leads to is not ours
-        old.unlink()
     else:
-        for entry in sorted(old.iterdir()) if fate is Replaced.MERGED else ():
+        for entry in sorted(old.iterdir()) if fate is Replaced.MERGED and not old.is_symlink() else ():
             if not os.path.lexists(path / entry.name):
                 os.rename(entry, path / entry.name)
-        shutil.rmtree(old, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove(old)
 
 
 def _keep(old: Path, earlier: Path) -> None:
     """Moves the folder to the earlier ones, and those that it has itself before it."""
     if not old.is_symlink() and (old / EARLIER).is_dir() and not (old / EARLIER).is_symlink():
         os.rename(old / EARLIER, earlier)
-    earlier.mkdir(exist_ok=True)
+    earlier.mkdir(_PRIVATE_FOLDER, exist_ok=True)
     os.rename(old, earlier / next_version(earlier.parent))
     _flush(earlier)
 

@@ -9,15 +9,15 @@ import contextlib
 import fcntl
 import os
 import re
-import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from lookalike.errors import SettingsError, StateError
-from lookalike.workspace.files import TEMPORARY_PREFIX, Replaced, settle
+from lookalike.workspace.files import TEMPORARY_PREFIX, Replaced, make_folder, remove, settle
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
@@ -72,10 +72,11 @@ class WorkspaceFolder:
         """Keeps other processes from writing. Raises StateError when one is writing already, or when there is no
         workspace and `create` is not given."""
         if create:
-            self.root.mkdir(parents=True, exist_ok=True)
+            make_folder(self.root)
         else:
             self.require_database()
-        with self._lock_file() as file:
+        self._refuse_links()
+        with _private_files(), self._lock_file() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
@@ -93,11 +94,24 @@ class WorkspaceFolder:
             self._clean_up()
             yield
 
+    def _refuse_links(self) -> None:
+        """Raises StateError if what is written to is a link: its target is not the workspace's."""
+        for path in (self.runs, self.embeddings, self.audiences, self.database, Path(f"{self.database}.wal")):
+            if path.is_symlink():
+                raise StateError(
+                    f"{path}: is a link, and nothing outside the workspace is written",
+                    "move what it leads to here, or name the --workspace where that is",
+                )
+
+    def is_shared(self) -> bool:
+        """Whether others than the owner can look into the folder."""
+        return self.root.exists() and bool(self.root.stat().st_mode & 0o077)
+
     def _lock_file(self) -> TextIO:
         """The open lock file, which is created if it is missing. Raises StateError if it is a link: its target is not ours."""
         path = self.root / ".lock"
         try:
-            return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666), "r+")
+            return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+")
         except OSError as error:
             if not path.is_symlink():
                 raise
@@ -119,11 +133,28 @@ class WorkspaceFolder:
         expansions = (folder for folder in self.audiences.glob("*") if folder.is_dir() and not folder.is_symlink())
         for folder in (self.root, self.runs, self.embeddings, self.audiences, *expansions):
             for left_over in folder.glob(f"{TEMPORARY_PREFIX}*"):
-                is_folder = left_over.is_dir() and not left_over.is_symlink()
-                shutil.rmtree(left_over) if is_folder else left_over.unlink()
+                remove(left_over)
             for fate in Replaced:
                 for old in folder.glob(f"{fate.value}*"):
                     settle(old, folder / old.name.removeprefix(fate.value), fate)
+
+
+_umask_lock = threading.Lock()
+_umask: list[int] = []  # the process's own mask, once for each block that is under way
+
+
+@contextlib.contextmanager
+def _private_files() -> Iterator[None]:
+    """Lets whatever is created inside, by libraries too, be its owner's alone. The mask is that of the whole process."""
+    with _umask_lock:
+        _umask.append(os.umask(0o077) if not _umask else _umask[0])
+    try:
+        yield
+    finally:
+        with _umask_lock:
+            own = _umask.pop()
+            if not _umask:
+                os.umask(own)
 
 
 def checked_name(name: str) -> str:

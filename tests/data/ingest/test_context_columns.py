@@ -157,6 +157,7 @@ def test_events_that_differ_only_in_a_declared_column_are_two(database: Database
     assert (first.files[0].duplicates, second.files[0].duplicates) == (1, 3)
 
 
+@pytest.mark.usefixtures("rare_values")
 @pytest.mark.parametrize("first", range(0, len(HOSTILE_NAMES), 8))
 def test_any_name_of_a_column_is_only_a_name(database: Database, tmp_path: Path, first: int) -> None:
     names = HOSTILE_NAMES[first : first + 8]
@@ -179,6 +180,7 @@ def test_any_name_of_a_column_is_only_a_name(database: Database, tmp_path: Path,
         assert sorted(rows) == [("x", 1, 0), ("y", 0, 1)]
 
 
+@pytest.mark.usefixtures("rare_values")
 def test_values_are_never_part_of_a_statement(database: Database, tmp_path: Path) -> None:
     value = "'); DROP TABLE events; --"
     log = write(tmp_path / "1.csv", f'user_id,ts,shop\nann,2024-03-01,"{value}"\n')

@@ -296,6 +296,13 @@ class IngestPreview(Record):
     files: tuple[FilePreview, ...] = Field(description="how each file would be read")
 
 
+class SharedFolder(Message):
+    """Others can look into the folder of a new workspace. What is in the files is the owner's alone."""
+
+    code: Literal["shared_folder"] = "shared_folder"
+    folder: str
+
+
 class FileSkipped(Message):
     """The same bytes were ingested before."""
 

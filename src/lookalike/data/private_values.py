@@ -1,0 +1,71 @@
+"""What of a log may enter a run, which is copied to other workspaces and must tell of nobody.
+
+- A value of a column (context, event type, attribute of an item or a user) that fewer than 25 people have, or that looks
+  like an e-mail address or a phone number, has no code.
+- An item may be rare: most of a catalogue is, and an id of a product tells of nobody. It is left out if its id looks
+  personal, or names a user of the log, as a page of a profile does. A short number names nobody: products and customers
+  are often numbered alike.
+"""
+
+from typing import Final
+
+from lookalike.data.database import Cut, Database
+from lookalike.data.ingest.personal_data import looks_personal
+
+MIN_USERS_PER_VALUE = 25
+
+_EMAIL: Final = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
+_PHONE: Final = r"(^|[^0-9A-Za-z])\+[1-9][0-9 ()./-]{7,18}"
+_SEPARATORS: Final = r"[/?&=:#,;|~\s]+"
+_SHORT_NUMBER: Final = "[0-9]{1,8}"
+_MIN_PART: Final = 4  # characters of a part of an item's id, below which it names a user by chance
+
+
+def contains_personal(text: str) -> str:
+    """An SQL condition: there is an e-mail address or a phone number in the text expression. A number that begins with
+    00 is none, as codes of products do."""
+    return f"(regexp_matches({text}, '{_EMAIL}') OR regexp_matches({text}, '{_PHONE}'))"
+
+
+def is_personal(text: str) -> str:
+    """An SQL condition for values of columns: as `contains_personal`, or all of the text is a phone number."""
+    return f"({contains_personal(text)} OR {looks_personal(text)})"
+
+
+def write_personal_items(database: Database, cut: Cut) -> None:
+    """Writes the temporary table `personal_items` with the `item_id` of items that no run may name."""
+    database.connection.execute(
+        f"""CREATE OR REPLACE TEMP TABLE personal_items AS
+            WITH items AS MATERIALIZED (SELECT DISTINCT item_id FROM events WHERE ts < $as_of AND item_id IS NOT NULL),
+            names AS (
+                SELECT item_id, item_id AS name FROM items
+                UNION ALL
+                SELECT item_id, name FROM (
+                    SELECT item_id, unnest(regexp_split_to_array(item_id, '{_SEPARATORS}')) AS name FROM items)
+                WHERE length(name) >= {_MIN_PART})
+            SELECT item_id FROM items WHERE {contains_personal("item_id")}
+            UNION
+            SELECT item_id FROM names
+            WHERE NOT regexp_full_match(name, '{_SHORT_NUMBER}')
+              AND (name IN (SELECT user_id FROM events) OR name IN (SELECT user_id FROM users))""",
+        {"as_of": cut.as_of},
+    )
+
+
+def count_personal_items(database: Database) -> int:
+    """How many items were left out of the numbering, after `write_personal_items`."""
+    ((items,),) = database.rows("SELECT count(*) FROM personal_items")
+    return int(items)
+
+
+def write_item_people(database: Database, cut: Cut) -> None:
+    """Writes the temporary table `item_people` (`item`, `user`): the people of each item, at most as many as a value of
+    an attribute needs, which is enough to tell whether it has them."""
+    database.connection.execute(
+        """CREATE OR REPLACE TEMP TABLE item_people AS
+           SELECT item, unnest(min(person, $most)) AS person FROM (
+               SELECT DISTINCT i.row AS item, u.row AS person
+               FROM events e JOIN user_rows u USING (user_id) JOIN item_rows i USING (item_id) WHERE e.ts < $as_of)
+           GROUP BY item""",
+        {"as_of": cut.as_of, "most": MIN_USERS_PER_VALUE},
+    )

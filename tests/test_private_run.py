@@ -1,0 +1,98 @@
+"""A run tells of nobody: no e-mail address, phone number or user of the log is in any byte of its files."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from lookalike.data import id_encoding, private_values
+from lookalike.data.database import Cut, Database
+from small_log import SETTINGS, Command, Inputs, events, items, write
+
+pytest_plugins = ("space_fixtures",)
+PERSONAL = ("@mail", "@shop", "mail.example", "+4917", "person-", "secret", "zz-")
+WIDE = "everybody@shop.example"  # that all people have: still an address
+
+
+def planted(inputs: Inputs) -> tuple[Path, Path, Path]:
+    """A log of users `person-…` in which values of few people, addresses and phones are in every column."""
+    log = events().with_columns(user_id="person-" + pl.col("user_id"), number=pl.int_range(pl.len()))
+    rare = pl.col("number") % 97 == 0
+    log = log.with_columns(
+        source=pl.when(rare).then("a" + pl.col("number").cast(pl.String) + "@mail.example").otherwise(pl.lit(WIDE)),
+        country=pl.when(pl.col("number") < 40).then(pl.lit("zz-few")).otherwise(pl.lit("DE")),
+        device=pl.when(rare).then(pl.lit("+491701234567")).otherwise(pl.lit("mobile")),
+        event_type=pl.when(pl.col("number") < 40).then(pl.lit("zz-called")).otherwise("event_type"),
+        campaign=pl.when(pl.col("number") < 40).then(pl.lit("zz-one")).otherwise(pl.lit("spring")),
+        item_id=pl.when(rare).then("profile/" + pl.col("user_id"))
+        .when(pl.col("number") % 89 == 0).then(pl.lit("mailto:a@mail.example"))
+        .when(pl.col("number") % 83 == 0).then(pl.lit("tel:+491701234567"))
+        .when(pl.col("number") < 20).then(pl.format("r{}", pl.col("number") % 2))
+        .otherwise("item_id"),
+    )  # fmt: skip
+    log.drop("number").write_parquet(inputs.log)
+    rare = pl.DataFrame({"item_id": ["r0", "r1"], "title": ["secret thing"] * 2, "family": ["secret"] * 2})
+    rare_items = pl.concat([items(), rare]).with_columns(
+        seller=pl.when(pl.col("item_id") < "i50").then(pl.lit("shop@mail.example")).otherwise(pl.lit("+491701234567")),
+    )
+    rare_items.write_csv(inputs.items)
+    users = log.select("user_id").unique().sort("user_id").with_columns(
+        contact=pl.lit("all@mail.example"), plan=pl.lit("pro"), club=pl.lit("zz-") + pl.col("user_id")
+    )  # fmt: skip
+    users.write_csv(file := inputs.folder / "users.csv")
+    return inputs.log, inputs.items, file
+
+
+def content_of(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Every file as it is, and tables also as text: they are compressed."""
+    for file in folder.iterdir():
+        yield file.name, file.read_bytes()
+        if file.suffix == ".parquet":
+            yield file.name, str(pl.read_parquet(file).to_dicts()).encode()
+
+
+def test_no_file_of_a_run_names_anybody(fresh: Command, tmp_path: Path) -> None:
+    log, table, users = planted(write(tmp_path / "inputs"))
+    (fresh.workspace / "lookalike.toml").write_text(SETTINGS)
+    ran = fresh("ingest", log, "--items", table, "--users", users, "--context", "campaign")
+    assert ran.code == 0, ran.err
+    ran = fresh("train", "--encoder", "mean", "--dim", "16", "--epochs", "1")
+    assert ran.code == 0, ran.err
+    assert "not learned:" in ran.err
+    contents = dict(content_of(fresh.workspace / "runs" / "r000001"))
+    assert len(contents) == 8
+    for name, content in contents.items():
+        assert [word for word in PERSONAL if word.encode() in content] == [], name
+    assert b"garden" in contents["vocabulary.json"]
+    assert b"spring" in contents["vocabulary.json"]
+    assert b"i07" in contents["items.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("item", "named"),
+    [
+        ("anna@mail.example", True),
+        ("https://shop.example/?to=anna@mail.example&x=1", True),
+        ("tel:+49 170 1234567", True),
+        ("u-4711", True),
+        ("page/u-4711/posts", True),
+        ("u-47112", False),
+        ("4711", False),  # a product is numbered as a customer is
+        ("123456789012", True),
+        ("00123456789012", False),
+        ("a+1", False),
+        ("shoe@home", False),
+    ],
+)
+def test_an_item_is_left_out_that_names_somebody(database: Database, item: str, named: bool) -> None:
+    for user in ("u-4711", "4711", "123456789012"):
+        database.rows(
+            "INSERT INTO events (user_id, ts, event_type, item_id, file_id) VALUES (?, '2024-01-01', 'view', ?, 1)",
+            user,
+            item,
+        )
+    id_encoding.encode_ids(database, Cut(datetime(2024, 2, 1)))
+    assert id_encoding.item_list(database) == ([] if named else [item])
+    assert private_values.count_personal_items(database) == named
