@@ -83,10 +83,10 @@ def is_same_json(changed: bytes, content: bytes) -> bool:
 @pytest.mark.parametrize(
     ("artefact", "words"),
     [
-        (SHARDS[2], ("expand", "--size", "5%", "--name", "fans")),
-        (f"{VERSION}/users.parquet", ("expand", "--size", "5%", "--name", "fans")),
+        (SHARDS[2], ("expand", "--size", "5%", "--name", "new")),
+        (f"{VERSION}/users.parquet", ("expand", "--size", "5%", "--name", "new")),
         (f"{RUN}/items.npy", ("embed", "--full")),
-        (f"{RUN}/fitted.safetensors", ("expand", "--size", "5%", "--name", "fans")),
+        (f"{RUN}/fitted.safetensors", ("expand", "--size", "5%", "--name", "new")),
         (f"{AUDIENCE}/evaluation.json", ("report", "fans")),
     ],
 )

@@ -1,12 +1,19 @@
 """The status verb: what a workspace holds, and the command that comes next."""
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+import lookalike as la
+from lookalike.api.report import report
 from lookalike.api.status import StatusResult, next_step, status
+from lookalike.data import database
 from lookalike.errors import StateError
 from lookalike.workspace.paths import WorkspaceFolder
 from small_log import Command, Inputs, snapshot
@@ -101,3 +108,74 @@ def test_a_damaged_file_is_a_state_error_that_names_it(workspace: WorkspaceFolde
     (workspace.root / file).write_bytes(b"rubbish" * 1_000)
     with pytest.raises(StateError, match=Path(file).name):
         status(workspace)
+
+
+# --- beside other commands -------------------------------------------------------------------------------------------
+
+PROGRAM = (sys.executable, "-m", "lookalike")
+
+
+def test_status_answers_while_the_log_is_written(workspace: WorkspaceFolder) -> None:
+    with workspace.locked(), database.open_in(workspace):
+        ran = subprocess.run(
+            [*PROGRAM, "-w", str(workspace.root), "--json", "status"], capture_output=True, check=True, text=True
+        )
+    result = json.loads(ran.stdout)
+    assert (result["writing"], result["log"], result["next_step"]) == (True, None, "expand")
+    assert [made["name"] for made in result["expansions"]] == ["fans"]
+    assert not status(workspace).writing
+
+
+def test_who_looks_stops_nobody_who_writes(workspace: WorkspaceFolder, tmp_path: Path) -> None:
+    code = "import sys, lookalike as la\nws = la.open(sys.argv[1])\nprint(flush=True)\nwhile True: ws.status()"
+    watcher = subprocess.Popen(
+        [sys.executable, "-c", code, str(workspace.root)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        assert watcher.stdout is not None
+        watcher.stdout.readline()
+        for number in range(6):
+            (file := tmp_path / f"{number}.csv").write_text(
+                f"user_id,ts,item_id\nu1,2024-02-01 00:00:{number:02d},i1\n"
+            )
+            la.open(workspace.root).ingest(file)
+        assert watcher.poll() is None
+    finally:
+        watcher.kill()
+        watcher.communicate()
+    assert status(workspace).log.files == 8  # type: ignore[union-attr]
+
+
+def test_status_and_report_work_where_nothing_can_be_written(workspace: WorkspaceFolder) -> None:
+    paths = [workspace.root, *workspace.root.rglob("*")]
+    before = snapshot(workspace.root)
+    shutil.copytree(workspace.root, other := workspace.root.parent / "other")
+    for path in paths:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    code = (
+        "import os, sys, lookalike as la\n"
+        "la.open(sys.argv[2]).report('fans')\n"  # loads what another user may not
+        "os.getuid() or os.setuid(65534)\n"  # root may write everywhere
+        "ws = la.open(sys.argv[1])\n"
+        "print(ws.status().log.events, ws.report('fans').path, ws.report().evaluation.name)"
+    )
+    for folder in workspace.root.parents:
+        if folder.stat().st_uid == os.getuid() and folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-c", code, str(workspace.root), str(other)], capture_output=True, check=False, text=True
+        )
+    finally:
+        for path in paths:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+    assert ran.stdout.split() == ["3807", "None", "fans"], ran.stderr
+    assert snapshot(workspace.root) == before
+
+
+def test_the_page_of_a_linked_expansion_is_not_written(workspace: WorkspaceFolder, tmp_path: Path) -> None:
+    (workspace.audiences / "fans").rename(tmp_path / "elsewhere")
+    (workspace.audiences / "fans").symlink_to(tmp_path / "elsewhere")
+    before = snapshot(tmp_path / "elsewhere")
+    assert report(workspace, "fans").path is None
+    assert snapshot(tmp_path / "elsewhere") == before

@@ -85,9 +85,20 @@ def test_database_held_by_another_process_is_a_state_error(tmp_path: Path) -> No
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(StateError, match="another process holds the database"), open_file(path):
+        with pytest.raises(StateError, match="another process holds the database"), open_file(path, patience=0):
             pass
         holder.communicate()
+
+
+def test_a_database_that_others_soon_let_go_is_waited_for(tmp_path: Path) -> None:
+    with open_file(path := tmp_path / "a.duckdb"):
+        pass
+    code = "import duckdb, sys, time\nheld = duckdb.connect(sys.argv[1], read_only=True)\nprint(flush=True)\ntime.sleep(0.5)"
+    with subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with open_file(path) as database:
+            database.rows("INSERT INTO users VALUES ('ann')")
 
 
 @pytest.mark.parametrize("name", ["plain", 'with "quotes"', "a; DROP TABLE x", " ", "two\nlines", "שלום"])
@@ -178,6 +189,6 @@ def test_a_second_opening_in_another_mode_is_told_who_works_on_it(tmp_path: Path
     with (
         open_file(path),
         pytest.raises(StateError, match="another thread of this process"),
-        open_file(path, read_only=True),
+        open_file(path, read_only=True, patience=0),
     ):
         pass

@@ -99,7 +99,7 @@ def _new_job(folder: WorkspaceFolder, request: EmbedRequest, progress: Progress)
 
 def _read_log(job: _Job, scratch: Path) -> _Log:
     run, request = job.run, job.request
-    with database.open_in(job.folder) as opened, job.progress.step("reading the log"):
+    with database.open_in(job.folder, read_only=True) as opened, job.progress.step("reading the log"):
         context_columns.require_finished_ingest(opened)
         snapshot = LogSnapshot.read(opened, request.as_of, run.config.settings.min_events)
         plan = refresh.plan_refresh(job.stored, run.name, snapshot, request.full)

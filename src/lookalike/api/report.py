@@ -1,5 +1,6 @@
 """The verb `report`: the lift report of one expansion."""
 
+import errno
 from pathlib import Path
 
 from lookalike.api.status import REPORT_PAGE, expansions
@@ -22,7 +23,7 @@ class Report(Record):
     """
 
     evaluation: Evaluation
-    path: Path | None = None  # where the page was written
+    path: Path | None = None  # where the page was written; None where nothing can be
 
     @property
     def html(self) -> str:
@@ -48,7 +49,8 @@ class Report(Record):
 
 
 def report(folder: WorkspaceFolder, name: str | None = None) -> Report:
-    """Writes the page of one expansion, the newest if not named. Raises StateError if there is none."""
+    """Writes the page of one expansion, the newest if not named; where the folder cannot be written, or is a link, only
+    gives the figures. Raises StateError if there is no expansion."""
     folder.clean_up()
     target = folder.audience(name or _newest(folder))
     if not (target / "evaluation.json").exists():
@@ -60,8 +62,21 @@ def report(folder: WorkspaceFolder, name: str | None = None) -> Report:
     # without the lock, so that a report can be had during a training: an expansion that ended meanwhile has precedence
     if _read(target) != evaluation:
         raise StateError(f"{target}: was expanded again just now", f"lookalike report {target.name}")
-    write_text(target / REPORT_PAGE, html)
+    if not _is_written(target, html):
+        return made
     return made.model_copy(update={"path": target / REPORT_PAGE})
+
+
+def _is_written(target: Path, html: str) -> bool:
+    if target.is_symlink():
+        return False
+    try:
+        write_text(target / REPORT_PAGE, html)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        return False
+    return True
 
 
 def _read(target: Path) -> Evaluation:

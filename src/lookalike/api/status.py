@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from lookalike.data import database
-from lookalike.data.database import Database, LogSummary
+from lookalike.data.database import Database, DatabaseBusy, LogSummary
 from lookalike.embeddings import freshness
 from lookalike.embeddings.representation import Representation, has_live_version, live_version
 from lookalike.encoder.run_files import RunManifest
@@ -18,6 +18,7 @@ from lookalike.workspace.records import Record
 
 NextStep = Literal["ingest", "train", "embed", "embed_run", "expand", "report"]
 REPORT_PAGE = "report.html"  # in the folder of an expansion
+_PATIENCE = 0.5  # seconds to wait for a command that writes to the database
 
 
 class RunSummary(Record):
@@ -53,7 +54,8 @@ class StatusResult(Record):
     """What a workspace holds."""
 
     workspace: str = Field(description="the folder")
-    log: LogSummary | None = Field(description="null before the first ingest")
+    log: LogSummary | None = Field(description="null before the first ingest, and while `writing`")
+    writing: bool = Field(default=False, description="a command is writing to the log, so that it cannot be read")
     runs: tuple[RunSummary, ...] = Field(description="trainings, oldest first")
     vectors: VectorSummary | None = Field(description="null before the first training")
     expansions: tuple[ExpansionSummary, ...] = Field(description="by name")
@@ -63,22 +65,16 @@ class StatusResult(Record):
 
 
 def status(folder: WorkspaceFolder) -> StatusResult:
-    """What the workspace holds, and the next command. Takes no lock: a training may be under way.
-
-    Raises StateError while another thread or process has the database open to write: all of an ingest, and the part of
-    a training or an embedding that reads the log.
+    """What the workspace holds, and the next command. Stops no command that is at work or begins, and works where nothing
+    can be written. While a command writes to the database, nothing is said of the log.
     """
     folder.clean_up()
     live = live_version(folder) if has_live_version(folder) else None
-    log: LogSummary | None = None
-    step: NextStep = "ingest"
-    if folder.database.exists():
-        with database.open_in(folder, read_only=True) as db:
-            log = database.log_summary(db)
-            step = _next_step(folder, db, live)
+    log, writing, step = _log(folder, live)
     return StatusResult(
         workspace=str(folder.root),
         log=log if log and log.events else None,
+        writing=writing,
         runs=run_summaries(folder),
         vectors=_vectors(live) if live else None,
         expansions=expansions(folder),
@@ -86,12 +82,27 @@ def status(folder: WorkspaceFolder) -> StatusResult:
     )
 
 
+def _log(folder: WorkspaceFolder, live: Representation | None) -> tuple[LogSummary | None, bool, NextStep]:
+    """What the log holds, whether a command is writing to it, and the next command."""
+    if not folder.database.exists():
+        return None, False, "ingest"
+    try:
+        with database.open_in(folder, read_only=True, patience=_PATIENCE) as db:
+            return database.log_summary(db), False, _next_step(folder, db, live)
+    except DatabaseBusy:
+        return None, True, "expand" if live else "train"
+
+
 def next_step(folder: WorkspaceFolder) -> NextStep:
     """The command that comes next; quicker than `status`, which counts the log."""
+    live = live_version(folder) if has_live_version(folder) else None
     if not folder.database.exists():
         return "ingest"
-    with database.open_in(folder, read_only=True) as db:
-        return _next_step(folder, db, live_version(folder) if has_live_version(folder) else None)
+    try:
+        with database.open_in(folder, read_only=True, patience=_PATIENCE) as db:
+            return _next_step(folder, db, live)
+    except DatabaseBusy:
+        return "expand" if live else "train"
 
 
 def _next_step(folder: WorkspaceFolder, db: Database, live: Representation | None) -> NextStep:

@@ -141,17 +141,16 @@ def _help_training(job: _Job) -> None:
     """What a helper process does: the same fit on its share of the batches, and nothing else."""
     distributed.barrier()  # the first process holds the database until it has read it
     with job.folder.scratch() as scratch:
-        log = _read_log(job, scratch, read_only=True)
+        log = _read_log(job, scratch)
         plan = fit_plan.plan_fit(log.sequences, log.vocabulary, job.request.settings, log.known)
         fit = _new_fit(job, plan, log)
         fit.run()
         fit.finish(log.sequences)
 
 
-def _read_log(job: _Job, scratch: Path, read_only: bool = False) -> TrainingLog:
-    with database.open_in(job.folder, read_only) as opened, job.progress.step("reading the log"):
-        if not read_only:
-            context_columns.require_finished_ingest(opened)
+def _read_log(job: _Job, scratch: Path) -> TrainingLog:
+    with database.open_in(job.folder, read_only=True) as opened, job.progress.step("reading the log"):
+        context_columns.require_finished_ingest(opened)
         snapshot = versions.LogSnapshot.read(opened, job.request.as_of, job.request.settings.min_events)
         sequences, vocabulary = sequence_builder.build_sequences(opened, snapshot.cut, scratch)
         unread = versions.user_values_not_read(opened, vocabulary)

@@ -166,10 +166,10 @@ def report(
     if name is None:
         made = result.evaluation.created[:16].replace("T", " ")
         flags.console.note(f"the newest audience: {result.evaluation.name}, made {made} UTC")
-    value = printed.PrintedReport(**dict(result.evaluation), page=str(result.path))
+    value = printed.PrintedReport(**dict(result.evaluation), page=str(result.path) if result.path else None)
     flags.console.result(value.as_json(), *report_tables.report_tables(result.evaluation, everything=everything))
     if not everything:
         flags.console.note(f"more: {flags.command(f'report {result.evaluation.name} --all')}")
-    flags.console.note(f"page: {result.path}")
+    flags.console.note(f"page: {result.path or 'not written, this folder cannot be written to'}")
     if open_page and result.path:
         typer.launch(result.path.resolve().as_uri())

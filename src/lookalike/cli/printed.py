@@ -15,4 +15,4 @@ class PrintedStatus(StatusResult):
 class PrintedReport(Evaluation):
     """An evaluation, with its page."""
 
-    page: str = Field(description="path of the HTML page")
+    page: str | None = Field(description="path of the HTML page; null where it cannot be written")

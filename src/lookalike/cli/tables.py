@@ -290,7 +290,8 @@ def overlap_tables(result: "OverlapResult") -> list[Shown]:
 def status_tables(result: "StatusResult", following: str) -> list[Shown]:
     """What is here, and what comes next."""
     log, vectors = result.log, result.vectors
-    rows = [["workspace", result.workspace], ["events", count(log.events if log else 0)]]
+    events = "being written: another command is at work" if result.writing else count(log.events if log else 0)
+    rows = [["workspace", result.workspace], ["events", events]]
     if log:
         people = [["people without events", count(log.without_events)]] if log.without_events else []
         rows += [["users", count(log.users)], *people, ["items", count(log.items)]]

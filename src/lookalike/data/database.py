@@ -4,6 +4,7 @@ SQL is written in `data/` only. Values reach a statement as parameters, identifi
 """
 
 import contextlib
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from pydantic import Field
 
 from lookalike.data.schema import CONTEXT_FIELDS, CONTEXT_SLOTS, EVENT_FIELDS, SourceFile
 from lookalike.errors import LookalikeError, StateError
-from lookalike.workspace.files import TEMPORARY_PREFIX
+from lookalike.workspace.files import TEMPORARY_PREFIX, make_folder
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.records import Record
 
@@ -28,6 +29,8 @@ ROWS_PER_BATCH = 262_144
 MEMORY_LIMIT = "4GiB"
 # Size of the write-ahead log: at DuckDB's default of 16 MB, tables are rewritten after every ingested file.
 CHECKPOINT_SIZE = "256MiB"
+PATIENCE = 10.0  # seconds for which a command waits for others who have the database open
+_POLL = 0.02  # seconds between two attempts
 
 CODED_FIELDS = ("event_type", *CONTEXT_FIELDS)
 MAX_CODES = 1_000  # values of one coded field; rarer ones count as missing
@@ -51,6 +54,8 @@ CREATE TABLE IF NOT EXISTS item_attributes (item_id VARCHAR NOT NULL, attribute 
 CREATE TABLE IF NOT EXISTS users (user_id VARCHAR PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS user_attributes (user_id VARCHAR NOT NULL, attribute VARCHAR NOT NULL, value VARCHAR NOT NULL);
 """
+
+Configuration = dict[str, str | bool | int | float | list[str]]
 
 
 class Database:
@@ -118,15 +123,23 @@ def quoted(identifier: str) -> str:
     return '"' + identifier.replace('"', '""') + '"'
 
 
+class DatabaseBusy(StateError):
+    """Another process or thread has the database open in a way that excludes ours: one writes, or many read."""
+
+
 @contextlib.contextmanager
-def open_file(path: Path, *, temporary: Path | None = None, read_only: bool = False) -> Iterator[Database]:
+def open_file(
+    path: Path, *, temporary: Path | None = None, read_only: bool = False, patience: float = PATIENCE
+) -> Iterator[Database]:
     """Opens the database at `path`; unless `read_only`, creates it if it does not exist.
 
-    Raises StateError if the file is damaged, the disk is full, or another version of the program wrote it.
+    Waits up to `patience` seconds for others who have it open. Raises DatabaseBusy if they keep it, and StateError if the
+    file is damaged, the disk is full, or another version of the program wrote it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not read_only:
+        make_folder(path.parent)
     try:
-        with Database(duckdb.connect(str(path), read_only=read_only, config=_configuration(temporary))) as database:
+        with Database(_connected(path, read_only, _configuration(temporary), patience)) as database:
             # the progress bar would be drawn on stdout, which is for data only
             database.connection.execute("SET enable_progress_bar = false")
             if not read_only:
@@ -137,13 +150,30 @@ def open_file(path: Path, *, temporary: Path | None = None, read_only: bool = Fa
         raise translated_error(error, path) from error
 
 
-def open_in(workspace: WorkspaceFolder, read_only: bool = False) -> contextlib.AbstractContextManager[Database]:
+def _connected(path: Path, read_only: bool, configuration: Configuration, patience: float) -> duckdb.DuckDBPyConnection:
+    """A connection, as soon as nobody else has the file open in a way that excludes it: who looks at a log is brief."""
+    give_up = time.monotonic() + patience
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=read_only, config=configuration)
+        except duckdb.Error as error:
+            if not isinstance(translated_error(error, path), DatabaseBusy) or time.monotonic() >= give_up:
+                raise
+            time.sleep(_POLL)
+
+
+def open_in(
+    workspace: WorkspaceFolder, read_only: bool = False, patience: float = PATIENCE
+) -> contextlib.AbstractContextManager[Database]:
     """Opens the workspace's database; what does not fit in memory is spilled to the workspace's disk."""
-    return open_file(workspace.database, temporary=workspace.root / f"{TEMPORARY_PREFIX}duckdb", read_only=read_only)
+    spill = workspace.root / f"{TEMPORARY_PREFIX}duckdb"
+    if spill.is_symlink():
+        raise StateError(f"{spill}: is a link", "delete it")
+    return open_file(workspace.database, temporary=spill, read_only=read_only, patience=patience)
 
 
-def _configuration(temporary: Path | None) -> dict[str, str | bool | int | float | list[str]]:
-    configuration: dict[str, str | bool | int | float | list[str]] = {
+def _configuration(temporary: Path | None) -> Configuration:
+    configuration: Configuration = {
         "memory_limit": MEMORY_LIMIT,
         "TimeZone": "UTC",
         "autoinstall_known_extensions": "false",
@@ -158,9 +188,9 @@ def translated_error(error: duckdb.Error, path: Path) -> LookalikeError:
     """DuckDB's error as one of ours, with a hint."""
     text = str(error).splitlines()[0]
     if "Conflicting lock" in text or "Could not set lock" in text:
-        return StateError(f"{path}: another process holds the database", "close it, or name another --workspace")
+        return DatabaseBusy(f"{path}: another process holds the database", "close it, or name another --workspace")
     if "different configuration" in text:
-        return StateError(f"{path}: another thread of this process is working on it", "wait until it has finished")
+        return DatabaseBusy(f"{path}: another thread of this process is working on it", "wait until it has finished")
     if "No space left" in text or isinstance(error, duckdb.OutOfMemoryException):
         return StateError(f"{path}: {text}", "free disk space; nothing was changed")
     return StateError(f"{path}: {text}", "if the file is damaged, move it away and ingest again")

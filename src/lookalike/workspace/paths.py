@@ -11,6 +11,7 @@ import os
 import re
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TextIO
 from lookalike.errors import SettingsError, StateError
 from lookalike.workspace.files import TEMPORARY_PREFIX, Replaced, make_folder, remove, settle
 
+_PATIENCE = 0.5  # seconds
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -77,22 +79,31 @@ class WorkspaceFolder:
             self.require_database()
         self._refuse_links()
         with _private_files(), self._lock_file() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                file.seek(0)
-                holder = file.read().strip()
-                who = f"process {holder}" if holder.isdigit() else "another process"
-                who = "another call of this program" if holder == str(os.getpid()) else who
-                raise StateError(
-                    f"{self.root}: {who} is working on this workspace",
-                    "wait until it ends, or name another --workspace",
-                ) from error
+            self._take(file)
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
             self._clean_up()
             yield
+
+    def _take(self, file: TextIO) -> None:
+        """Takes the lock. Waits a moment for who only cleans up; raises StateError if another process is working."""
+        give_up = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                file.seek(0)
+                holder = file.read().strip()
+                if time.monotonic() < give_up and holder != str(os.getpid()):
+                    time.sleep(_PATIENCE / 10)
+                    continue
+                who = f"process {holder}" if holder.isdecimal() else "another process"
+                who = "another call of this program" if holder == str(os.getpid()) else who
+                raise StateError(
+                    f"{self.root}: {who} is working on this workspace",
+                    "wait until it ends, or name another --workspace",
+                ) from error
 
     def _refuse_links(self) -> None:
         """Raises StateError if what is written to is a link: its target is not the workspace's."""
@@ -124,19 +135,24 @@ class WorkspaceFolder:
             yield Path(folder)
 
     def clean_up(self) -> None:
-        """Removes what a killed command left, unless another process is writing."""
-        if self.root.exists():
-            with contextlib.suppress(StateError), self.locked():
+        """Removes what a killed command left, unless another process is writing or this one may not. Without left-overs no
+        lock is taken: it would stop a command that is just beginning."""
+        prefixes = (TEMPORARY_PREFIX, *(fate.value for fate in Replaced))
+        if any(True for prefix in prefixes for _ in self._left_overs(prefix)):
+            with contextlib.suppress(StateError, OSError), self.locked():
                 pass
 
-    def _clean_up(self) -> None:
+    def _left_overs(self, prefix: str) -> Iterator[Path]:
         expansions = (folder for folder in self.audiences.glob("*") if folder.is_dir() and not folder.is_symlink())
         for folder in (self.root, self.runs, self.embeddings, self.audiences, *expansions):
-            for left_over in folder.glob(f"{TEMPORARY_PREFIX}*"):
-                remove(left_over)
-            for fate in Replaced:
-                for old in folder.glob(f"{fate.value}*"):
-                    settle(old, folder / old.name.removeprefix(fate.value), fate)
+            yield from folder.glob(f"{prefix}*")
+
+    def _clean_up(self) -> None:
+        for left_over in self._left_overs(TEMPORARY_PREFIX):
+            remove(left_over)
+        for fate in Replaced:
+            for old in self._left_overs(fate.value):
+                settle(old, old.with_name(old.name.removeprefix(fate.value)), fate)
 
 
 _umask_lock = threading.Lock()
