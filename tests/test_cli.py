@@ -151,7 +151,12 @@ def test_tables_go_to_stdout_and_messages_to_stderr(fresh: Command, inputs: Inpu
 
 
 def test_quiet_shows_nothing_on_stderr(expanded: Command, inputs: Inputs) -> None:
-    for words in (("ingest", inputs.log), ("expand", "--seed", inputs.seed, "--size", "10%"), ("report",), ("status",)):
+    for words in (
+        ("ingest", inputs.log),
+        ("expand", "--seed", inputs.seed, "--size", "10%", "--suppress", inputs.suppressed),
+        ("report",),
+        ("status",),
+    ):
         ran = expanded("--quiet", *words)
         assert (ran.code, ran.err) == (0, "")
         assert ran.out

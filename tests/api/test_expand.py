@@ -398,7 +398,9 @@ def test_every_warning_that_is_said_is_in_the_summary(
     monkeypatch.setattr(evaluation, "write_list", lambda *arguments: 4)  # as if four ids were escaped
     some = id_file(tmp_path / "some.csv", [*user_ids()[:30], *(f"nobody{n}" for n in range(30)), "U030"])
     nobody = id_file(tmp_path / "nobody.csv", ["a", "b"])
-    result = workspace.expand(some, 20, suppress=nobody, negative=nobody, balance=True, force=True)
+    result = workspace.expand(
+        some, 20, suppress=nobody, allow_unmatched="100%", negative=nobody, balance=True, force=True
+    )
     warnings = [message for message in progress.messages if is_warning(message)]
     assert len(warnings) >= 5
     assert list(result.summary().warnings) == warnings
