@@ -20,10 +20,12 @@ EVENT_FIELDS: Final[dict[str, str]] = {
     "source": "VARCHAR",  # the marketing channel of the visit
     "event_id": "VARCHAR",  # assigned by the sender; duplicates are found by it where it is present
 }
+ID_FIELDS: Final = ("user_id", "item_id", "session_id", "event_id")  # never cut: two would become one
 REQUIRED_EVENT_FIELDS: Final = ("user_id", "ts")
 CONTEXT_FIELDS: Final = ("country", "device", "source")
 DEFAULT_EVENT_TYPE: Final = "event"
-MAX_ID_LENGTH: Final = 10_000
+MAX_ID_LENGTH: Final = 10_000  # longer ones are rejected
+MAX_TEXT_LENGTH: Final = 1_000  # longer ones are cut; of a text that becomes words, ten times as much is read
 
 # Columns of `events` that hold declared context columns. A declared name is data, so it never appears in SQL.
 CONTEXT_SLOTS: Final = tuple(f"context_{number}" for number in range(1, 9))

@@ -17,6 +17,7 @@ from lookalike.data.ingest.results import (
     IdentifierContext,
     KeptAsContext,
     LongIds,
+    LongTexts,
     MappingNote,
     MappingNoted,
     MissingColumn,
@@ -73,6 +74,10 @@ def _assumed_encoding(check: AssumedEncoding) -> str:
 
 def _long_ids(check: LongIds) -> str:
     return _of_the_rows(check, f"rows were left out because their {check.field} has more than 10,000 characters")
+
+
+def _long_texts(check: LongTexts) -> str:
+    return f"{check.file}: {check.rows:,} texts of {check.column} are longer than what is kept of one, and were cut"
 
 
 def _duplicate_rows(check: DuplicateRows) -> str:
@@ -231,6 +236,7 @@ _CHECK_SENTENCES: Final[dict[type[QualityCheck], Callable[[Any], str]]] = {
     RejectedRows: _rejected_rows,
     AssumedEncoding: _assumed_encoding,
     LongIds: _long_ids,
+    LongTexts: _long_texts,
     DuplicateRows: _duplicate_rows,
     UnreadableValues: _unreadable_values,
     HeavyUser: _heavy_user,

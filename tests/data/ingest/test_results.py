@@ -27,7 +27,7 @@ def test_the_keys_of_the_json_are_the_documented_ones(database: Database, tmp_pa
     assert list(as_json) == ["files", "totals", "checks"]
     assert list(as_json["files"][0]) == [
         "name", "kind", "rows", "added", "duplicates", "rejected", "skipped", "mapping", "unused", "unreadable_values",
-        "encoding",
+        "cut_texts", "encoding",
     ]  # fmt: skip
     null_users = next(check for check in as_json["checks"] if check["check"] == "null_users")
     assert null_users == {"check": "null_users", "severity": "warning", "rows": 1, "share": 1 / 3}

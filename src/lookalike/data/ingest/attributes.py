@@ -15,7 +15,7 @@ from lookalike.data.ingest.cells import clean_text, without_null_words
 from lookalike.data.ingest.personal_data import is_personal_name, looks_personal
 from lookalike.data.ingest.staging import KEYED_ROWS
 from lookalike.data.ingest.synonyms import normalised, word_list
-from lookalike.data.schema import WORD
+from lookalike.data.schema import MAX_TEXT_LENGTH, WORD
 
 Shape = Literal["list", "tenths", "words", "value", "identifier", "personal", "nested", "empty"]
 NOT_STORED: Final = ("identifier", "personal", "nested", "empty")
@@ -26,6 +26,7 @@ _MIN_DISTINCT_SHARE = 0.5  # of the rows, above which a text names single rows
 _MIN_SHARE = 0.5  # of the rows, above which nested values or several words decide the shape
 _MAX_PERSONAL_SHARE = 0.1
 _MAX_VALUE_LENGTH = 200
+_MAX_WORDS_LENGTH = 10 * MAX_TEXT_LENGTH
 _TENTHS = [tenth / 10 for tenth in range(1, 10)]
 
 
@@ -75,13 +76,24 @@ def attribute_values(column: str, kind: str, shape: Shape) -> tuple[str, str] | 
     return attribute, f"SELECT __key, {clean_value(column, kind)} AS v FROM {KEYED_ROWS}"
 
 
+def is_cut(column: str, kind: str, shape: Shape, is_title: bool) -> str:
+    """An SQL condition over the keyed rows: part of the cell is not stored, because it is too long. Empty if none can be."""
+    if shape == "list":
+        return (
+            f"len(list_filter({quoted(column)}::VARCHAR[], lambda element: length(element) > {_MAX_VALUE_LENGTH})) > 0"
+        )
+    limit = MAX_TEXT_LENGTH if is_title else _MAX_WORDS_LENGTH
+    return f"length({clean_value(column, kind)}) > {limit}" if shape == "words" else ""
+
+
 def clean_value(column: str, kind: str) -> str:
     """The column as text, NULL where a cell is empty or a word for nothing."""
     return without_null_words(clean_text(column, kind))
 
 
 def _words(column: str, kind: str) -> str:
-    words = f"regexp_extract_all(lower({clean_value(column, kind)}), '\\p{{L}}[\\p{{L}}\\p{{M}}]+')"
+    text = f"left({clean_value(column, kind)}, {_MAX_WORDS_LENGTH})"
+    words = f"regexp_extract_all(lower({text}), '\\p{{L}}[\\p{{L}}\\p{{M}}]{{1,{_MAX_VALUE_LENGTH - 1}}}')"
     stop_words = sql.literals(word_list("stop_words"))
     return f"SELECT * FROM (SELECT __key, unnest({words}) AS v FROM {KEYED_ROWS}) WHERE v NOT IN ({stop_words})"
 

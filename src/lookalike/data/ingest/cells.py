@@ -8,6 +8,7 @@ from lookalike.data.database import quoted
 from lookalike.data.ingest import sql
 from lookalike.data.ingest.readers import Reader
 from lookalike.data.ingest.synonyms import word_list
+from lookalike.data.schema import MAX_TEXT_LENGTH
 
 WHITESPACE: Final = " \t\n\r\f\v\u00a0\u3000\ufeff"  # cut from both ends of every text
 
@@ -17,6 +18,7 @@ _WHITESPACE_AT_END: Final = "^[\\s\\x0b\\x{00a0}\\x{3000}\\x{feff}]|[\\s\\x0b\\x
 # A number as a till prints it: with sign, currency, thousands separators, brackets.
 _AMOUNT: Final = r"\s*\(?[+-]?\s*([A-Z]{3}|\p{Sc})?\s*[+-]?[0-9.,][0-9.,' \x{00a0}]*([A-Z]{3}|\p{Sc})?\)?\s*"
 
+_CUT: Final = "…"
 _FRACTIONAL_TYPES: Final = ("FLOAT", "DOUBLE", "DECIMAL")
 
 
@@ -33,6 +35,18 @@ def clean_text(column: str, kind: str) -> str:
     needs_trim = f"regexp_matches({name}, {sql.literal(_WHITESPACE_AT_END)})"
     trimmed = f"trim({name}, {sql.literal(WHITESPACE)})"
     return f"nullif(CASE WHEN {needs_trim} THEN {trimmed} ELSE {name} END, '')"
+
+
+def bounded(text: str, short: str = "") -> str:
+    """The text expression, cut to `MAX_TEXT_LENGTH` characters, of which the last is an ellipsis then; `short` where it is
+    not longer."""
+    is_long = f"strlen({text}) > {MAX_TEXT_LENGTH} AND length({text}) > {MAX_TEXT_LENGTH}"
+    return f"CASE WHEN {is_long} THEN left({text}, {MAX_TEXT_LENGTH - 1}) || '{_CUT}' ELSE {short or text} END"
+
+
+def was_cut(text: str) -> str:
+    """An SQL condition: a stored text was cut."""
+    return f"strlen({text}) > {MAX_TEXT_LENGTH} AND length({text}) = {MAX_TEXT_LENGTH} AND ends_with({text}, '{_CUT}')"
 
 
 def is_empty(cell: str, kind: str) -> str:

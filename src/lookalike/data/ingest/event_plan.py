@@ -8,11 +8,13 @@ import duckdb
 from lookalike.data.database import quoted
 from lookalike.data.ingest import column_mapping, sql, timestamps
 from lookalike.data.ingest.cells import (
+    bounded,
     clean_text,
     finite_or_null,
     has_decimal_comma,
     is_empty,
     parse_number,
+    was_cut,
     without_null_words,
 )
 from lookalike.data.ingest.column_mapping import ColumnMapping
@@ -20,7 +22,7 @@ from lookalike.data.ingest.id_cells import id_text
 from lookalike.data.ingest.options import UNIT_PRICE, IngestOptions
 from lookalike.data.ingest.readers import Reader
 from lookalike.data.ingest.staging import LINE, drop_staged
-from lookalike.data.schema import CONTEXT_SLOTS, DEFAULT_EVENT_TYPE, EVENT_FIELDS, ITEM_KEY, USER_KEY
+from lookalike.data.schema import CONTEXT_SLOTS, DEFAULT_EVENT_TYPE, EVENT_FIELDS, ID_FIELDS, ITEM_KEY, USER_KEY
 from lookalike.errors import DataError
 
 _ID_FIELDS: Final = (USER_KEY, ITEM_KEY)
@@ -45,15 +47,15 @@ class EventPlan:
         """What is stored: the event fields, and the slots of the context columns that the file has."""
         return (*EVENT_FIELDS, *(slot for slot in CONTEXT_SLOTS if slot in self.mapping.columns))
 
-    def canonical(self, scan: str) -> str:
-        """A SELECT of the fields and of `__no_time`, which the reject reason needs; and of the line if `scan` has it.
+    def canonical(self, scan: str, *, numbered: bool = False) -> str:
+        """A SELECT of the fields and of `__no_time`, which the reject reason needs; and of the line if the scan has it.
 
         The nested query ends in a limit that changes nothing: without it DuckDB computes every expression again
         wherever it is used, also in the caller's condition, which takes three times as long.
         """
         time = quoted(self.mapping.columns["ts"])
         no_time = is_empty(time, self._kind("ts"))
-        line = f", {LINE}" if LINE in scan else ""
+        line = f", {LINE}" if numbered else ""
         raw = ", ".join(f"{self._raw(name)} AS {name}" for name in self.fields)
         cleaned = ", ".join(f"{self._cleaned(name)} AS {name}" for name in self.fields)
         return (
@@ -74,6 +76,15 @@ class EventPlan:
             if name in _NUMERIC_FIELDS and self._kind(name) == "VARCHAR"
         ]
         return " OR ".join(conditions)
+
+    def cut_texts(self) -> dict[str, str]:
+        """Column -> an SQL condition over the staged events: its text was cut."""
+        texts = (name for name in self.mapping.columns if name in self.fields and name not in ID_FIELDS)
+        return {
+            self.mapping.columns[name]: was_cut(name)
+            for name in texts
+            if EVENT_FIELDS.get(name, "VARCHAR") == "VARCHAR"
+        }
 
     def _kind(self, name: str) -> str:
         return self.reader.columns[self.mapping.columns[name]]
@@ -100,6 +111,7 @@ class EventPlan:
         if EVENT_FIELDS.get(name) == "DOUBLE":
             return finite_or_null(name)
         text = without_null_words(name)
+        text = text if name in ID_FIELDS else bounded(name, text)
         return f"coalesce({text}, {sql.literal(DEFAULT_EVENT_TYPE)})" if name == "event_type" else text
 
     def _number(self, name: str) -> str:

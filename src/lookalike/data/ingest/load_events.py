@@ -47,6 +47,7 @@ def load_events(database: Database, plan: EventPlan, entry: FileEntry) -> FileRe
                 unused=plan.mapping.unused,
                 unreadable_values=_count_unreadable(database, plan, rows),
                 encoding=plan.reader.encoding,
+                cut_texts=_count_cut_texts(database, plan),
             )
             record_file(database, file_id, report, entry)
             if plan.time.assumes_zone:
@@ -78,11 +79,20 @@ def _count_unreadable(database: Database, plan: EventPlan, rows: StagedRows) -> 
     return int(database.rows(f"SELECT count(*) FROM {rows.scan} WHERE {condition}")[0][0]) if condition else 0
 
 
+def _count_cut_texts(database: Database, plan: EventPlan) -> dict[str, int]:
+    conditions = plan.cut_texts()
+    if not conditions:
+        return {}
+    counts = ", ".join(f"count(*) FILTER ({condition})" for condition in conditions.values())
+    row = database.rows(f"SELECT {counts} FROM {STAGED_EVENTS}")[0]
+    return {column: count for column, count in zip(conditions, row, strict=True) if count}
+
+
 def _store_rejects(database: Database, plan: EventPlan, rows: StagedRows, file_id: int, reason: str) -> dict[str, int]:
     """Stores line and reason of each rejected row; returns the rows by reason."""
     database.connection.execute(
         f"INSERT INTO rejects SELECT {file_id}, {LINE}, reason FROM "
-        f"(SELECT {LINE}, {reason} AS reason FROM ({plan.canonical(rows.numbered)})) WHERE reason IS NOT NULL"
+        f"(SELECT {LINE}, {reason} AS reason FROM ({plan.canonical(rows.numbered, numbered=True)})) WHERE reason IS NOT NULL"
     )
     if rows.malformed:
         database.connection.execute(f"INSERT INTO rejects SELECT {file_id}, line, reason FROM {MALFORMED}")

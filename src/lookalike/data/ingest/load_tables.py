@@ -6,7 +6,7 @@ from typing import Final, Literal
 from lookalike.data.database import Database, quoted
 from lookalike.data.ingest import attributes, column_mapping, sql
 from lookalike.data.ingest.attributes import NOT_STORED, Shape, clean_value
-from lookalike.data.ingest.cells import finite_or_null, parse_number, without_null_words
+from lookalike.data.ingest.cells import bounded, finite_or_null, parse_number, without_null_words
 from lookalike.data.ingest.file_records import FileEntry, next_file_id, record_file, reject_counts
 from lookalike.data.ingest.id_cells import id_text, is_placeholder
 from lookalike.data.ingest.readers import Reader
@@ -96,11 +96,21 @@ def load_table(database: Database, plan: TablePlan, entry: FileEntry) -> tuple[F
                 mapping=plan.mapping,
                 unused=tuple(name for name, shape in shapes.items() if shape in NOT_STORED),
                 encoding=plan.reader.encoding,
+                cut_texts=_count_cut_texts(database, plan, shapes),
             )
             record_file(database, file_id, report, entry)
     finally:
         drop_staged(database.connection)
     return report, _dropped_columns(plan.kind, shapes, usable)
+
+
+def _count_cut_texts(database: Database, plan: TablePlan, shapes: dict[str, Shape]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for column, shape in shapes.items():
+        if condition := attributes.is_cut(column, plan.reader.columns[column], shape, column == plan.title):
+            ((count,),) = database.rows(f"SELECT count(*) FROM {KEYED_ROWS} WHERE {condition}")
+            counts |= {column: count} if count else {}
+    return counts
 
 
 def _create_keyed_rows(database: Database, plan: TablePlan, rows: StagedRows) -> int:
@@ -156,7 +166,7 @@ def _store_items(database: Database, plan: TablePlan) -> None:
     """Each item with the title and price of its last row."""
     title, price = "NULL", "NULL"
     if plan.title:
-        title = plan.cleaned(plan.title)
+        title = bounded(plan.cleaned(plan.title))
     if plan.price:
         price = finite_or_null(parse_number(plan.price, plan.reader.columns[plan.price], False))
     database.connection.execute(

@@ -22,6 +22,7 @@ from lookalike.data.ingest.results import (
     FileReport,
     HeavyUser,
     LongIds,
+    LongTexts,
     NegativeValues,
     NoItems,
     PersonalData,
@@ -79,10 +80,6 @@ _REJECTED_CHECKS: Final[
     reject_reasons.EARLY_TIME: "early_times",
     reject_reasons.FUTURE_TIME: "future_times",
 }
-_LONG_IDS: Final[dict[str, Literal["user_id", "item_id"]]] = {
-    reject_reasons.LONG_USER: "user_id",
-    reject_reasons.LONG_ITEM: "item_id",
-}
 
 
 def quality_checks(
@@ -91,7 +88,7 @@ def quality_checks(
     """The totals of the whole log, and the findings about the files after number `last_checked_file`."""
     totals = running_counts.totals(database)
     checks = _file_checks([file for file in files if file.kind == "events" and not file.skipped])
-    checks += _assumed_encodings(files)
+    checks += [*_assumed_encodings(files), *_cut_texts(files)]
     if totals.events:
         new = running_counts.events_after(last_checked_file)
         items_replaced = any(file.kind == "items" and not file.skipped for file in files)
@@ -114,7 +111,7 @@ def _file_checks(files: list[FileReport]) -> list[AnyCheck]:
             limits = _Limits(0.01, 0.5) if reason == reject_reasons.NO_USER else _FAULT_LIMITS
             severity = limits.severity(count / rows)
             checks.append(RejectedRows(check=check, severity=severity, rows=count, share=count / rows))
-    for reason, field in _LONG_IDS.items():
+    for field, reason in reject_reasons.LONG_IDS.items():
         if count := sum(file.rejected.get(reason, 0) for file in files):
             severity = _FAULT_LIMITS.severity(count / rows)
             checks.append(LongIds(severity=severity, rows=count, share=count / rows, field=field))
@@ -135,6 +132,14 @@ def _assumed_encodings(files: list[FileReport]) -> list[AssumedEncoding]:
         AssumedEncoding(severity="note", rows=file.rows, share=1.0, file=file.name, encoding=file.encoding)
         for file in files
         if file.encoding == WINDOWS
+    ]
+
+
+def _cut_texts(files: list[FileReport]) -> list[LongTexts]:
+    return [
+        LongTexts(severity="note", rows=count, share=count / file.rows, file=file.name, column=column)
+        for file in files
+        for column, count in file.cut_texts.items()
     ]
 
 

@@ -42,6 +42,7 @@ class FileReport(Record):
     mapping: dict[str, str] = Field(default_factory=dict, description="field -> column, or the product of two")
     unused: tuple[str, ...] = Field(default=(), description="columns that are not stored")
     unreadable_values: int = Field(default=0, description="rows whose value or quantity is not a number")
+    cut_texts: dict[str, int] = Field(default_factory=dict, description="column -> cells whose text was cut")
     encoding: str = Field(default="", description="of the text, as it was read; empty for Parquet")
 
 
@@ -90,7 +91,15 @@ class LongIds(QualityCheck):
     """Rows that were left out because an id is too long; share of all rows."""
 
     check: Literal["long_ids"] = "long_ids"
-    field: Literal["user_id", "item_id"]
+    field: str
+
+
+class LongTexts(QualityCheck):
+    """Cells of a column that were cut because their text is too long; share of the rows of the file."""
+
+    check: Literal["long_texts"] = "long_texts"
+    file: str
+    column: str
 
 
 class DuplicateRows(QualityCheck):
@@ -219,6 +228,7 @@ AnyCheck = Annotated[
     RejectedRows
     | AssumedEncoding
     | LongIds
+    | LongTexts
     | DuplicateRows
     | UnreadableValues
     | HeavyUser

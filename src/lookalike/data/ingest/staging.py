@@ -13,6 +13,8 @@ import duckdb
 
 LINE: Final = "__line"  # column with the line or row number in the file
 
+RESERVED_NAMES: Final = (LINE, "__key", "__no_time", "file_row_number")  # of columns beside those of a file
+
 STAGED_ROWS: Final = "ingest_rows"
 STAGED_EVENTS: Final = "ingest_events"  # the event fields that the file has, in its order
 DUPLICATE_HASHES: Final = "ingest_twins"

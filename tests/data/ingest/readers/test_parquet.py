@@ -42,7 +42,7 @@ def test_nan_and_infinities_are_empty_cells(database: Database, tmp_path: Path, 
     number = "1700000000 + i" if column == "ts" else "1 + i % 50"
     others = {"user_id": "'u' || i", "ts": "TIMESTAMP '2024-01-01' + to_seconds(i)"}
     others.pop(column, None)
-    odd = f"WHEN 1 THEN 'nan'::{kind} WHEN 2 THEN 'inf'::{kind} WHEN 3 THEN '-inf'::{kind}"
+    odd = " ".join(f"WHEN {rest} THEN '{word}'::{kind}" for rest, word in enumerate(("nan", "inf", "-inf"), start=1))
     cell = f"CASE i % 7 {odd} ELSE {number} END AS {column}"
     columns = ", ".join((cell, *(f"{text} AS {name}" for name, text in others.items())))
     path = write_parquet(tmp_path / "a.parquet", f"SELECT {columns} FROM range(7000) t(i)")

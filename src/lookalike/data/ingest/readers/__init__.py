@@ -12,7 +12,8 @@ import duckdb
 
 from lookalike.data.ingest.readers import csv, jsonl, parquet
 from lookalike.data.ingest.sources import Source
-from lookalike.data.ingest.staging import StagedRows
+from lookalike.data.ingest.staging import RESERVED_NAMES, StagedRows
+from lookalike.data.schema import MAX_ID_LENGTH
 from lookalike.errors import DataError
 
 
@@ -49,6 +50,8 @@ class Reader(Protocol):
 
 OpenReader = Callable[[duckdb.DuckDBPyConnection, Source, Path], Reader]
 
+_RENAME: Final = "rename the column"
+
 READERS: Final[dict[str, OpenReader]] = {
     "csv": csv.open_csv,
     "jsonl": jsonl.open_jsonl,
@@ -60,9 +63,15 @@ READERS: Final[dict[str, OpenReader]] = {
 def open_reader(connection: duckdb.DuckDBPyConnection, source: Source, scratch: Path) -> Reader:
     """The reader of a file; copies in UTF-8 go to `scratch`. Raises DataError when the file cannot be read."""
     try:
-        return READERS[source.format](connection, source, scratch)
+        reader = READERS[source.format](connection, source, scratch)
     except duckdb.Error as error:
         raise unreadable_error(source, error) from error
+    if any(len(name) > MAX_ID_LENGTH for name in reader.columns):
+        raise DataError(f"{source.name}: has a column whose name has more than 10,000 characters", _RENAME)
+    for name in reader.columns:
+        if name.lower() in RESERVED_NAMES:
+            raise DataError(f"{source.name}: has a column {name}, a name that this program uses itself", _RENAME)
+    return reader
 
 
 @contextlib.contextmanager
