@@ -411,7 +411,7 @@ def test_progress_must_be_a_function(tmp_path: Path) -> None:
 
 def test_what_the_system_refuses_is_a_state_error(tmp_path: Path, inputs: Inputs) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(StateError, match="File exists|Not a directory"):
+    with pytest.raises(StateError, match=r"File exists|Not a directory"):
         la.open(tmp_path / "file").ingest(inputs.log)
 
 

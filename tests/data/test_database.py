@@ -1,7 +1,10 @@
 """The database: transactions, versions, translated errors, and the queries about the log as a whole."""
 
+import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -9,7 +12,8 @@ import duckdb
 import polars as pl
 import pytest
 
-from log_files import ingest, write
+from log_files import TWO_EVENTS, ingest, write
+from lookalike.api.status import next_step, status
 from lookalike.data.database import (
     Database,
     LogSummary,
@@ -26,6 +30,7 @@ from lookalike.data.database import (
 )
 from lookalike.data.schema import SourceFile
 from lookalike.errors import StateError
+from lookalike.workspace.paths import NothingIngested, WorkspaceFolder
 
 # --- the connection --------------------------------------------------------------------------------------------------
 
@@ -36,6 +41,61 @@ def test_database_is_created_with_its_tables_and_kept(tmp_path: Path) -> None:
         first.rows("INSERT INTO users VALUES ('ann')")
     with open_file(path) as second:
         assert second.rows("SELECT user_id FROM users") == [("ann",)]
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lookalike.data import database
+original = database.Database.transaction
+def dying(self):
+    os.kill(os.getpid(), signal.SIGKILL)
+database.Database.transaction = dying
+with database.open_file(Path(sys.argv[1])):
+    pass
+"""
+
+
+def blank(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def without_tables(path: Path) -> None:
+    duckdb.connect(str(path)).close()
+
+
+def without_version(path: Path) -> None:
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("CREATE TABLE meta (key VARCHAR PRIMARY KEY, value VARCHAR NOT NULL)")
+
+
+def killed(path: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run([sys.executable, "-c", _KILLED, str(path)], env=environment, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("leave", [blank, without_tables, without_version, killed])
+def test_what_a_first_ingest_that_was_killed_leaves_is_an_empty_workspace(
+    tmp_path: Path, leave: Callable[[Path], None]
+) -> None:
+    folder = WorkspaceFolder(tmp_path)
+    leave(folder.database)
+    with pytest.raises(NothingIngested) as raised, open_file(folder.database, read_only=True):
+        pass
+    assert raised.value.hint == "lookalike ingest FILES"
+    assert (status(folder).log, status(folder).next_step, next_step(folder)) == (None, "ingest", "ingest")
+    with open_file(folder.database) as database:
+        ingest(database, write(tmp_path / "a.csv", TWO_EVENTS))
+    assert status(folder).next_step == "train"
+    assert not list(tmp_path.glob(".lookalike-tmp-*"))
+
+
+def test_reading_makes_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(NothingIngested), open_file(tmp_path / "new" / "lookalike.duckdb", read_only=True):
+        pass
+    assert not (tmp_path / "new").exists()
 
 
 def test_transaction_is_all_or_nothing(march_log: Database) -> None:

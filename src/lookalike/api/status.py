@@ -13,7 +13,7 @@ from lookalike.embeddings.representation import Representation, has_live_version
 from lookalike.encoder.run_files import RunManifest
 from lookalike.expansion.manifest import ExpansionManifest
 from lookalike.workspace.files import versions
-from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.paths import NothingIngested, WorkspaceFolder
 from lookalike.workspace.records import Record
 
 NextStep = Literal["ingest", "train", "embed", "embed_run", "expand", "report"]
@@ -84,11 +84,11 @@ def status(folder: WorkspaceFolder) -> StatusResult:
 
 def _log(folder: WorkspaceFolder, live: Representation | None) -> tuple[LogSummary | None, bool, NextStep]:
     """What the log holds, whether a command is writing to it, and the next command."""
-    if not folder.database.exists():
-        return None, False, "ingest"
     try:
         with database.open_in(folder, read_only=True, patience=_PATIENCE) as db:
             return database.log_summary(db), False, _next_step(folder, db, live)
+    except NothingIngested:
+        return None, False, "ingest"
     except DatabaseBusy:
         return None, True, "expand" if live else "train"
 
@@ -96,11 +96,11 @@ def _log(folder: WorkspaceFolder, live: Representation | None) -> tuple[LogSumma
 def next_step(folder: WorkspaceFolder) -> NextStep:
     """The command that comes next; quicker than `status`, which counts the log."""
     live = live_version(folder) if has_live_version(folder) else None
-    if not folder.database.exists():
-        return "ingest"
     try:
         with database.open_in(folder, read_only=True, patience=_PATIENCE) as db:
             return _next_step(folder, db, live)
+    except NothingIngested:
+        return "ingest"
     except DatabaseBusy:
         return "expand" if live else "train"
 

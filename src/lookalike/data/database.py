@@ -16,8 +16,8 @@ from pydantic import Field
 
 from lookalike.data.schema import CONTEXT_FIELDS, CONTEXT_SLOTS, EVENT_FIELDS, SourceFile
 from lookalike.errors import LookalikeError, StateError
-from lookalike.workspace.files import TEMPORARY_PREFIX, make_folder
-from lookalike.workspace.paths import WorkspaceFolder
+from lookalike.workspace.files import TEMPORARY_PREFIX, make_folder, new_file
+from lookalike.workspace.paths import WorkspaceFolder, nothing_ingested
 from lookalike.workspace.records import Record
 
 if TYPE_CHECKING:
@@ -133,17 +133,24 @@ def open_file(
 ) -> Iterator[Database]:
     """Opens the database at `path`; unless `read_only`, creates it if it does not exist.
 
-    Waits up to `patience` seconds for others who have it open. Raises DatabaseBusy if they keep it, and StateError if the
-    file is damaged, the disk is full, or another version of the program wrote it.
+    Waits up to `patience` seconds for others who have it open. Raises DatabaseBusy if they keep it; StateError if the file is
+    damaged, the disk is full, or another version of the program wrote it; and NothingIngested if it is to be read and is not
+    there or empty, as a killed program may leave it.
     """
-    if not read_only:
-        make_folder(path.parent)
     try:
+        if not path.exists() or not path.stat().st_size:
+            if read_only:
+                raise nothing_ingested(path.parent)
+            make_folder(path.parent)
+            with new_file(path) as unfinished:
+                unfinished.unlink()  # DuckDB takes no empty file
+                with Database(duckdb.connect(str(unfinished))) as database:
+                    _create_tables(database)
         with Database(_connected(path, read_only, _configuration(temporary), patience)) as database:
             # the progress bar would be drawn on stdout, which is for data only
             database.connection.execute("SET enable_progress_bar = false")
             if not read_only:
-                database.connection.execute(_SCHEMA)
+                _create_tables(database)
             _check_version(database, path)
             yield database
     except duckdb.Error as error:
@@ -196,11 +203,23 @@ def translated_error(error: duckdb.Error, path: Path) -> LookalikeError:
     return StateError(f"{path}: {text}", "if the file is damaged, move it away and ingest again")
 
 
+def _create_tables(database: Database) -> None:
+    """Creates the tables that are not there, and says of which version they are, both or neither."""
+    with database.transaction():
+        database.connection.execute(_SCHEMA)
+        database.connection.execute(
+            "INSERT INTO meta SELECT 'schema_version', $1 WHERE 'schema_version' NOT IN (SELECT key FROM meta)",
+            [str(SCHEMA_VERSION)],
+        )
+
+
 def _check_version(database: Database, path: Path) -> None:
+    if not database.rows("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'"):
+        raise nothing_ingested(path.parent)
     stored = database.rows("SELECT value FROM meta WHERE key = 'schema_version'")
     if not stored:
-        database.connection.execute("INSERT INTO meta VALUES ('schema_version', ?)", [str(SCHEMA_VERSION)])
-    elif stored[0][0] != str(SCHEMA_VERSION):
+        raise nothing_ingested(path.parent)
+    if stored[0][0] != str(SCHEMA_VERSION):
         raise StateError(f"{path}: was made by another version of lookalike", "ingest into a new --workspace")
 
 

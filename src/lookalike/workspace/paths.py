@@ -67,7 +67,7 @@ class WorkspaceFolder:
     def require_database(self) -> None:
         """Raises StateError when nothing was ingested."""
         if not self.database.exists():
-            raise StateError(f"{self.root}: nothing was ingested into this workspace", "lookalike ingest FILES")
+            raise nothing_ingested(self.root)
 
     @contextlib.contextmanager
     def locked(self, *, create: bool = False) -> Iterator[None]:
@@ -171,6 +171,14 @@ def _private_files() -> Iterator[None]:
             own = _umask.pop()
             if not _umask:
                 os.umask(own)
+
+
+class NothingIngested(StateError):
+    """There is no database, or an empty one."""
+
+
+def nothing_ingested(root: Path) -> NothingIngested:
+    return NothingIngested(f"{root}: nothing was ingested into this workspace", "lookalike ingest FILES")
 
 
 def checked_name(name: str) -> str:
