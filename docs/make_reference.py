@@ -19,7 +19,7 @@ from lookalike import errors
 from lookalike.campaigns.overlap import OverlapResult
 from lookalike.cli.app import app
 from lookalike.cli.printed import PrintedReport, PrintedStatus
-from lookalike.data.ingest.results import IngestPreview, IngestResult
+from lookalike.data.ingest.results import IngestPreview, IngestResult, RemoveResult
 from lookalike.data.standing_lists import SuppressAdded, SuppressLists, SuppressRemoved
 from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
 from lookalike.expansion.audience import Definition
@@ -47,6 +47,7 @@ SETTING = {
 JSON: dict[str, type[Record]] = {
     "ingest": IngestResult,
     "ingest --dry-run": IngestPreview,
+    "remove-file": RemoveResult,
     "train": TrainResult,
     "embed": EmbedResult,
     "embed --sessions": SessionsResult,

@@ -396,3 +396,24 @@ def test_only_two_versions_of_the_vectors_are_kept(ready: Command) -> None:
     versions = sorted(path.name for path in (ready.workspace / "embeddings").glob("v*"))
     assert versions == ["v000003", "v000004"]
     assert (ready.workspace / "embeddings" / "CURRENT").read_text() == "v000004\n"
+
+
+# --- files that are removed ------------------------------------------------------------------------------------------
+
+
+def test_vectors_are_told_of_a_removed_file_and_made_anew(ready: Command, tmp_path: Path) -> None:
+    more = events().head(200).with_columns(pl.col("ts") - pl.duration(hours=1))
+    more.write_parquet(tmp_path / "more.parquet")
+    assert ready("ingest", tmp_path / "more.parquet").code == 0
+    assert ready("embed").code == 0
+    shown = ready("--json", "remove-file", "more.parquet", "--dry-run").json
+    assert (shown["dry_run"], shown["removed"][0]["added"]) == (True, 200)
+    removed = ready("remove-file", "more.parquet")
+    assert removed.code == 0
+    assert "Removed" in removed.out
+    assert ready("--json", "status").json["next_step"] == "embed"
+    embedded = ready("embed")
+    assert "a file was removed or read again: embedding every user again" in embedded.err
+    assert "300 of 300 users embedded again" in embedded.out
+    assert ready("--json", "status").json["next_step"] == "expand"
+    assert ready("remove-file", "more.parquet").code == 4

@@ -30,6 +30,7 @@ MESSAGES: list[Message] = [
     results.VectorsTooOld(oldest=datetime(2024, 1, 2), max_days=30),
     results.CutBeforeStored(as_of=datetime(2024, 1, 2), stored_as_of=datetime(2024, 1, 3)),
     results.TablesChanged(),
+    results.FilesRemoved(),
     results.NewItems(run="r000001", items=1_234),
     results.UnknownColumns(run="r000001", columns=("campaign", "shop")),
     results.NothingToRefresh(),

@@ -21,7 +21,7 @@ def test_newer_files_are_counted(database: Database, tmp_path: Path, later: int,
     ingest(1)
     workspace = WorkspaceFolder(tmp_path / "vectors")
     workspace.root.mkdir()
-    facts, users = facts_of(WIDTHS, files=ingested_files(database)), users_file(tmp_path / "in.parquet", 5)
+    facts, users = facts_of(WIDTHS, files=ingested_files(database), last_file=1), users_file(tmp_path / "in.parquet", 5)
     work = writer.BlockWork(slices_of(values_of(users=5)))
     writer.write_version(workspace, users, work, facts, lambda done: None)
     for number in range(later):

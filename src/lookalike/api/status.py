@@ -106,7 +106,7 @@ def next_step(folder: WorkspaceFolder) -> NextStep:
 
 
 def _next_step(folder: WorkspaceFolder, db: Database, live: Representation | None) -> NextStep:
-    if not database.last_file_id(db):
+    if not database.has_files(db):
         return "ingest"
     if live is None:
         return "embed_run" if run_summaries(folder) else "train"

@@ -1,6 +1,7 @@
 """The workspace handle: what `lookalike.open` gives, with a method for each command."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, Unpack
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from lookalike.api.status import NextStep, StatusResult
     from lookalike.campaigns.overlap import OverlapResult
     from lookalike.data.ingest.options import IngestOptions
-    from lookalike.data.ingest.results import IngestPreview, IngestResult
+    from lookalike.data.ingest.results import IngestPreview, IngestResult, RemoveResult
     from lookalike.data.standing_lists import SuppressAdded, SuppressLists, SuppressRemoved
     from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
     from lookalike.workspace.executor import Executor
@@ -87,16 +88,30 @@ class Workspace:
         map: Columns | None = None,
         context: str | Iterable[str] | None = None,
         timezone: str | None = None,
+        again: bool = False,
     ) -> "IngestResult":
         """Reads event logs: files, folders or globs. Files that were read before are skipped, repeated events dropped.
+
+        With `again`, what files brought that were read before is removed and they are read anew, each in one transaction.
 
         >>> ws.ingest("events.parquet").totals.users
         300
         """
         from lookalike.api.ingest import ingest
 
-        options = self._ingest_options(items, users, map, context, timezone)
+        options = replace(self._ingest_options(items, users, map, context, timezone), again=again)
         return ingest(self.folder, paths_of("paths", paths), options, self._progress)
+
+    @system_errors()
+    def remove_file(self, what: PathLike, *, dry_run: bool = False) -> "RemoveResult":
+        """Takes out of the log what one file brought: by its name as it was ingested, its path, or the start of its hash.
+
+        >>> ws.remove_file("events.parquet", dry_run=True).removed[0].added
+        3807
+        """
+        from lookalike.api.remove_file import remove_file
+
+        return remove_file(self.folder, str(what), dry_run)
 
     @system_errors()
     def preview(

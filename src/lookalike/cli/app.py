@@ -17,7 +17,7 @@ from lookalike.cli.arguments import hoist_global_flags, usage_error
 from lookalike.cli.audience_commands import expand, overlap, report
 from lookalike.cli.context import GlobalFlags, flags_of
 from lookalike.cli.failure import Invocation, failed, say_interrupted
-from lookalike.cli.log_commands import embed, ingest, train
+from lookalike.cli.log_commands import embed, ingest, remove_file, train
 from lookalike.cli.suppress_commands import suppress
 from lookalike.errors import INTERRUPTED, LookalikeError, translated_error
 
@@ -63,7 +63,7 @@ def callback(
     invocation.flags = GlobalFlags(workspace, Console(as_json, quiet), engine, ray_address)
 
 
-for command in (ingest, train, embed, expand, overlap, report):
+for command in (ingest, remove_file, train, embed, expand, overlap, report):
     app.command()(command)
 app.add_typer(suppress, name="suppress")
 
@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         code = app(args=words or ["--help"], prog_name="lookalike", standalone_mode=False, obj=invocation) or 0
     except _UsageError as error:
-        commands = [each.callback.__name__ for each in app.registered_commands if each.callback]
+        commands = [each.callback.__name__.replace("_", "-") for each in app.registered_commands if each.callback]
         commands += [group.name for group in app.registered_groups if group.name]
         return failed(usage_error(error, commands), invocation)
     except LookalikeError as error:

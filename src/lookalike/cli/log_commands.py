@@ -1,5 +1,6 @@
 """The commands that read the log and learn from it: ingest, train, embed."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +29,10 @@ def ingest(
         ),
     ] = None,
     timezone: Annotated[str | None, typer.Option(help="Zone of times that name none, such as Europe/Berlin.")] = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Remove what files brought that were read before, and read them anew."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the mapping and the first rows; write nothing.")
     ] = False,
@@ -36,7 +41,7 @@ def ingest(
     from lookalike.cli import tables
 
     flags, workspace = flags_of(context), flags_of(context).open(create=True)
-    call = workspace.preview if dry_run else workspace.ingest
+    call = workspace.preview if dry_run else partial(workspace.ingest, again=again)
     result = call(
         paths,
         items=items,
@@ -51,6 +56,25 @@ def ingest(
         # only this command names a run, which takes the slower status to find
         words = tables.next_command(workspace.status()) if step == "embed_run" else tables.NEXT_COMMANDS[step]
         flags.console.note(f"next: {flags.command(words)}")
+
+
+def remove_file(
+    context: typer.Context,
+    file: Annotated[
+        str,
+        typer.Argument(help="Name of the file as it was ingested, its path, or the start of its hash.", metavar="FILE"),
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be removed; change nothing.")] = False,
+) -> None:
+    """Take out of the log what one file brought.
+
+    Rows of other files that were dropped because this one had them first do not come back: it says which to read again.
+    """
+    from lookalike.cli import tables
+
+    flags = flags_of(context)
+    result = flags.open().remove_file(file, dry_run=dry_run)
+    flags.console.result(result.as_json(), *tables.removal_tables(result))
 
 
 def train(

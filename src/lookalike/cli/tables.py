@@ -9,7 +9,7 @@ from rich.table import Table
 from lookalike.errors import ExpansionError
 from lookalike.reporting.encoder_section import COLUMNS, block_rows, encoder_sentence
 from lookalike.reporting.formatting import count, day, likely, percent, printable, times
-from lookalike.reporting.ingest_messages import check_sentence, note_sentence
+from lookalike.reporting.ingest_messages import check_sentence, missing_rows, note_sentence
 from lookalike.reporting.rule_section import measured_by, rule_sentence, where_sentence
 from lookalike.reporting.verdict_text import failed_checks, headline, leak_caution, lines
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lookalike.api.expand import ExpandResult
     from lookalike.api.status import ExpansionSummary, StatusResult, VectorSummary
     from lookalike.campaigns.overlap import OverlapResult
-    from lookalike.data.ingest.results import FilePreview, FileReport, IngestPreview, IngestResult
+    from lookalike.data.ingest.results import FilePreview, FileReport, IngestPreview, IngestResult, RemoveResult
     from lookalike.encoder.block_figures import BlockComparison
     from lookalike.encoder.results import EmbedResult, SessionsResult, TrainResult
     from lookalike.expansion.result import Evaluation
@@ -72,6 +72,15 @@ def _result_tables(result: "IngestResult") -> list[Shown]:
         checks = [[check.severity, check.check, check_sentence(check)] for check in result.checks]
         shown += ["", table("Worth a look", ["", "Check", ""], checks)]
     return shown
+
+
+def removal_tables(result: "RemoveResult") -> list[Shown]:
+    """What was removed, and which files are to be read again."""
+    rows = [[file.name, file.sha256[:12], file.kind, count(file.rows), count(file.added)] for file in result.removed]
+    title = "Would be removed" if result.dry_run else "Removed"
+    shown: list[Shown] = [table(title, ["File", "Hash", "Kind", "Rows", "Stored"], rows, (3, 4))]
+    again = tuple(dict.fromkeys(name for file in result.removed for name in file.ingest_again))
+    return [*shown, "", escape(printable(missing_rows(again)))] if again else shown
 
 
 def _file_counts(file: "FileReport") -> list[str]:

@@ -35,7 +35,10 @@ _POLL = 0.02  # seconds between two attempts
 CODED_FIELDS = ("event_type", *CONTEXT_FIELDS)
 MAX_CODES = 1_000  # values of one coded field; rarer ones count as missing
 EXCLUDED_PREFIX = "left_out:"  # begins the key in `meta` of a column that is not coded; the value is the reason
-TIMEZONE_PREFIX = "timezone:"  # begins the key in `meta` of a zone that times of the log were read in
+TIMEZONE_PREFIX = (
+    "timezone:"  # begins the key in `meta` of a zone that times of a file were read in; its number follows
+)
+REMOVAL_KEY = "last_removal"  # key in `meta`
 
 _EVENT_COLUMNS = ", ".join(
     f"{name} {kind}{' NOT NULL' if name in ('user_id', 'ts', 'event_type') else ''}"
@@ -282,16 +285,27 @@ def ingested_files(database: Database) -> tuple[SourceFile, ...]:
 
 
 def last_file_id(database: Database) -> int:
-    """The `file_id` of the file that was ingested last, 0 if there is none."""
+    """The number of the last change of the log: the `file_id` of the file that was ingested last, or the number that a
+    later removal took. 0 if nothing was ever ingested. Numbers are never used again."""
     ((number,),) = database.rows("SELECT coalesce(max(file_id), 0) FROM files")
+    return max(int(number), last_removal(database))
+
+
+def last_removal(database: Database) -> int:
+    """The number that the last removal of a file took, 0 if there was none."""
+    ((number,),) = database.rows("SELECT coalesce(max(value::INTEGER), 0) FROM meta WHERE key = ?", REMOVAL_KEY)
     return int(number)
+
+
+def has_files(database: Database) -> bool:
+    return bool(database.rows("SELECT 1 FROM files LIMIT 1"))
 
 
 def end_of_log(database: Database) -> datetime:
     """The moment just after the last event. Raises StateError when no event was ingested."""
     ((last,),) = database.rows("SELECT max(ts) FROM events")
     if last is None:
-        if last_file_id(database):
+        if has_files(database):
             raise StateError(
                 "only tables were ingested, and no event: there is nothing to learn from", "lookalike ingest LOG"
             )
@@ -326,7 +340,7 @@ def coded_fields(database: Database, names: Iterable[str] | None = None) -> dict
 
 def log_timezones(database: Database) -> tuple[str, ...]:
     """The zones in which times of the log that name none were read; UTC if there are no such times."""
-    rows = database.rows("SELECT value FROM meta WHERE starts_with(key, ?) ORDER BY value", TIMEZONE_PREFIX)
+    rows = database.rows("SELECT DISTINCT value FROM meta WHERE starts_with(key, ?) ORDER BY value", TIMEZONE_PREFIX)
     return tuple(zone for (zone,) in rows) or ("UTC",)
 
 

@@ -18,7 +18,14 @@ from lookalike.embeddings.manifest import VersionManifest
 from lookalike.embeddings.representation import Representation
 from lookalike.embeddings.user_index import UserIndex
 from lookalike.encoder.embedder import USERS_PER_STEP, Embedder
-from lookalike.encoder.results import CutBeforeStored, FullRefreshRequested, RunChanged, TablesChanged, VectorsTooOld
+from lookalike.encoder.results import (
+    CutBeforeStored,
+    FilesRemoved,
+    FullRefreshRequested,
+    RunChanged,
+    TablesChanged,
+    VectorsTooOld,
+)
 from lookalike.encoder.versions import LogSnapshot
 from lookalike.workspace.progress import Message
 
@@ -49,6 +56,8 @@ def _reason_for_full_refresh(stored: VersionManifest, run: str, snapshot: LogSna
         return VectorsTooOld(oldest=stored.everybody_as_of, max_days=MAX_AGE.days)
     if as_of < stored.as_of:
         return CutBeforeStored(as_of=as_of, stored_as_of=stored.as_of)
+    if stored.last_file < snapshot.last_removal:
+        return FilesRemoved()
     if _tables(snapshot.files) != _tables(stored.files):
         return TablesChanged()
     return None

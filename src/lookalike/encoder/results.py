@@ -274,6 +274,12 @@ class TablesChanged(Message):
     code: Literal["tables_changed"] = "tables_changed"
 
 
+class FilesRemoved(Message):
+    """Every user is embedded again, because a file was removed from the log or read again."""
+
+    code: Literal["files_removed"] = "files_removed"
+
+
 class NewItems(Message):
     """The log has items that the run was not trained on."""
 

@@ -23,13 +23,14 @@ class LogSnapshot:
     cut: Cut
     files: tuple[SourceFile, ...]  # all that were ingested
     last_file: int
+    last_removal: int = 0  # number of the last removal of a file
 
     @classmethod
     def read(cls, opened: Database, as_of: datetime | None, min_events: int) -> "LogSnapshot":
         """The log as it is now, up to `as_of` or its end."""
         cut = Cut(database.resolve_cutoff(opened, as_of), min_events)
         files = database.ingested_files(opened)
-        return cls(cut, files, database.last_file_id(opened))
+        return cls(cut, files, database.last_file_id(opened), database.last_removal(opened))
 
 
 def user_values_not_read(opened: Database, vocabulary: Vocabulary) -> UserValuesNotRead | None:

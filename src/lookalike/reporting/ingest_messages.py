@@ -11,6 +11,7 @@ from lookalike.data.ingest.results import (
     ConstantEventType,
     DroppedColumns,
     DuplicateRows,
+    DuplicatesOfRemoved,
     FileLoaded,
     FileSkipped,
     HeavyUser,
@@ -82,6 +83,18 @@ def _long_texts(check: LongTexts) -> str:
 
 def _duplicate_rows(check: DuplicateRows) -> str:
     return _of_the_rows(check, "rows repeat an event that is in the file or was there before, and were dropped")
+
+
+def _duplicates_of_removed(check: DuplicatesOfRemoved) -> str:
+    return f"{check.file}: was read again. {missing_rows(check.files)}"
+
+
+def missing_rows(files: tuple[str, ...]) -> str:
+    """What is to be done about files that dropped rows as duplicates of a file that is no longer as it was."""
+    return (
+        f"Rows of other files that repeated its earlier events were dropped, and may be missing now: "
+        f"lookalike ingest --again {' '.join(files)}"
+    )
 
 
 def _unreadable_values(check: UnreadableValues) -> str:
@@ -238,6 +251,7 @@ _CHECK_SENTENCES: Final[dict[type[QualityCheck], Callable[[Any], str]]] = {
     LongIds: _long_ids,
     LongTexts: _long_texts,
     DuplicateRows: _duplicate_rows,
+    DuplicatesOfRemoved: _duplicates_of_removed,
     UnreadableValues: _unreadable_values,
     HeavyUser: _heavy_user,
     StaleLog: _stale_log,

@@ -101,6 +101,10 @@ def _tables_changed(message: results.TablesChanged) -> str:
     return "the table of items or users has changed: embedding every user again"
 
 
+def _files_removed(message: results.FilesRemoved) -> str:
+    return "a file was removed or read again: embedding every user again"
+
+
 def _new_items(message: results.NewItems) -> str:
     return f"{message.items:,} items are new to {message.run} and are represented by their attributes alone"
 
@@ -138,6 +142,7 @@ SENTENCES: dict[type[Message], Callable[..., str]] = {
     results.VectorsTooOld: _vectors_too_old,
     results.CutBeforeStored: _cut_before_stored,
     results.TablesChanged: _tables_changed,
+    results.FilesRemoved: _files_removed,
     results.NewItems: _new_items,
     results.UnknownColumns: _unknown_columns,
     results.NothingToRefresh: _nothing_to_refresh,

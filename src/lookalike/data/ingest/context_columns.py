@@ -84,6 +84,13 @@ def last_review(database: Database) -> Review:
     return Review.model_validate_json(stored[0][0]) if stored else Review()
 
 
+def forget_review(database: Database) -> None:
+    """Has the next review look at all events."""
+    review = last_review(database)
+    stored = json.dumps(review.model_copy(update={"events": 0}).as_json())
+    database.connection.execute("UPDATE meta SET value = ? WHERE key = ?", [stored, _REVIEW_KEY])
+
+
 def store_review(database: Database, review: Review, excluded: dict[str, str], included: list[str]) -> None:
     """Stores which columns are excluded, with the reason, and which are so no longer."""
     with database.transaction():

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from lookalike.data.database import TIMEZONE_PREFIX, Database
+from lookalike.data.database import TIMEZONE_PREFIX, Database, last_file_id
 from lookalike.data.ingest.results import FileKind, FileReport
 from lookalike.data.ingest.staging import STAGED_EVENTS
 
@@ -19,11 +19,13 @@ class FileEntry:
     ingested_at: datetime  # with a zone
     timezone: str  # of times that name none
     max_rejected_share: float
+    replaces: tuple[int, ...] = ()  # numbers of files that this one takes the place of
 
 
-def is_recorded(database: Database, digest: str, kind: FileKind) -> bool:
-    """Whether the same bytes were ingested before as the same kind of file."""
-    return bool(database.rows("SELECT 1 FROM files WHERE sha256 = ? AND kind = ?", digest, kind))
+def recorded_as(database: Database, digest: str, kind: FileKind) -> tuple[int, ...]:
+    """The numbers under which the same bytes were ingested before as the same kind of file."""
+    rows = database.rows("SELECT file_id FROM files WHERE sha256 = ? AND kind = ? ORDER BY 1", digest, kind)
+    return tuple(number for (number,) in rows)
 
 
 def recorded_mapping(database: Database, digest: str, kind: FileKind) -> dict[str, str]:
@@ -34,7 +36,7 @@ def recorded_mapping(database: Database, digest: str, kind: FileKind) -> dict[st
 
 
 def next_file_id(database: Database) -> int:
-    return int(database.rows("SELECT coalesce(max(file_id), 0) + 1 FROM files")[0][0])
+    return last_file_id(database) + 1
 
 
 def record_file(database: Database, file_id: int, report: FileReport, entry: FileEntry) -> None:
@@ -52,9 +54,9 @@ def record_file(database: Database, file_id: int, report: FileReport, entry: Fil
     )  # fmt: skip
 
 
-def record_timezone(database: Database, timezone: str) -> None:
-    """Records that times of the log that name no zone were read in this one."""
-    database.connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", [TIMEZONE_PREFIX + timezone, timezone])
+def record_timezone(database: Database, file_id: int, timezone: str) -> None:
+    """Records that times of the file that name no zone were read in this one."""
+    database.connection.execute("INSERT INTO meta VALUES (?, ?)", [f"{TIMEZONE_PREFIX}{file_id}", timezone])
 
 
 def reject_counts(database: Database, file_id: int) -> dict[str, int]:

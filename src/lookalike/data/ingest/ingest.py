@@ -14,6 +14,7 @@ from lookalike.data.ingest import (
     load_tables,
     quality,
     readers,
+    removal,
     running_counts,
 )
 from lookalike.data.ingest.context_review import review_columns
@@ -25,6 +26,7 @@ from lookalike.data.ingest.results import (
     SEVERITIES,
     AnyCheck,
     ColumnsUnused,
+    DuplicatesOfRemoved,
     FileLoaded,
     FileReport,
     FileSkipped,
@@ -50,6 +52,7 @@ def ingest_files(database: Database, paths: list[Path], options: IngestOptions, 
         jobs = plan_jobs(database, find_input_files(paths, options), options, scratch)
         check_requested_context(database, jobs, requested, scratch)
         context_columns.declare(database, options.context)
+        last_checked_file = running_counts.counted_files(database)
         size = sum(job.source.size for job in jobs)
         with progress.step("ingest", size) as advance, _reviewed_in_any_case(database):
             reports: list[FileReport] = []
@@ -63,7 +66,7 @@ def ingest_files(database: Database, paths: list[Path], options: IngestOptions, 
                 checks += file_checks
                 done += job.source.size
             advance(done, "checks")
-            last_checked_file = running_counts.update_counts(database)
+            running_counts.update_counts(database)
             totals, log_checks = quality.quality_checks(database, reports, now, last_checked_file)
             checks += [*log_checks, *review_columns(database)]
     worst_first = sorted(checks, key=lambda check: SEVERITIES.index(check.severity))
@@ -82,15 +85,22 @@ def _reviewed_in_any_case(database: Database) -> Iterator[None]:
 
 def _load(database: Database, job: Job, options: IngestOptions, now: datetime) -> tuple[FileReport, list[AnyCheck]]:
     # a copy of the file may have been loaded since the jobs were planned
-    if job.plan is None or file_records.is_recorded(database, job.sha256, job.kind):
+    if job.plan is None or file_records.recorded_as(database, job.sha256, job.kind) != job.replaces:
         return FileReport(name=job.source.name, kind=job.kind, skipped=True), []
-    entry = FileEntry(job.source.name, job.sha256, job.kind, now, options.timezone, options.max_rejected_share)
+    losers = removal.files_with_duplicates_of(database, job.replaces)
+    entry = FileEntry(
+        job.source.name, job.sha256, job.kind, now, options.timezone, options.max_rejected_share, job.replaces
+    )
     with readers.reading_errors(job.source):
         if isinstance(job.plan, TablePlan):
             report, dropped = load_tables.load_table(database, job.plan, entry)
             return report, [*dropped]
         report = load_events.load_events(database, job.plan, entry)
-        return report, [*context_columns.missing_columns(report, job.plan.mapping.missing)]
+        missing = [DuplicatesOfRemoved(severity="warning", rows=0, share=0.0, file=report.name, files=losers)]
+        return report, [
+            *context_columns.missing_columns(report, job.plan.mapping.missing),
+            *(missing if losers else []),
+        ]
 
 
 def _report_file(progress: Progress, job: Job, report: FileReport, before: list[FileReport]) -> None:

@@ -23,6 +23,7 @@ class Job:
     kind: FileKind
     sha256: str
     plan: EventPlan | TablePlan | None  # None: the same bytes were ingested before
+    replaces: tuple[int, ...] = ()  # numbers under which the same bytes were ingested before
 
 
 def plan_jobs(database: Database, files: list[InputFile], options: IngestOptions, scratch: Path) -> list[Job]:
@@ -60,10 +61,11 @@ def check_requested_context(database: Database, jobs: list[Job], requested: tupl
 
 def _plan_job(database: Database, file: InputFile, options: IngestOptions, scratch: Path) -> Job:
     digest = sha256(file.source.path)
-    if file_records.is_recorded(database, digest, file.kind):
+    recorded = file_records.recorded_as(database, digest, file.kind)
+    if recorded and not options.again:
         _check_same_mapping(database, file, digest, options, scratch)
         return Job(file.source, file.kind, digest, None)
-    return Job(file.source, file.kind, digest, plan_file(database.connection, file, options, scratch))
+    return Job(file.source, file.kind, digest, plan_file(database.connection, file, options, scratch), recorded)
 
 
 def _check_same_mapping(

@@ -1,7 +1,7 @@
 """Stores one event file: rows are staged, duplicates removed, then events and rejects stored in one transaction."""
 
 from lookalike.data.database import Database
-from lookalike.data.ingest import timestamps
+from lookalike.data.ingest import removal, timestamps
 from lookalike.data.ingest.duplicates import drop_duplicates
 from lookalike.data.ingest.event_plan import EventPlan
 from lookalike.data.ingest.file_records import (
@@ -28,8 +28,9 @@ def load_events(database: Database, plan: EventPlan, entry: FileEntry) -> FileRe
             raise DataError(f"{entry.name}: the file has no rows", "leave it out, or export it again")
         reason = reject_reason(entry.ingested_at)
         usable = _stage_events(database, plan, rows, reason)
-        duplicates = drop_duplicates(database, plan) if usable else 0
+        duplicates = drop_duplicates(database, plan, entry.replaces) if usable else 0
         with database.transaction():
+            removal.forget_files(database, entry.replaces)
             file_id = next_file_id(database)
             rejected: dict[str, int] = {}
             if usable < rows.count:
@@ -51,7 +52,7 @@ def load_events(database: Database, plan: EventPlan, entry: FileEntry) -> FileRe
             )
             record_file(database, file_id, report, entry)
             if plan.time.assumes_zone:
-                record_timezone(database, entry.timezone)
+                record_timezone(database, file_id, entry.timezone)
     finally:
         drop_staged(database.connection)
     return report

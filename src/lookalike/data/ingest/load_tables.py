@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from lookalike.data.database import Database, quoted
-from lookalike.data.ingest import attributes, column_mapping, sql
+from lookalike.data.ingest import attributes, column_mapping, removal, sql
 from lookalike.data.ingest.attributes import NOT_STORED, Shape, clean_value
 from lookalike.data.ingest.cells import bounded, finite_or_null, parse_number, without_null_words
 from lookalike.data.ingest.file_records import FileEntry, next_file_id, record_file, reject_counts
@@ -83,6 +83,7 @@ def load_table(database: Database, plan: TablePlan, entry: FileEntry) -> tuple[F
             for name in plan.attribute_columns
         }
         with database.transaction():
+            removal.forget_files(database, entry.replaces)
             file_id = next_file_id(database)
             rejected = _store_rejects(database, plan, rows, file_id)
             keys = _replace_table(database, plan, shapes)

@@ -23,6 +23,7 @@ class IngestOptions:
     mapping: dict[str, str] = field(default_factory=dict)  # field -> column
     timezone: str = "UTC"
     max_rejected_share: float = 0.5
+    again: bool = False  # files that were read before take their own place
     context: tuple[str, ...] = ()  # columns kept with each event, in the order of their slots
 
     def __post_init__(self) -> None:

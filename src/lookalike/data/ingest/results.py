@@ -102,6 +102,14 @@ class LongTexts(QualityCheck):
     column: str
 
 
+class DuplicatesOfRemoved(QualityCheck):
+    """A file was read again. Other files had dropped rows that repeated its earlier events, which may be missing now."""
+
+    check: Literal["duplicates_of_removed"] = "duplicates_of_removed"
+    file: str
+    files: tuple[str, ...]
+
+
 class DuplicateRows(QualityCheck):
     """Rows that repeat an event of the file or of the log; share of all rows."""
 
@@ -230,6 +238,7 @@ AnyCheck = Annotated[
     | LongIds
     | LongTexts
     | DuplicateRows
+    | DuplicatesOfRemoved
     | UnreadableValues
     | HeavyUser
     | StaleLog
@@ -255,6 +264,26 @@ class IngestResult(Record):
     files: tuple[FileReport, ...] = Field(description="what became of each file")
     totals: Totals = Field(description="what the workspace holds now")
     checks: tuple[AnyCheck, ...] = Field(description="worst first")
+
+
+class RemovedFile(Record):
+    """A file whose rows were taken out of the log, or would be."""
+
+    name: str = Field(description="as it was ingested")
+    sha256: str
+    kind: FileKind
+    rows: int = Field(description="of the file")
+    added: int = Field(description="events, or rows of the table, that are removed")
+    ingest_again: tuple[str, ...] = Field(
+        description="files that may have dropped rows because this one had them first"
+    )
+
+
+class RemoveResult(Record):
+    """What was removed, or with `--dry-run` would be."""
+
+    removed: tuple[RemovedFile, ...] = Field(description="every file of these bytes")
+    dry_run: bool = Field(description="nothing was changed")
 
 
 class AmbiguousField(Record):

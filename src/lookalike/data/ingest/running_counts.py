@@ -19,10 +19,24 @@ INSERT OR IGNORE INTO meta VALUES ('tallied', '0');
 """
 
 
-def update_counts(database: Database) -> int:
-    """Counts the events of the files not counted yet; returns the number of the last file before them."""
+def counted_files(database: Database) -> int:
+    """The number of the last file that is counted."""
     database.connection.execute(_SCHEMA)
     ((counted,),) = database.rows("SELECT value::INTEGER FROM meta WHERE key = 'tallied'")
+    return int(counted)
+
+
+def forget_counts(database: Database) -> None:
+    """Has all events counted anew: what a removed file brought cannot be taken off."""
+    for table in ("seen_users", "seen_items", "days"):
+        if database.rows("SELECT 1 FROM duckdb_tables() WHERE table_name = ?", table):
+            database.connection.execute(f"DELETE FROM {table}")
+    database.connection.execute("UPDATE meta SET value = '0' WHERE key = 'tallied'")
+
+
+def update_counts(database: Database) -> None:
+    """Counts the events of the files not counted yet."""
+    counted = counted_files(database)
     last = last_file_id(database)
     with database.transaction():
         for table, column in (("seen_users", "user_id"), ("seen_items", "item_id")):
@@ -35,7 +49,6 @@ def update_counts(database: Database) -> int:
             "INSERT INTO days SELECT ts::DATE, count(*) FROM events WHERE file_id > ? GROUP BY ALL", [counted]
         )
         database.connection.execute("UPDATE meta SET value = ? WHERE key = 'tallied'", [str(last)])
-    return int(counted)
 
 
 def events_after(file_id: int) -> str:
