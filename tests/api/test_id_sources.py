@@ -1,5 +1,9 @@
 """Lists of ids as Python values: what is read as which ids, and what is refused."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,9 @@ import pytest
 from lookalike.api.id_sources import id_source, id_sources
 from lookalike.data.id_lists import IdFrame
 from lookalike.errors import DataError
+from small_log import Command, user_ids
+
+pytest_plugins = ("space_fixtures",)
 
 IDS = ["u1", "u2"]
 
@@ -183,3 +190,30 @@ def test_lists_in_a_list_are_lists_of_their_own() -> None:
 def test_anything_else_in_place_of_lists_is_a_data_error() -> None:
     with pytest.raises(DataError, match="of type int"):
         id_sources(5, "the seed")  # type: ignore[arg-type]
+
+
+_KILLED_WHILE_READING = """
+import os, signal, sys
+import lookalike as la
+from lookalike.data.ingest import id_file
+
+id_file._find_columns = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+verb, workspace, *ids = sys.argv[1:]
+ws = la.open(workspace)
+ws.expand(seed=ids, size=5) if verb == "expand" else ws.suppress_add(ids)
+"""
+
+
+@pytest.mark.parametrize("verb", ["expand", "suppress_add"])
+def test_a_kill_leaves_no_copy_of_a_list_outside_the_workspace(ready: Command, tmp_path: Path, verb: str) -> None:
+    (elsewhere := tmp_path / "tmp").mkdir()
+    ran = subprocess.run(
+        [sys.executable, "-c", _KILLED_WHILE_READING, verb, str(ready.workspace), *user_ids()[:40]],
+        env=os.environ | {"TMPDIR": str(elsewhere)}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == -signal.SIGKILL, ran.stderr
+    assert list(elsewhere.iterdir()) == []
+    left = [path for path in ready.workspace.rglob("ids.parquet")]
+    assert len(left) == 1
+    assert ready("status").code == 0
+    assert not left[0].exists()

@@ -1,5 +1,6 @@
 """The verb `suppress`: who must not be listed in any expansion of this workspace."""
 
+import contextlib
 from dataclasses import dataclass
 from datetime import date
 
@@ -29,9 +30,13 @@ class SuppressRequest:
 def suppress_add(folder: WorkspaceFolder, request: SuppressRequest, progress: Progress) -> SuppressAdded:
     """Adds a list to the standing list. Raises DataError for a list of whose ids too many are nobody's in the log; where
     nothing is trained yet, the first expansion looks."""
-    reason, ids = checked_reason(request.reason), id_lists.read_ids(request.source).ids.select("user_id").unique()
-    name = id_lists.source_name(request.source)
-    with folder.locked(create=True), database.open_in(folder) as db:
+    reason, name = checked_reason(request.reason), id_lists.source_name(request.source)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(folder.locked(create=True))
+        ids = (
+            id_lists.read_ids(request.source).ids.select("user_id").unique()
+        )  # locked: copies are made in the workspace
+        db = stack.enter_context(database.open_in(folder))
         unmatched, ways = None, {}
         if has_live_version(folder):
             with progress.step("comparing with the log"):
@@ -53,8 +58,10 @@ def suppress_list(folder: WorkspaceFolder) -> SuppressLists:
 
 def suppress_remove(folder: WorkspaceFolder, what: int | IdSource) -> SuppressRemoved:
     """Removes a list by its number, or ids from all lists. Raises StateError when there is nothing like it."""
-    gone = None if isinstance(what, int) else id_lists.read_ids(what).ids.select("user_id")
-    with folder.locked(), database.open_in(folder) as db:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(folder.locked())
+        gone = None if isinstance(what, int) else id_lists.read_ids(what).ids.select("user_id")
+        db = stack.enter_context(database.open_in(folder))
         numbers = {each.number for each in suppressions.standing_lists(db)}
         if gone is not None:
             removed = suppressions.remove_ids(db, gone)

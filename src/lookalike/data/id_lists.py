@@ -4,7 +4,6 @@ Seeds and other lists come as files or as frames from Python; both are read by t
 """
 
 import hashlib
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from lookalike.data.ingest.id_file import IdList
 from lookalike.data.spreadsheet_cells import escaped, is_formula, unescaped
 from lookalike.errors import DataError, StateError
 from lookalike.workspace.files import sha256, write_text
+from lookalike.workspace.paths import temporary_folder
 
 # Types of the columns of written lists and reasons.
 LIST_COLUMNS: dict[str, pl.DataType] = {
@@ -86,8 +86,8 @@ def _read_frame(source: IdFrame, with_values: bool, timezones: tuple[str, ...]) 
     """Reads the frame from a temporary Parquet file, so that ids and values are cleaned as those of a file are."""
     if not source.frame.width:
         raise _unusable_frame_error(source, "it has no columns")
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "ids.parquet"
+    with temporary_folder() as folder:
+        file = folder / "ids.parquet"
         try:
             source.frame.write_parquet(file)
         except pl.exceptions.PolarsError as error:

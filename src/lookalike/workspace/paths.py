@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -78,7 +79,7 @@ class WorkspaceFolder:
         else:
             self.require_database()
         self._refuse_links()
-        with _private_files(), self._lock_file() as file:
+        with _private_files(), self._lock_file() as file, _copies_in(self.root):
             self._take(file)
             file.truncate(0)
             file.write(str(os.getpid()))
@@ -131,8 +132,8 @@ class WorkspaceFolder:
     @contextlib.contextmanager
     def scratch(self) -> Iterator[Path]:
         """A temporary folder on the workspace's disk, for what is too large for memory."""
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=self.root) as folder:
-            yield Path(folder)
+        with temporary_folder(self.root) as folder:
+            yield folder
 
     def clean_up(self) -> None:
         """Removes what a killed command left, unless another process is writing or this one may not. Without left-overs no
@@ -153,6 +154,26 @@ class WorkspaceFolder:
         for fate in Replaced:
             for old in self._left_overs(fate.value):
                 settle(old, old.with_name(old.name.removeprefix(fate.value)), fate)
+
+
+_copies: ContextVar[Path | None] = ContextVar("_copies", default=None)
+
+
+@contextlib.contextmanager
+def _copies_in(folder: Path) -> Iterator[None]:
+    token = _copies.set(folder)
+    try:
+        yield
+    finally:
+        _copies.reset(token)
+
+
+@contextlib.contextmanager
+def temporary_folder(place: Path | None = None) -> Iterator[Path]:
+    """A temporary folder, in `place`; if not given, in the workspace that is locked, so that what a killed process leaves
+    of a list of people stays there, for the next command to delete."""
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=place or _copies.get()) as folder:
+        yield Path(folder)
 
 
 _umask_lock = threading.Lock()

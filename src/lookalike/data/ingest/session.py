@@ -1,7 +1,6 @@
 """The state of a DuckDB connection while files are read: its time zone, and a folder for converted copies."""
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import duckdb
 
 from lookalike.data.ingest import sql
 from lookalike.errors import SettingsError
-from lookalike.workspace.files import TEMPORARY_PREFIX
+from lookalike.workspace.paths import temporary_folder
 
 
 @contextlib.contextmanager
@@ -24,8 +23,8 @@ def reading_session(connection: duckdb.DuckDBPyConnection, timezone: str) -> Ite
     except duckdb.Error as error:
         raise SettingsError(f"unknown time zone {timezone!r}", "name one like Europe/Berlin") from error
     try:
-        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=_database_folder(connection)) as folder:
-            yield Path(folder)
+        with temporary_folder(_database_folder(connection)) as folder:
+            yield folder
     finally:
         connection.execute("SET TimeZone = 'UTC'")
 
