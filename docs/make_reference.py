@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from typer.main import get_command
 
 from lookalike import errors
+from lookalike.api.verify import VerifyResult
 from lookalike.campaigns.overlap import OverlapResult
 from lookalike.cli.app import app
 from lookalike.cli.printed import PrintedReport, PrintedStatus
@@ -57,6 +58,7 @@ JSON: dict[str, type[Record]] = {
     "suppress add": SuppressAdded,
     "suppress list": SuppressLists,
     "suppress remove": SuppressRemoved,
+    "verify": VerifyResult,
     "status": PrintedStatus,
 }
 FILES: dict[str, type[Record]] = {"evaluation.json": Evaluation, "manifest.json": ExpansionManifest}
@@ -100,7 +102,7 @@ def commands() -> str:
         "stdout carries data only: tables for people, or with `--json` exactly one JSON object on one line. "
         "Progress, messages and errors go to stderr. An error is two lines: `error:` says what is wrong and where, `hint:` "
         "which flag or command helps. stdout is then empty, except for a seed that should not be expanded: "
-        "its figures are printed, and the exit code is 5.\n",
+        "its figures are printed, and the exit code is 5; and of `verify`, whose table is printed before the exit code 4.\n",
         "## Flags of the program\n",
         "They may stand before or after the command. `lookalike` alone shows the help.\n",
         _flags("", root, context),

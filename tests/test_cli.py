@@ -21,7 +21,7 @@ from lookalike.workspace.records import Record
 from small_log import TRAIN, Command, Inputs, Ran, id_file, user_ids
 
 pytest_plugins = ("space_fixtures",)
-COMMANDS = ("ingest", "remove-file", "train", "embed", "expand", "overlap", "report", "status", "suppress")
+COMMANDS = ("ingest", "remove-file", "train", "embed", "expand", "overlap", "report", "verify", "status", "suppress")
 
 
 def call(capsys: pytest.CaptureFixture[str], *words: str) -> Ran:

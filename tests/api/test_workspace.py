@@ -204,9 +204,10 @@ def test_expand_has_a_keyword_for_each_flag() -> None:
         ("embed", (la.Workspace.embed, la.Workspace.embed_sessions), {"sessions": "paths"}),
         ("status", (la.Workspace.status,), {}),
         ("overlap", (la.Workspace.overlap,), {}),
+        ("verify", (la.Workspace.verify,), {}),
         ("report", (la.Workspace.report,), {"all": None, "open": None}),  # of the terminal alone
     ],
-    ids=["ingest", "preview", "train", "embed", "status", "overlap", "report"],
+    ids=["ingest", "preview", "train", "embed", "status", "overlap", "verify", "report"],
 )
 def test_keywords_are_named_like_the_flags(
     command: str, methods: tuple[Callable[..., Any], ...], renamed: dict[str, str | None]

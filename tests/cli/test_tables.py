@@ -20,6 +20,7 @@ from example_evaluation import (
 )
 from lookalike.api.expand import ExpandResult
 from lookalike.api.status import ExpansionSummary, NextStep, RunSummary, StatusResult, VectorSummary
+from lookalike.api.verify import VerifiedFile, VerifyResult
 from lookalike.campaigns.overlap import ListCount, OverlapResult, PairOverlap
 from lookalike.cli import tables
 from lookalike.data.database import LogSummary
@@ -191,6 +192,14 @@ STATUS = StatusResult(
     next_step="report",
 )
 EMPTY_STATUS = StatusResult(workspace=".", log=None, runs=(), vectors=None, expansions=(), next_step="ingest")
+VERIFIED = VerifyResult(
+    name="fans",
+    files=(
+        VerifiedFile(kind="input", name="fans.csv", state="missing", fault=False),
+        VerifiedFile(kind="list", name=f"fans/{'x' * 90}.csv", state="changed", fault=True),
+    ),
+    held=False,
+)
 
 ALL_TABLES = {
     "ingest": tables.ingest_tables(INGESTED),
@@ -203,6 +212,7 @@ ALL_TABLES = {
     "expand": tables.expand_tables(expanded(replaced(example_evaluation(), "backtest", BACKTEST))),
     "refused": tables.expand_tables(expanded(refused_evaluation())),
     "overlap": tables.overlap_tables(OVERLAP),
+    "verify": tables.verify_tables(VERIFIED),
     "status": tables.status_tables(STATUS, f"lookalike --workspace {LONG.parent} report"),
     "empty status": tables.status_tables(EMPTY_STATUS, "lookalike ingest FILES"),
 }

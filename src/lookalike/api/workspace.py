@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from lookalike.api.id_sources import Ids
     from lookalike.api.report import Report
     from lookalike.api.status import NextStep, StatusResult
+    from lookalike.api.verify import VerifyResult
     from lookalike.campaigns.overlap import OverlapResult
     from lookalike.data.ingest.options import IngestOptions
     from lookalike.data.ingest.results import IngestPreview, IngestResult, RemoveResult
@@ -299,6 +300,17 @@ class Workspace:
         from lookalike.api.report import report
 
         return report(self.folder, name)
+
+    @system_errors()
+    def verify(self, name: str | None = None) -> "VerifyResult":
+        """Whether the files of an expansion, or of the live vectors and their run, still have their hashes.
+
+        >>> ws.verify("fans").held
+        True
+        """
+        from lookalike.api.verify import verify
+
+        return verify(self.folder, name)
 
     @system_errors()
     def status(self) -> "StatusResult":

@@ -14,7 +14,7 @@ import typer
 
 from lookalike import __version__
 from lookalike.cli.arguments import hoist_global_flags, usage_error
-from lookalike.cli.audience_commands import expand, overlap, report
+from lookalike.cli.audience_commands import expand, overlap, report, verify
 from lookalike.cli.context import GlobalFlags, flags_of
 from lookalike.cli.failure import Invocation, failed, say_interrupted
 from lookalike.cli.log_commands import embed, ingest, remove_file, train
@@ -63,7 +63,7 @@ def callback(
     invocation.flags = GlobalFlags(workspace, Console(as_json, quiet), engine, ray_address)
 
 
-for command in (ingest, remove_file, train, embed, expand, overlap, report):
+for command in (ingest, remove_file, train, embed, expand, overlap, report, verify):
     app.command()(command)
 app.add_typer(suppress, name="suppress")
 

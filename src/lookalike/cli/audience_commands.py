@@ -1,4 +1,4 @@
-"""The commands about audiences: expand, overlap, report."""
+"""The commands about audiences: expand, overlap, report, verify."""
 
 from pathlib import Path
 from typing import Annotated
@@ -173,3 +173,23 @@ def report(
     flags.console.note(f"page: {result.path or 'not written, this folder cannot be written to'}")
     if open_page and result.path:
         typer.launch(result.path.resolve().as_uri())
+
+
+def verify(
+    context: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Name of the audience; if not given, the live vectors and their run.", metavar="NAME"),
+    ] = None,
+) -> None:
+    """Show whether lists, vectors and runs are still what was written.
+
+    Every file is compared with the hash in its manifest. Exits with 4 if one has changed, or is missing where it must be.
+    """
+    from lookalike.cli import tables
+
+    flags = flags_of(context)
+    result = flags.open().verify(name)
+    flags.console.result(result.as_json(), *tables.verify_tables(result))
+    if not result.held:
+        raise tables.not_held(result)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from lookalike.errors import ExpansionError
+from lookalike.errors import ExpansionError, StateError
 from lookalike.reporting.encoder_section import COLUMNS, block_rows, encoder_sentence
 from lookalike.reporting.formatting import count, day, likely, percent, printable, times
 from lookalike.reporting.ingest_messages import check_sentence, missing_rows, note_sentence
@@ -16,6 +16,7 @@ from lookalike.reporting.verdict_text import failed_checks, headline, leak_cauti
 if TYPE_CHECKING:
     from lookalike.api.expand import ExpandResult
     from lookalike.api.status import ExpansionSummary, StatusResult, VectorSummary
+    from lookalike.api.verify import VerifyResult
     from lookalike.campaigns.overlap import OverlapResult
     from lookalike.data.ingest.results import FilePreview, FileReport, IngestPreview, IngestResult, RemoveResult
     from lookalike.encoder.block_figures import BlockComparison
@@ -31,6 +32,13 @@ NEXT_COMMANDS = {
     "embed_run": "embed --run {run}",
     "expand": "expand --seed seed.csv --size 5%",
     "report": "report",
+}
+
+_MAKES_AGAIN = {
+    "input": "lookalike expand makes a new list of it",
+    "list": "lookalike expand writes it again",
+    "vectors": "lookalike embed --full writes them again",
+    "run": "lookalike train makes a new run",
 }
 
 
@@ -294,6 +302,21 @@ def overlap_tables(result: "OverlapResult") -> list[Shown]:
 
 
 # --- status ----------------------------------------------------------------------------------------------------------
+
+
+def verify_tables(result: "VerifyResult") -> list[Shown]:
+    """Every file, and whether it is what was written."""
+    rows = [[file.kind, file.name, file.state] for file in result.files]
+    return [table(result.name or "Live vectors and their run", ["", "File", ""], rows)]
+
+
+def not_held(result: "VerifyResult") -> StateError:
+    """The error that `verify` ends with."""
+    faults = result.faults
+    return StateError(
+        f"{len(faults):,} of {len(result.files):,} files are not what was written, such as {faults[0].name}",
+        _MAKES_AGAIN[faults[0].kind],
+    )
 
 
 def status_tables(result: "StatusResult", following: str) -> list[Shown]:

@@ -93,7 +93,7 @@ def new_folder(path: Path, replaced: Callable[[Path], Replaced] = lambda _: Repl
 def make_folder(path: Path) -> None:
     """Makes a folder, and those it is in, unless they are there."""
     for folder in reversed([path, *path.parents]):
-        if not folder.exists():
+        if not folder.is_dir():
             folder.mkdir(_PRIVATE_FOLDER, exist_ok=True)
 
 
