@@ -181,7 +181,7 @@ def test_only_the_command_line_touches_the_terminal() -> None:
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Attribute) and ast.unparse(node) in ("sys.stdout", "sys.stderr")
     }
-    assert touching == {"cli/app.py", "cli/console.py", "cli/failure.py"}
+    assert touching == {"cli/app.py", "cli/console.py", "cli/failure.py", "cli/process.py"}
 
 
 def test_only_the_command_line_catches_everything() -> None:

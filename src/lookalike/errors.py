@@ -78,15 +78,18 @@ class ExpansionError(LookalikeError):
     exit_code = 5
 
 
+_NO_MEMORY = ("can't allocate memory", "out of memory")
 _DISK_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
 def translated_error(error: Exception) -> LookalikeError:
-    """The error as one of ours: StateError for what the system refused (a full disk above all), else a bug."""
+    """The error as one of ours: StateError for what the system refused or lacks (disk space above all), else a bug."""
     if any(words in str(error) for words in _DISK_FULL):
         translated: LookalikeError = StateError(
             f"the disk is full ({error})", "free disk space; what was stored before is unchanged"
         )
+    elif isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY):
+        translated = StateError("there is not enough memory", "end other programs, or use smaller settings")
     elif isinstance(error, OSError):
         translated = StateError(str(error), "check the folder and its permissions")
     else:

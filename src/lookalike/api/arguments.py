@@ -40,4 +40,7 @@ def utc(moment: datetime | None) -> datetime | None:
     """The moment as UTC without a zone, as times are in the log."""
     if moment is not None and not isinstance(moment, datetime):
         raise SettingsError(f"as_of: {str(moment)[:40]!r} is not a datetime", "as_of=datetime(2026, 3, 1)")
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment and moment.tzinfo else moment
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment and moment.tzinfo else moment
+    except OverflowError as error:
+        raise SettingsError(f"as_of: {moment} is out of range in UTC", "as_of=datetime(2026, 3, 1)") from error

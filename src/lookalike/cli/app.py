@@ -18,6 +18,7 @@ from lookalike.cli.audience_commands import expand, overlap, report, verify
 from lookalike.cli.context import GlobalFlags, flags_of
 from lookalike.cli.failure import Invocation, failed, say_interrupted
 from lookalike.cli.log_commands import embed, ingest, remove_file, train
+from lookalike.cli.process import end, prepare, was_interrupted
 from lookalike.cli.suppress_commands import suppress
 from lookalike.errors import INTERRUPTED, LookalikeError, translated_error
 
@@ -45,7 +46,7 @@ def callback(
     ] = Path("."),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")] = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Only errors on stderr, and who may be listed wrongly.")
+        bool, typer.Option("--quiet", "-q", help="Only errors on stderr, and warnings about whom to suppress.")
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     engine: Annotated[str, typer.Option(help="Where the work is done: local, or ray for a cluster.")] = "local",
@@ -89,27 +90,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Threads that spin while they wait lose nine tenths of their speed when another program uses a core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     words = hoist_global_flags(list(sys.argv[1:] if argv is None else argv))
-    invocation = Invocation()
     try:
-        code = app(args=words or ["--help"], prog_name="lookalike", standalone_mode=False, obj=invocation) or 0
-    except _UsageError as error:
-        commands = [each.callback.__name__.replace("_", "-") for each in app.registered_commands if each.callback]
-        commands += [group.name for group in app.registered_groups if group.name]
-        return failed(usage_error(error, commands), invocation)
-    except LookalikeError as error:
-        return failed(error, invocation)
+        return _run(words or ["--help"], Invocation())
+    except (BrokenPipeError, SystemExit):  # Typer makes the former the latter
+        return INTERRUPTED  # the reader of our output has gone: there is nobody to tell
+
+
+def _run(words: list[str], invocation: Invocation) -> int:
+    try:
+        code = app(args=words, prog_name="lookalike", standalone_mode=False, obj=invocation) or 0
+        sys.stdout.flush()
     except (typer.Abort, KeyboardInterrupt):
         code = INTERRUPTED
     except BrokenPipeError:
-        sys.stderr.close()  # the reader of our pipe has gone: there is nobody to tell
-        return 1
+        raise
     except Exception as error:
-        return failed(translated_error(error), invocation)
+        code = INTERRUPTED if was_interrupted() else failed(_known(error), invocation)
     if code == INTERRUPTED:  # Typer may turn the interrupt into its exit code by itself
         say_interrupted(invocation)
     return code
 
 
+def _known(error: Exception) -> LookalikeError:
+    """Any error as one of ours."""
+    if isinstance(error, _UsageError):
+        commands = [each.callback.__name__.replace("_", "-") for each in app.registered_commands if each.callback]
+        commands += [group.name for group in app.registered_groups if group.name]
+        return usage_error(error, commands)
+    return error if isinstance(error, LookalikeError) else translated_error(error)
+
+
 def entry() -> None:
     gc.set_threshold(100_000)  # imports make much and leave no cycles: looking for them takes a tenth of a second
-    sys.exit(main())
+    prepare()
+    end(main())

@@ -59,10 +59,11 @@ class Console:
     def result(self, value: dict[str, Any], *tables: Table | str) -> None:
         """The one thing a command gives back."""
         if self.as_json:
-            sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
-            return
-        for table in tables:
+            is_unicode = (sys.stdout.encoding or "utf-8").lower().startswith("utf")
+            sys.stdout.write(json.dumps(value, ensure_ascii=not is_unicode, allow_nan=False) + "\n")
+        for table in () if self.as_json else tables:
             self._out.print(table)
+        sys.stdout.flush()
 
     def error(self, error: LookalikeError) -> None:
         """Two lines on stderr: what is wrong, and what helps."""

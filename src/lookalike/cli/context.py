@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from lookalike.cli.console import Console
 
 
+_DAYS = re.compile(r"0*[1-9]\d{0,5}", re.ASCII)
 _SUGGESTED = re.compile(r"\blookalike (?=[a-z])")
 
 
@@ -61,7 +62,7 @@ def parse_days(text: str | None) -> int | None:
     if text is None:
         return None
     number = text.strip().lower().removesuffix("d")
-    if not number.isdecimal() or int(number) < 1:
+    if not _DAYS.fullmatch(number):
         raise SettingsError(f"{text[:40]!r} is not a valid number of days", "--window 90d")
     return int(number)
 
@@ -82,8 +83,8 @@ def parse_moment(text: str | None) -> datetime | None:
         return None
     try:
         moment = datetime.fromisoformat(text)
-    except ValueError as error:
+        return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except (ValueError, OverflowError) as error:  # the latter for a time before the year 1, or after 9999, in UTC
         raise SettingsError(
             f"--as-of {text[:40]!r} is not an ISO time", "--as-of 2026-03-01 or 2026-03-01T12:00"
         ) from error
-    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

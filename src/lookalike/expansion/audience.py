@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, StrictInt, StrictStr
 from pydantic.dataclasses import dataclass as validated_dataclass
 
 from lookalike.data.id_lists import IdSource, source_name, source_sha256
@@ -18,6 +18,7 @@ from lookalike.workspace.settings import read_toml, validated
 
 _SHARE = re.compile(r"(-?\d+(?:\.\d+)?)\s*%")
 _COUNT = re.compile(r"-?\d+")
+_MAX_DIGITS = 15
 FORMATS = ("csv", "parquet")
 
 
@@ -53,6 +54,8 @@ class Size:
 
 def parse_size(text: str | int) -> Size:
     """`500000`, `500_000`, `5%` or `auto`. Raises SettingsError on anything else."""
+    if isinstance(text, int) and abs(text) >= 10**_MAX_DIGITS:  # Python writes no number of thousands of digits
+        raise _size_error("", f"is out of range: a count has at most {_MAX_DIGITS} digits")
     words = str(text).strip().lower()
     if words == "auto":
         return Size()
@@ -61,8 +64,8 @@ def parse_size(text: str | int) -> Size:
             raise _size_error(text, "is out of range: a share is above 0% and at most 100%")
         return Size(share=float(share[1]) / 100)
     if count := _COUNT.fullmatch(words.replace("_", "").replace(",", "")):
-        if int(count[0]) < 1:
-            raise _size_error(text, "is out of range: a count is at least 1")
+        if len(count[0]) > _MAX_DIGITS or int(count[0]) < 1:
+            raise _size_error(text, f"is out of range: a count is at least 1 and has at most {_MAX_DIGITS} digits")
         return Size(count=int(count[0]))
     raise _size_error(text, "is not a count, a share such as 5%, or auto")
 
@@ -217,7 +220,7 @@ def _name_for(seed: IdSource | Rule) -> str:
 class Definition:
     """The keys of a definition file."""
 
-    size: int | str
+    size: StrictInt | StrictStr
     seed: str | None = None
     seed_rule: str | None = None
     name: str | None = None
@@ -268,7 +271,7 @@ def _defined_seed(definition: Definition, path: Path) -> IdSource | Rule:
         raise SettingsError(
             f"{path}: give either seed or seed_rule", 'seed = "seed.csv", or seed_rule = "category = DOG FOODS"'
         )
-    return parse_rule(definition.seed_rule) if definition.seed_rule else path.parent / str(definition.seed)
+    return parse_rule(definition.seed_rule) if definition.seed_rule is not None else path.parent / str(definition.seed)
 
 
 def _beside(folder: Path, files: tuple[str, ...] | str) -> tuple[Path, ...]:

@@ -4,6 +4,7 @@ A flag overrides the file, and the file overrides the default.
 """
 
 import difflib
+import re
 import tomllib
 from dataclasses import asdict, field, fields
 from pathlib import Path
@@ -17,6 +18,10 @@ from lookalike.errors import SettingsError
 
 T = TypeVar("T")
 _STRICT = ConfigDict(extra="forbid", frozen=True)
+_MAX_SEED = (1 << 32) - 1  # that every library takes
+_MAX_TOML_BYTES = 1 << 16
+_DEEP_KEY = re.compile(rb"(?:[\w\"'-]+[ \t]*\.[ \t]*){50}")
+_MAX_FAULTS = 20
 
 
 @dataclass(config=_STRICT)
@@ -31,43 +36,49 @@ class TrainSettings:
     window_days: int | None = Field(
         default=None,
         ge=1,
+        le=100_000,
         description="days a sequence reaches back; 90, or more if that leaves many users without events",
     )
     length: int = Field(default=128, ge=4, le=2048, description="most recent events kept in a sequence")
     min_events: int = Field(
         default=0,
         ge=0,
+        le=1_000_000,
         description="people with fewer events before the cut have no vector; 0 lets in those whom only the users table knows",
     )
-    epochs: int | None = Field(default=None, ge=1, description="passes over the log; chosen by its size if not given")
+    epochs: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="passes over the log; chosen by its size if not given"
+    )
     epoch_events: int = Field(
         default=6_000_000,
         ge=1_000,
+        le=1_000_000_000,
         description="most events read in one epoch; of a larger log each epoch reads other ones",
     )
     finish: bool = Field(
         default=True,
         description="after the evaluation, train on with the held-out days included (not after a single epoch)",
     )
-    patience: int = Field(default=3, ge=1, description="epochs without improvement before training stops")
+    patience: int = Field(default=3, ge=1, le=1_000_000, description="epochs without improvement before training stops")
     batch_events: int | None = Field(
-        default=None, ge=64, description="events in one step; chosen by the log's size if not given"
+        default=None, ge=64, le=1_000_000, description="events in one step; chosen by the log's size if not given"
     )
-    negatives: int = Field(default=1024, ge=100, description="sampled negatives in each step")
-    learning_rate: float = Field(default=1e-3, gt=0, description="peak learning rate")
+    negatives: int = Field(default=1024, ge=100, le=100_000, description="sampled negatives in each step")
+    learning_rate: float = Field(default=1e-3, gt=0, le=1, description="peak learning rate")
     dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout on item vectors")
     mask_hours: int = Field(
         default=24,
         ge=0,
+        le=1_000_000,
         description="hide up to so many of the latest hours from half of the users; of news fewer, as its items live",
     )
-    horizon: int = Field(default=32, ge=1, description="how many later events a position learns to predict")
+    horizon: int = Field(default=32, ge=1, le=2_048, description="how many later events a position learns to predict")
     holdout_share: float = Field(
         default=0.1, gt=0, lt=0.5, description="share of the events, the latest, that are held out"
     )
     content_dim: int = Field(default=128, ge=8, le=512, description="width of the content block")
     group_columns: int = Field(default=256, ge=8, le=2048, description="most common attribute values counted per user")
-    random_seed: int = Field(default=0, ge=0, description="random seed")
+    random_seed: int = Field(default=0, ge=0, le=_MAX_SEED, description="random seed")
 
 
 @dataclass(config=_STRICT)
@@ -76,14 +87,18 @@ class ExpandSettings:
 
     folds: int = Field(default=5, ge=2, le=20, description="folds of the hold-out")
     repeats: int = Field(default=4, ge=1, le=50, description="how often the folds are drawn")
-    background: int = Field(default=20_000, ge=100, description="eligible users sampled as background, at most")
+    background: int = Field(
+        default=20_000, ge=100, le=10_000_000, description="eligible users sampled as background, at most"
+    )
     tiers: int = Field(default=5, ge=1, le=100, description="tiers of equal size in the list")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="confidence level of bands and verdict")
     min_lift: float = Field(
         default=1.0, ge=1, le=100, description="lift that the last half of the largest list must reliably exceed"
     )
-    min_cell: int = Field(default=25, ge=1, description="figures of the report that rest on fewer users are hidden")
-    random_seed: int = Field(default=0, ge=0, description="random seed")
+    min_cell: int = Field(
+        default=25, ge=1, le=1_000_000, description="figures of the report that rest on fewer users are hidden"
+    )
+    random_seed: int = Field(default=0, ge=0, le=_MAX_SEED, description="random seed")
 
 
 @dataclass(config=_STRICT)
@@ -113,12 +128,24 @@ def load_settings(path: Path) -> Settings:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file. Raises SettingsError when it is missing or not TOML."""
+    """The tables of a TOML file. Raises SettingsError when it is missing, too large, or not TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        with open(path, "rb") as file:
+            content = file.read(_MAX_TOML_BYTES + 1)
+        if len(content) > _MAX_TOML_BYTES:
+            raise SettingsError(
+                f"{path}: is larger than {_MAX_TOML_BYTES:,} bytes", "lists of ids go into files of their own"
+            )
+        if _DEEP_KEY.search(content):  # takes the reader minutes
+            raise SettingsError(f"{path}: is nested too deeply", "see docs/settings.md for an example")
+        return tomllib.loads(content.decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise SettingsError(f"{path}: no such file", "give the path of a TOML file") from error
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: not TOML, not UTF-8, a number of 4,300 digits
+    except RecursionError as error:
+        raise SettingsError(f"{path}: is nested too deeply", "see docs/settings.md for an example") from error
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}", "give the path of a TOML file") from error
+    except ValueError as error:  # not UTF-8, not TOML, or a number of thousands of digits
         raise SettingsError(f"{path}: {error}", "see docs/settings.md for an example") from error
 
 
@@ -128,7 +155,10 @@ def validated(kind: type[T], values: dict[str, Any], where: str) -> T:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         faults = [_fault(kind, fault) for fault in error.errors()]
-        raise SettingsError(f"{where}: {'; '.join(faults)}", "see docs/settings.md for every key") from error
+        more = [f"and {len(faults) - _MAX_FAULTS:,} more"] if len(faults) > _MAX_FAULTS else []
+        raise SettingsError(
+            f"{where}: {'; '.join(faults[:_MAX_FAULTS] + more)}", "see docs/settings.md for every key"
+        ) from error
 
 
 def with_flags(section: T, **flags: Any) -> T:
