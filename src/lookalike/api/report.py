@@ -62,14 +62,12 @@ def report(folder: WorkspaceFolder, name: str | None = None) -> Report:
     # without the lock, so that a report can be had during a training: an expansion that ended meanwhile has precedence
     if _read(target) != evaluation:
         raise StateError(f"{target}: was expanded again just now", f"lookalike report {target.name}")
-    if not _is_written(target, html):
+    if not (folder.holds(target) and _is_written(target, html)):
         return made
     return made.model_copy(update={"path": target / REPORT_PAGE})
 
 
 def _is_written(target: Path, html: str) -> bool:
-    if target.is_symlink():
-        return False
     try:
         write_text(target / REPORT_PAGE, html)
     except OSError as error:

@@ -120,8 +120,10 @@ def _swap(temporary: Path, path: Path, fate: Replaced) -> None:
 def settle(old: Path, path: Path, fate: Replaced) -> None:
     """Ends the replacement of the folder `path`, wherever a killed process left it: `old` has been renamed.
 
-    It is put back if its successor never arrived. That came by one rename: it is complete, or not there at all.
+    It is put back if its successor never arrived. That came by one rename: it is complete, or not there at all, and no link.
     """
+    if path.is_symlink():
+        path.unlink()
     if not os.path.lexists(path):
         os.rename(old, path)
     elif fate is Replaced.KEPT:

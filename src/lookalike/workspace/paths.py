@@ -65,6 +65,10 @@ class WorkspaceFolder:
         """The folder of one expansion. Raises SettingsError when the name could lead out of the workspace."""
         return self.audiences / checked_name(name)
 
+    def holds(self, path: Path) -> bool:
+        """Whether a path is inside the workspace, and no link on the way leads out of it."""
+        return path.resolve().is_relative_to(self.root.resolve())
+
     def require_database(self) -> None:
         """Raises StateError when nothing was ingested."""
         if not self.database.exists():
