@@ -86,7 +86,7 @@ def test_a_few_steps_lower_the_loss(objective: str) -> None:
     for i in range(15):
         loss = loss_of(objective, fit, log, seed=i % 3)  # several draws: memorising one is not enough
         losses.append(loss.item())
-        fit.optimisers.zero_grad()
+        fit.model.zero_grad()
         loss.backward()
         fit.optimisers.step()
     assert np.mean(losses[-3:]) < np.mean(losses[:3]) - 0.02

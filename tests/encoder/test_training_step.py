@@ -66,14 +66,18 @@ def test_of_news_a_target_is_contrasted_with_items_of_its_own_time(
     seconds = np.arange(1, ITEMS + 1)
     lives = ItemLives(seconds, seconds + 1, np.full(ITEMS, 2))
     step.sampling = NegativeSampling.from_counts(np.ones(ITEMS, np.int64), 200, CPU, lives)
-    seen: list[torch.Tensor] = []
+    seen: list[losses.Excluded] = []
     monkeypatch.setattr(losses, "sampled_softmax", lambda *each: seen.append(each[-1]) or each[0].sum())
     begin = np.array([[0, 1, 2, 3, 0], [4, 5, 0, 0, 0]])
     end = np.array([[1, 2, 3, 4, 0], [5, 6, 0, 0, 0]])
     step.prediction_loss(begin, end)
     (excluded,) = seen
     negative = step.negatives[0].numpy() - FIRST_ITEM
-    for target, row in zip(range(6), excluded.numpy(), strict=True):
+    assert excluded.mask is not None
+    is_excluded = excluded.mask(slice(0, 6)).numpy()
+    assert np.array_equal(excluded.mask(slice(2, 4)).numpy(), is_excluded[2:4])
+    is_excluded[excluded.rows, excluded.columns] = True
+    for target, row in zip(range(6), is_excluded, strict=True):
         moment = target + 1
         alive = (seconds[negative] <= moment) & (moment <= seconds[negative] + 1)
         assert np.array_equal(row, ~alive | (negative == target))

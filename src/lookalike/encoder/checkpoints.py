@@ -12,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from lookalike.encoder.optimisers import RowAdam
 from lookalike.encoder.results import EpochFigures
 from lookalike.encoder.trainer import Fit, FitState, Tensors
 from lookalike.errors import StateError
@@ -106,9 +107,7 @@ def _restore_optimiser(optimiser: torch.optim.Optimizer, tensors: Tensors) -> No
     for name, value in tensors.items():
         index, key = name.split(".", 1)
         states.setdefault(int(index), {})[key] = value
-    if isinstance(
-        optimiser, torch.optim.SparseAdam
-    ):  # it counts steps in Python; a tensor would be rounded differently
+    if isinstance(optimiser, RowAdam):  # it counts steps in Python; a tensor would be rounded differently
         states = {index: values | {"step": int(values["step"])} for index, values in states.items()}
     optimiser.load_state_dict(optimiser.state_dict() | {"state": states})
 

@@ -24,6 +24,7 @@ from lookalike.errors import StateError
 
 CPU = torch.device("cpu")
 USERS_PER_STEP = 16_384
+USERS_PER_THREAD = 2_048  # at a time
 MAX_CENTRING_USERS = 40_000  # enough for means
 CENTRING_PREFIX = "place."  # of the centring's arrays in a run
 
@@ -39,7 +40,18 @@ class PartExtractor:
     length: int  # of a sequence
 
     def blocks(self, users: Sequences) -> tuple[Matrix, Matrix, Matrix]:
-        """Taste, content and aggregates of some users, each [n, width]."""
+        """Taste, content and aggregates of some users, each [n, width]. Steps of one size, each by one thread: what a user
+        is computed with does not depend on the number of threads."""
+        steps = [
+            users.block(first, min(first + USERS_PER_THREAD, users.users))
+            for first in range(0, max(1, users.users), USERS_PER_THREAD)
+        ]
+        taste, content, aggregates = (
+            np.concatenate(block) for block in zip(*inference.map_in_threads(self._step, steps), strict=True)
+        )
+        return taste, content, aggregates
+
+    def _step(self, users: Sequences) -> tuple[Matrix, Matrix, Matrix]:
         latest = batches.latest_segments(users, batches.window_starts(users, self.window), self.length)
         taste = inference.user_vectors(self.model, users, latest)
         return taste, self.content.transform(users), self.aggregates.transform(users)

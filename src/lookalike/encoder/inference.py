@@ -1,19 +1,25 @@
 """Applies a trained model: vectors of users and items, computed in batches, and the device to compute them on."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from lookalike.data.arrays import Rows
 from lookalike.data.sequences import COMMON_ITEMS, Sequences
 from lookalike.encoder import batches
 from lookalike.encoder.model import FIRST_ITEM, TwoTower
 from lookalike.errors import SettingsError
+from lookalike.workspace.parallel import in_pool, thread_count, thread_pool
 
 CPU_BATCH_EVENTS = 4_096  # small enough for a CPU's cache
 GPU_BATCH_EVENTS = 32_768
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @contextlib.contextmanager
@@ -26,6 +32,18 @@ def one_torch_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def map_in_threads(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """The function's results in order, each computed by one thread of ours with one torch thread.
+
+    At most as many threads as torch has. In one of those threads itself the items are computed one by one.
+    """
+    items = list(items)
+    if in_pool() or min(len(items), torch.get_num_threads(), thread_count()) < 2:
+        return [function(item) for item in items]
+    with one_torch_thread():
+        return list(thread_pool().map(function, items))
 
 
 def device_for(name: str) -> torch.device:
@@ -50,16 +68,19 @@ def item_vectors(model: TwoTower) -> NDArray[np.float32]:
     return torch.cat(parts).float().cpu().numpy() if parts else np.zeros((0, model.sizes.dim), np.float32)
 
 
-@torch.inference_mode()
 def user_vectors(model: TwoTower, sequences: Sequences, latest: batches.Segments) -> NDArray[np.float32]:
     """The unit vector of each segment's user, [n, D]; for an empty segment, that of the user's profile."""
     model.eval()
     vectors = np.zeros((len(latest), model.sizes.dim), np.float32)
     device = model.item_id.weight.device
     batch_events = CPU_BATCH_EVENTS if device.type == "cpu" else GPU_BATCH_EVENTS
-    for rows in batches.batches_by_length(latest, batch_events):
+
+    @torch.inference_mode()  # of the thread that runs it
+    def embed(rows: Rows) -> None:
         segments = latest[rows]
         batch, _ = batches.collate(sequences, segments, device)
         length = torch.from_numpy(segments.length).to(device)
         vectors[rows] = model.latest_user_vectors(batch, length).float().cpu().numpy()
+
+    map_in_threads(embed, batches.batches_by_length(latest, batch_events))
     return vectors

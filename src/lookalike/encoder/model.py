@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lookalike.data.sequences import COMMON_ITEMS, Vocabulary
+from lookalike.encoder.bodies.dropout import drop
 from lookalike.encoder.bodies.gru import gru
 from lookalike.encoder.bodies.mean import mean
 from lookalike.encoder.bodies.transformer import transformer
@@ -163,8 +164,8 @@ class TwoTower(nn.Module):
 
     def user_vectors(self, batch: SequenceBatch, item_vectors: Tensor) -> Tensor:
         """Unit vectors [B, T + 1, D] of each user after 0 … T events. `item_vectors` are the batch's items, [B, T, D]."""
-        if self.dropout:
-            item_vectors = F.dropout(item_vectors, self.dropout, self.training)
+        if self.training:
+            item_vectors = drop(item_vectors, self.dropout)
         events = item_vectors + self._context_vectors(batch)
         hidden = self.body(events)  # [B, T, D]
         weights = self._pool_weights(batch, events)
@@ -206,6 +207,8 @@ class TwoTower(nn.Module):
 
     def _profile_vectors(self, batch: SequenceBatch) -> Tensor:
         """The vector of each user before any event, from profile attributes, [B, D]. Not of unit length."""
+        if not self.sizes.profile:
+            return self.start.expand(len(batch.item), -1)
         return cast(Tensor, self.start + self.profile(batch.profile, batch.profile_starts))
 
 

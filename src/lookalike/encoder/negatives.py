@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lookalike.data.arrays import Rows
+from lookalike.data.arrays import Floats, Rows
 from lookalike.data.item_lives import ItemLives
 
 POPULARITY_POWER = 0.75  # as in word2vec, arXiv:1310.4546
@@ -49,8 +49,8 @@ class NegativeSampling:
         return torch.log(self.chance * self.negatives)
 
     @cached_property
-    def _cumulative(self) -> Tensor:
-        return torch.cumsum(self.chance.cpu().double(), 0)  # not every device has double precision
+    def _cumulative(self) -> Floats:
+        return np.cumsum(self.chance.cpu().double().numpy())
 
     def of_another_time(self, rows: Tensor, moments: Tensor) -> Tensor:
         """Which item rows [K] were not alive at the moments [n], [n, K]; only where items come and go."""
@@ -58,8 +58,8 @@ class NegativeSampling:
         first, last = (times[rows] for times in self.life)
         return (moments.unsqueeze(1) < first) | (moments.unsqueeze(1) > last)
 
-    def draw(self) -> Tensor:
+    def draw(self, rng: np.random.Generator) -> Tensor:
         """Item rows, [negatives], with replacement. By bisection, so that a step does not read the whole catalogue."""
-        draws = torch.rand(self.negatives, dtype=torch.float64) * self._cumulative[-1]
-        rows = torch.searchsorted(self._cumulative, draws, right=True)
-        return rows.clamp(max=len(self.chance) - 1).to(self.chance.device)
+        draws = rng.random(self.negatives) * self._cumulative[-1]
+        rows = np.searchsorted(self._cumulative, draws, side="right")
+        return torch.from_numpy(np.minimum(rows, len(self.chance) - 1)).to(self.chance.device)

@@ -149,6 +149,9 @@ OBJECTIVES: dict[str, Objective] = {
     "episodes": episodes,
 }
 
+# Those that contrast the users of a batch with each other; the others are computed in parts of a batch.
+NEED_WHOLE_BATCH = {contrastive, episodes}
+
 _TERM = re.compile(r"(?:(\d+(?:\.\d+)?)\*)?([a-z_]+)")
 
 

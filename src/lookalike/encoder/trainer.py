@@ -6,6 +6,7 @@ share of every batch, and gradients are averaged.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 
 import numpy as np
@@ -14,14 +15,16 @@ import torch
 from lookalike.data import sequence_queries
 from lookalike.data.item_lives import ItemLives
 from lookalike.data.sequences import Sequences, Vocabulary
-from lookalike.encoder import batches, distributed, next_item_metrics
+from lookalike.encoder import batch_parts, batches, distributed, next_item_metrics
+from lookalike.encoder.batches import Segments
+from lookalike.encoder.bodies.dropout import masks_from
 from lookalike.encoder.epoch_batches import Epoch, EpochBatches, draw_epoch
 from lookalike.encoder.fit_plan import FitPlan
 from lookalike.encoder.inference import item_vectors, user_vectors
 from lookalike.encoder.initial_weights import clear_untrained_ids, initial_model
 from lookalike.encoder.model import ENCODERS
 from lookalike.encoder.negatives import NegativeSampling
-from lookalike.encoder.objectives import parse_objective
+from lookalike.encoder.objectives import NEED_WHOLE_BATCH, parse_objective
 from lookalike.encoder.optimisers import Optimisers
 from lookalike.encoder.results import EpochFigures
 from lookalike.encoder.training_step import TrainingStep
@@ -182,25 +185,40 @@ class Fit:
 
     def _train_step(self, drawn: EpochBatches, step: int, rng: np.random.Generator) -> torch.Tensor:
         """Updates the weights by one batch; returns its loss."""
+        segments = drawn.step_segments(step)
+        parts = batch_parts.parts_of(segments) if self._splits_batches else [segments]
+        losses = [
+            partial(self._loss, drawn, part, part_rng)
+            for part, part_rng in zip(parts, rng.spawn(len(parts)), strict=True)
+        ]
+        shares = [part.length.sum() / segments.length.sum() for part in parts]
+        loss = batch_parts.mean_gradients(self.optimisers.weights, losses, shares)
+        distributed.average_gradients(self.model)
+        self.optimisers.step()
+        return loss
+
+    @property
+    def _splits_batches(self) -> bool:
+        whole = any(objective in NEED_WHOLE_BATCH for _, objective in self.objective)
+        return self.device.type == "cpu" and not whole
+
+    def _loss(self, drawn: EpochBatches, segments: Segments, rng: np.random.Generator) -> torch.Tensor:
+        """The loss of a batch or of a part of it; all chance in it is drawn from `rng`."""
         training_step = TrainingStep(
             model=self.model,
             vocabulary=self.vocabulary,
             sequences=drawn.sequences,
-            segments=drawn.step_segments(step),
+            segments=segments,
             future=drawn.future,
             horizon=self.plan.settings.horizon,
             sampling=self.sampling,
             rng=rng,
             device=self.device,
         )
-        self.optimisers.zero_grad()
+        masks = torch.Generator().manual_seed(int(rng.integers(2**63)))
         # half the bits halve the work of a GPU; a CPU would have to emulate them
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            loss = torch.stack([weight * objective(training_step) for weight, objective in self.objective]).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        distributed.average_gradients(self.model)
-        self.optimisers.step()
-        return loss.detach()
+        with masks_from(masks), torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            return torch.stack([weight * objective(training_step) for weight, objective in self.objective]).sum()
 
     def item_scores(self) -> next_item_metrics.ItemScorer:
         """The scores of all items for held-out users as they were at the cut."""

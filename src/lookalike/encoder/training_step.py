@@ -53,7 +53,7 @@ class TrainingStep:
     @cached_property
     def negatives(self) -> tuple[Tensor, Tensor]:
         """Item indices [K] drawn for the whole batch, and their vectors [K, D]."""
-        index = self.sampling.draw() + FIRST_ITEM
+        index = self.sampling.draw(self.rng) + FIRST_ITEM
         return index, self.item_vectors(index)
 
     def item_vectors(self, index: Tensor) -> Tensor:
@@ -77,13 +77,15 @@ class TrainingStep:
             self._excluded(target, negative, events),
         )
 
-    def _excluded(self, target: Tensor, negative: Tensor, events: Rows | None) -> Tensor:
-        """Which negatives [K] are the target [n] itself, or of another time, [n, K]."""
-        is_target = target.unsqueeze(1) == negative
+    def _excluded(self, target: Tensor, negative: Tensor, events: Rows | None) -> losses.Excluded:
+        """Which negatives [K] are the target [n] itself, or of another time."""
         if events is None or self.sampling.life is None:
-            return is_target
+            return losses.Excluded.equal(target, negative)
         moments = torch.from_numpy(np.asarray(self.sequences["time"])[events].astype(np.int64)).to(self.device)
-        return is_target | self.sampling.of_another_time(negative - FIRST_ITEM, moments)
+        of_another_time = self.sampling.of_another_time
+        return losses.Excluded.equal(
+            target, negative, lambda block: of_another_time(negative - FIRST_ITEM, moments[block])
+        )
 
     def prediction_loss(self, begin: Rows, end: Rows) -> Tensor:
         """Loss of predicting, at each position [B, T + 1], the item of one event drawn from begin : end there.

@@ -1,4 +1,4 @@
 """Causal bodies of the user tower: modules that map the events of a sequence to hidden states.
 
-May import: torch only, nothing of lookalike.
+May import: torch, and of lookalike only this package.
 """

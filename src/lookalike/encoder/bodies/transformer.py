@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lookalike.encoder.bodies.dropout import Dropout
+
 LAYERS = 2
 HEADS = 4
 DROPOUT = 0.1
@@ -18,7 +20,7 @@ class Block(nn.Module):
         self.query_key_value = nn.Linear(dim, 3 * dim)
         self.project = nn.Linear(dim, dim)
         self.feed_forward = nn.Sequential(
-            nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim), nn.Dropout(DROPOUT)
+            nn.LayerNorm(dim), nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim), Dropout(DROPOUT)
         )
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -51,7 +53,7 @@ class Transformer(nn.Module):
     def __init__(self, dim: int, length: int) -> None:
         super().__init__()
         self.position = nn.Parameter(torch.randn(length, dim) * 0.1 * dim**-0.5)
-        self.dropout = nn.Dropout(DROPOUT)
+        self.dropout = Dropout(DROPOUT)
         self.blocks = nn.Sequential(*(Block(dim) for _ in range(LAYERS)))
         self.norm = nn.LayerNorm(dim)
 
