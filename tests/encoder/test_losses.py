@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from lookalike.encoder.losses import prototypical_loss, sampled_softmax
+from lookalike.encoder import losses
+from lookalike.encoder.losses import Excluded, prototypical_loss, sampled_softmax
 
 SCALE = torch.tensor(3.0)
 
@@ -20,14 +21,56 @@ def test_sampled_softmax_is_the_mean_of_the_formula() -> None:
         target_logit = float(users[n] @ targets[n] - log_q[0][n])
         negative_logits = [float(users[n] @ negatives[k] - log_q[1][k]) for k in range(6) if not is_target[n, k]]
         total += math.log(sum(math.exp(z) for z in [target_logit, *negative_logits])) - target_logit
-    loss = sampled_softmax(users, targets, negatives, log_q, is_target)
+    loss = sampled_softmax(users, targets, negatives, log_q, Excluded(*torch.nonzero(is_target).T))
     assert float(loss) == pytest.approx(total / 4, rel=1e-5)
+
+
+def dense_softmax(
+    users: torch.Tensor,
+    targets: torch.Tensor,
+    negatives: torch.Tensor,
+    log_q: tuple[torch.Tensor, torch.Tensor],
+    is_excluded: torch.Tensor,
+) -> torch.Tensor:
+    """The same loss from all logits at once."""
+    positive = (users * targets).sum(-1) - log_q[0]
+    negative = (users @ negatives.T - log_q[1]).masked_fill(is_excluded, -torch.inf)
+    return (torch.cat([positive[:, None], negative], 1).logsumexp(1) - positive).mean()
+
+
+@pytest.mark.parametrize("scale", [1, 300])  # with the larger one most targets have no chance that a float can hold
+def test_loss_and_gradients_in_blocks_are_those_of_all_logits(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
+    monkeypatch.setattr(losses, "BLOCK_LOGITS", 5 * 31)  # five targets in a block, and two in the last
+    torch.manual_seed(0)
+    vectors = [torch.randn(22, 4) * scale, torch.randn(22, 4), torch.randn(30, 4)]
+    target, negative = torch.randint(0, 9, (22,)), torch.randint(0, 9, (30,))
+    of_another_time = torch.rand(22, 30) < 0.3
+    log_q = (torch.randn(22), torch.randn(30))
+    excluded = Excluded.equal(target, negative, lambda block: of_another_time[block])
+    results = []
+    for loss_of, what in (
+        (sampled_softmax, excluded),
+        (dense_softmax, (target[:, None] == negative) | of_another_time),
+    ):
+        inputs = [vector.clone().requires_grad_() for vector in vectors]
+        loss = loss_of(*inputs, log_q, what)
+        results.append([loss.detach(), *torch.autograd.grad(2 * loss, inputs)])
+    for ours, expected in zip(*results, strict=True):
+        assert torch.allclose(ours, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_pairs_of_a_target_and_an_equal_negative() -> None:
+    excluded = Excluded.equal(torch.tensor([7, 3, 9, 3]), torch.tensor([3, 8, 3, 7]))
+    pairs = {(int(row), int(column)) for row, column in zip(excluded.rows, excluded.columns, strict=True)}
+    assert pairs == {(0, 3), (1, 0), (1, 2), (3, 0), (3, 2)}
+    assert excluded.rows.tolist() == sorted(excluded.rows.tolist())
+    assert excluded.bounds(range(0, 4, 2)) == [0, 3, 5]
 
 
 def test_a_target_among_its_own_negatives_gives_no_loss() -> None:
     users, target = torch.ones(1, 2), torch.ones(1, 2)
     log_q = (torch.zeros(1), torch.zeros(3))
-    loss = sampled_softmax(users, target, target.expand(3, 2), log_q, torch.ones(1, 3, dtype=torch.bool))
+    loss = sampled_softmax(users, target, target.expand(3, 2), log_q, Excluded.equal(torch.ones(1), torch.ones(3)))
     assert loss.item() == 0
 
 

@@ -19,6 +19,7 @@ from lookalike.encoder.model import ModelSizes, TwoTower, build_model
 from lookalike.encoder.run_arrays import Arrays
 from lookalike.encoder.run_files import FusionWeights
 from lookalike.encoder.runs import Run
+from lookalike.encoder.threads import own_threads
 from lookalike.encoder.trainer import Fit
 from lookalike.errors import StateError
 
@@ -46,9 +47,9 @@ class PartExtractor:
             users.block(first, min(first + USERS_PER_THREAD, users.users))
             for first in range(0, max(1, users.users), USERS_PER_THREAD)
         ]
-        taste, content, aggregates = (
-            np.concatenate(block) for block in zip(*inference.map_in_threads(self._step, steps), strict=True)
-        )
+        with own_threads() as threads:
+            parts = threads.map(self._step, steps)
+        taste, content, aggregates = (np.concatenate(block) for block in zip(*parts, strict=True))
         return taste, content, aggregates
 
     def _step(self, users: Sequences) -> tuple[Matrix, Matrix, Matrix]:

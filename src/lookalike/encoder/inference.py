@@ -1,9 +1,5 @@
 """Applies a trained model: vectors of users and items, computed in batches, and the device to compute them on."""
 
-import contextlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,38 +8,11 @@ from lookalike.data.arrays import Rows
 from lookalike.data.sequences import COMMON_ITEMS, Sequences
 from lookalike.encoder import batches
 from lookalike.encoder.model import FIRST_ITEM, TwoTower
+from lookalike.encoder.threads import own_threads
 from lookalike.errors import SettingsError
-from lookalike.workspace.parallel import in_pool, thread_count, thread_pool
 
 CPU_BATCH_EVENTS = 4_096  # small enough for a CPU's cache
 GPU_BATCH_EVENTS = 32_768
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-
-@contextlib.contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Lets torch use one thread for each of ours. Its own wait for each other by spinning, and are eight times slower when a
-    core is busy."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def map_in_threads(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """The function's results in order, each computed by one thread of ours with one torch thread.
-
-    At most as many threads as torch has. In one of those threads itself the items are computed one by one.
-    """
-    items = list(items)
-    if in_pool() or min(len(items), torch.get_num_threads(), thread_count()) < 2:
-        return [function(item) for item in items]
-    with one_torch_thread():
-        return list(thread_pool().map(function, items))
 
 
 def device_for(name: str) -> torch.device:
@@ -82,5 +51,6 @@ def user_vectors(model: TwoTower, sequences: Sequences, latest: batches.Segments
         length = torch.from_numpy(segments.length).to(device)
         vectors[rows] = model.latest_user_vectors(batch, length).float().cpu().numpy()
 
-    map_in_threads(embed, batches.batches_by_length(latest, batch_events))
+    with own_threads() as threads:
+        threads.map(embed, batches.batches_by_length(latest, batch_events))
     return vectors

@@ -27,6 +27,7 @@ from lookalike.encoder.negatives import NegativeSampling
 from lookalike.encoder.objectives import NEED_WHOLE_BATCH, parse_objective
 from lookalike.encoder.optimisers import Optimisers
 from lookalike.encoder.results import EpochFigures
+from lookalike.encoder.threads import OwnThreads, own_threads
 from lookalike.encoder.training_step import TrainingStep
 from lookalike.errors import StateError
 from lookalike.workspace.random_streams import Stream, generator
@@ -173,17 +174,20 @@ class Fit:
         self.model.train()
         total, events, started = max(1, drawn.events), 0, perf_counter()
         loss_sum = torch.zeros((), device=self.device)
-        for step, step_events in enumerate(drawn.step_events):
-            self.optimisers.set_rate(epoch.schedule_start + epoch.schedule_share * events / total)
-            loss_sum += self._train_step(drawn, step, rng)
-            if (step + 1) % CHECK_EVERY == 0 or step + 1 == len(drawn):
-                _check_finite(loss_sum)
-            events += step_events
-            speed = events / (perf_counter() - started)
-            on_events(epoch.number * total + events, f"epoch {epoch.number + 1}  {speed:,.0f} events/s")
+        with own_threads() as threads:
+            for step, step_events in enumerate(drawn.step_events):
+                self.optimisers.set_rate(epoch.schedule_start + epoch.schedule_share * events / total)
+                loss_sum += self._train_step(drawn, step, rng, threads)
+                if (step + 1) % CHECK_EVERY == 0 or step + 1 == len(drawn):
+                    _check_finite(loss_sum)
+                events += step_events
+                speed = events / (perf_counter() - started)
+                on_events(epoch.number * total + events, f"epoch {epoch.number + 1}  {speed:,.0f} events/s")
         return loss_sum.item() / max(1, len(drawn)), events / max(1e-9, perf_counter() - started)
 
-    def _train_step(self, drawn: EpochBatches, step: int, rng: np.random.Generator) -> torch.Tensor:
+    def _train_step(
+        self, drawn: EpochBatches, step: int, rng: np.random.Generator, threads: OwnThreads
+    ) -> torch.Tensor:
         """Updates the weights by one batch; returns its loss."""
         segments = drawn.step_segments(step)
         parts = batch_parts.parts_of(segments) if self._splits_batches else [segments]
@@ -192,7 +196,7 @@ class Fit:
             for part, part_rng in zip(parts, rng.spawn(len(parts)), strict=True)
         ]
         shares = [part.length.sum() / segments.length.sum() for part in parts]
-        loss = batch_parts.mean_gradients(self.optimisers.weights, losses, shares)
+        loss = batch_parts.set_gradients(self.optimisers.weights, losses, shares, threads)
         distributed.average_gradients(self.model)
         self.optimisers.step()
         return loss

@@ -14,7 +14,7 @@ from lookalike.data.arrays import Flags, Matrix, Rows
 from lookalike.data.sequences import Sequences, Vocabulary
 from lookalike.embeddings.layout import BLOCKS
 from lookalike.encoder.embedder import Embedder, load_embedder
-from lookalike.encoder.inference import one_torch_thread
+from lookalike.encoder.threads import one_torch_thread
 from lookalike.expansion.context import ExpansionContext
 from lookalike.workspace.parallel import thread_pool
 

@@ -22,7 +22,7 @@ from lookalike.data.database import Cut
 from lookalike.data.sequences import SECONDS_PER_DAY, Sequences
 from lookalike.embeddings.layout import BLOCKS
 from lookalike.encoder.embedder import Embedder, load_embedder
-from lookalike.encoder.inference import one_torch_thread
+from lookalike.encoder.threads import one_torch_thread
 from lookalike.errors import ExpansionError
 from lookalike.expansion.context import ExpansionContext
 from lookalike.expansion.examples import Examples, seed_weights
