@@ -57,3 +57,17 @@ def test_weights_do_not_depend_on_the_number_of_threads() -> None:
     finally:
         torch.set_num_threads(before)
     assert weights[0] == weights[1]
+
+
+def test_of_news_every_part_is_contrasted_with_items_of_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of items whose lives do not touch none is alive beside the target, so no part of any batch has a loss."""
+    people, items = 40, 20
+    item = np.repeat(np.arange(items), 3)
+    log = sequences_of([list(range(len(item)))] * people)
+    log.columns["item"][:] = np.tile(item, people)
+    log.columns["time"][:] = (7_200 * item + 90 * np.arange(people)[:, None]).ravel()
+    parts_of, parts = batch_parts.parts_of, []
+    monkeypatch.setattr(batch_parts, "parts_of", lambda batch: parts.append(parts_of(batch)) or parts[-1])
+    fit = trained_fit((log, plain_vocabulary(items)), replace(SMALL, epochs=1, batch_events=1_000))
+    assert max(map(len, parts)) == 2
+    assert [epoch.loss for epoch in fit.progress.history] == [0]

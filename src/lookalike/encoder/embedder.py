@@ -25,7 +25,7 @@ from lookalike.errors import StateError
 
 CPU = torch.device("cpu")
 USERS_PER_STEP = 16_384
-USERS_PER_THREAD = 2_048  # at a time
+USERS_PER_THREAD = 4_096  # at a time
 MAX_CENTRING_USERS = 40_000  # enough for means
 CENTRING_PREFIX = "place."  # of the centring's arrays in a run
 

@@ -11,7 +11,7 @@ from lookalike.encoder.model import FIRST_ITEM, TwoTower
 from lookalike.encoder.threads import own_threads
 from lookalike.errors import SettingsError
 
-CPU_BATCH_EVENTS = 4_096  # small enough for a CPU's cache
+CPU_BATCH_EVENTS = 2_048  # small enough for a CPU's cache
 GPU_BATCH_EVENTS = 32_768
 
 

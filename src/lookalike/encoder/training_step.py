@@ -64,14 +64,20 @@ class TrainingStep:
 
     def softmax_loss(self, users: Tensor, item_rows: Rows, events: Rows | None = None) -> Tensor:
         """Loss of ranking items [n] above the batch's negatives for users [n, D]. `events` [n] are where they were met."""
-        if not len(item_rows):
+        target = self._index(item_rows)
+        return self._softmax_loss(users, target, self.item_vectors(target), events)
+
+    def _index(self, item_rows: Rows) -> Tensor:
+        return torch.from_numpy(item_rows + FIRST_ITEM).to(self.device)
+
+    def _softmax_loss(self, users: Tensor, target: Tensor, target_vectors: Tensor, events: Rows | None) -> Tensor:
+        if not len(target):
             return users.sum() * 0.0
-        target = torch.from_numpy(item_rows + FIRST_ITEM).to(self.device)
         negative, negative_vectors = self.negatives
         log_q = self.sampling.log_q
         return losses.sampled_softmax(
             users * self.model.scale,
-            self.item_vectors(target),
+            target_vectors,
             negative_vectors,
             (log_q[target - FIRST_ITEM], log_q[negative - FIRST_ITEM]),
             self._excluded(target, negative, events),
@@ -97,5 +103,18 @@ class TrainingStep:
         has_target = end > begin
         item = np.asarray(self.sequences["item"])[np.where(has_target, target, 0)].astype(np.int64)
         position = np.flatnonzero(has_target & (item >= 0))
+        items = self._index(item[position])
+        item_vectors = self._target_vectors(items)
         users = F.embedding(torch.from_numpy(position).to(self.device), self.users.flatten(0, 1))
-        return self.softmax_loss(users, item[position], target[position])
+        return self._softmax_loss(users, items, item_vectors, target[position])
+
+    def _target_vectors(self, target: Tensor) -> Tensor:
+        """Vectors of targets [n]; those of the batch and the negatives are looked up with them, if they are still needed."""
+        if "input_vectors" in vars(self) or "negatives" in vars(self):
+            return self.item_vectors(target)
+        negative = self.sampling.draw(self.rng) + FIRST_ITEM
+        parts = [self.batch.item.flatten(), negative, target]
+        inputs, negative_vectors, target_vectors = torch.split(self.item_vectors(torch.cat(parts)), [*map(len, parts)])
+        self.input_vectors = inputs.view(*self.batch.item.shape, -1)
+        self.negatives = negative, negative_vectors
+        return target_vectors

@@ -63,7 +63,7 @@ class TrainSettings:
     batch_events: int | None = Field(
         default=None, ge=64, le=1_000_000, description="events in one step; chosen by the log's size if not given"
     )
-    negatives: int = Field(default=1024, ge=100, le=100_000, description="sampled negatives in each step")
+    negatives: int = Field(default=1024, ge=100, le=100_000, description="sampled negatives for each part of a step")
     learning_rate: float = Field(default=1e-3, gt=0, le=1, description="peak learning rate")
     dropout: float = Field(default=0.5, ge=0, lt=1, description="dropout on item vectors")
     mask_hours: int = Field(

@@ -26,17 +26,22 @@ class Block(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         query, key, value = self._heads(hidden)
         # padding is at the end, where no real position looks: the causal mask is enough
-        return self._add_residuals(hidden, F.scaled_dot_product_attention(query, key, value, is_causal=True))
+        attended = F.scaled_dot_product_attention(query, key, value, is_causal=True)
+        return self._add_residuals(hidden, attended.transpose(1, 2).reshape(hidden.shape))
 
     def at_position(self, hidden: Tensor, position: Tensor) -> Tensor:
         """What `forward` gives at one position [B] of each sequence, [B, D], computed for that position only."""
-        query, key, value = self._heads(hidden)
-        batch, length, _ = hidden.shape
-        visible = torch.arange(length, device=position.device) <= position[:, None]  # [B, T]
+        batch, length, dim = hidden.shape
         rows = torch.arange(batch, device=position.device)
-        query = query[rows, :, position].unsqueeze(2)  # [B, H, 1, D / H]
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=visible[:, None, None])
-        return self._add_residuals(hidden[rows, position].unsqueeze(1), attended).squeeze(1)
+        normed, heads = self.before_attention(hidden), (HEADS, dim // HEADS)
+        weight, bias = self.query_key_value.weight, self.query_key_value.bias
+        query = F.linear(normed[rows, position], weight[:dim], bias[:dim]).view(batch, 1, *heads)
+        key, value = F.linear(normed, weight[dim:], bias[dim:]).view(batch, length, 2, *heads).unbind(2)
+        logits = (query * key).sum(-1) * heads[1] ** -0.5  # [B, T, H]
+        is_later = torch.arange(length, device=position.device) > position[:, None]  # [B, T]
+        chance = logits.masked_fill_(is_later.unsqueeze(-1), -torch.inf).softmax(1)
+        attended = (chance.unsqueeze(-1) * value).sum(1).flatten(1)  # [B, D]
+        return self._add_residuals(hidden[rows, position], attended)
 
     def _heads(self, hidden: Tensor) -> tuple[Tensor, ...]:
         """Query, key and value, each [B, H, T, D / H]."""
@@ -45,7 +50,7 @@ class Block(nn.Module):
         return cast(tuple[Tensor, ...], heads.permute(2, 0, 3, 1, 4).unbind())
 
     def _add_residuals(self, hidden: Tensor, attended: Tensor) -> Tensor:
-        hidden = hidden + self.project(attended.transpose(1, 2).reshape(hidden.shape))
+        hidden = hidden + self.project(attended)
         return cast(Tensor, hidden + self.feed_forward(hidden))
 
 
