@@ -11,8 +11,8 @@ reverse order, and the table shows medians.
   and for the peers without the first batch. A peer is credited with all events of its users, including those that it
   cuts off and those in no slice of CoLES; ours with the events that it trains on.
 - Embedding, users/s: the vectors of all users from arrays in memory, after a warm-up with a few users. The time
-  includes building the batches. Ours is timed inside `lookalike train`, around
-  `lookalike.encoder.inference.user_vectors`, from the second call on.
+  includes building the batches. Ours is timed around `lookalike.encoder.inference.user_vectors`, with the run that
+  `lookalike train` has just stored.
 - Peak memory: of the process that trains and embeds. Ours is the `train` command, which also reads the database,
   measures baselines and computes the content and aggregate vectors.
 
@@ -55,7 +55,6 @@ WARM_UP_USERS = 256  # embedded before the clock starts
 MEASURES = ("events_per_second", "users_per_second", "peak_mib")
 Figures = dict[str, Any]
 BatchTime = tuple[float, int]  # when a batch ended, and the number of its users
-CallTime = tuple[float, int]  # seconds of a call, and the number of its users
 
 
 # --- in the peers' environments --------------------------------------------------------------------------------------
@@ -200,41 +199,45 @@ def write_log(options: argparse.Namespace) -> Figures:
 
 
 def ours(options: argparse.Namespace) -> Figures:
-    """Runs `lookalike train` in this process, and times each call of the function that embeds users."""
-    from unittest import mock
-
+    """Runs `lookalike train` in this process, and then embeds the log's users with the stored run."""
     from lookalike.cli import app
-    from lookalike.encoder import inference
-
-    calls: list[CallTime] = []
-    user_vectors = inference.user_vectors
-
-    def timed(*arguments: Any) -> Any:
-        start = perf_counter()
-        vectors = user_vectors(*arguments)
-        calls.append((perf_counter() - start, len(vectors)))
-        return vectors
 
     workspace = Path(options.log, "workspace")
     settings = f"[train]\nlength = {options.length}\nbatch_events = {options.batch_events}\n"
     (workspace / "lookalike.toml").write_text(settings, encoding="utf-8")
     flags = ["--encoder", "transformer", "--dim", str(options.width), "--epochs", str(options.epochs)]
-    with (
-        mock.patch("lookalike.encoder.inference.user_vectors", timed),  # which stores the vectors
-        mock.patch("lookalike.encoder.trainer.user_vectors", timed),  # which evaluates an epoch
-    ):
-        code = app.main(["--workspace", str(workspace), "--quiet", "train", "--device", "cpu", *flags])
-    if code:
+    if code := app.main(["--workspace", str(workspace), "--quiet", "train", "--device", "cpu", *flags]):
         raise SystemExit(f"lookalike train: exit {code}")
     history = json.loads((newest_run(workspace) / "metrics.json").read_text(encoding="utf-8"))["history"]
-    figures: Figures = {
+    return {
         "events_per_second": len(history) / sum(1 / epoch["events_per_second"] for epoch in history),
+        "users_per_second": our_embedding_speed(workspace),
         "versions": {name: version(name) for name in (OURS, "torch")},
     }
-    if later_calls := calls[1:]:
-        seconds, users = (sum(values) for values in zip(*later_calls, strict=True))
-        figures["users_per_second"] = users / seconds
-    return figures
+
+
+def our_embedding_speed(workspace: Path) -> float:
+    """Users per second of the newest run in the workspace."""
+    import numpy as np
+
+    from lookalike.data import database, sequence_builder
+    from lookalike.encoder import batches, inference, runs
+    from lookalike.encoder.embedder import load_embedder
+    from lookalike.encoder.versions import LogSnapshot
+    from lookalike.workspace.paths import WorkspaceFolder
+
+    folder = WorkspaceFolder(workspace)
+    run_of = runs.load_run(folder, newest_run(workspace).name)
+    with TemporaryDirectory(dir=workspace) as scratch, database.open_in(folder, True) as opened:
+        cut = LogSnapshot.read(opened, None, 1).cut
+        sequences, vocabulary = sequence_builder.build_sequences(opened, cut, Path(scratch), run_of.vocabulary)
+    model = load_embedder(run_of, vocabulary).extractor.model
+    latest = batches.latest_segments(sequences, sequences.offsets[:-1], run_of.config.length)
+
+    def prepare(users: Any) -> Callable[[], Any]:
+        return partial(inference.user_vectors, model, sequences, latest[users])
+
+    return embedding_speed(prepare, np.arange(sequences.users))
 
 
 def newest_run(workspace: Path) -> Path:
