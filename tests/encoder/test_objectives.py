@@ -5,6 +5,7 @@ import torch
 
 from lookalike.data.sequences import Sequences
 from lookalike.encoder import batches, objectives
+from lookalike.encoder.model import FIRST_ITEM
 from lookalike.encoder.training_step import TrainingStep
 from small_fits import CPU
 from synthetic_sequences import sequences_of
@@ -24,9 +25,13 @@ def drawn_targets(
             events = np.hstack([np.full((len(event), 1), -1), event])
             return torch.from_numpy(events).float().unsqueeze(-1)
 
-        def softmax_loss(
-            self, users: torch.Tensor, item_rows: np.ndarray, events: np.ndarray | None = None
+        def _target_vectors(self, target: torch.Tensor) -> torch.Tensor:
+            return target
+
+        def _softmax_loss(
+            self, users: torch.Tensor, target: torch.Tensor, target_vectors: torch.Tensor, events: np.ndarray | None
         ) -> torch.Tensor:
+            item_rows = target - FIRST_ITEM
             targets.extend(zip(item_rows.tolist(), users.long().flatten().tolist(), strict=True))
             return users.sum()
 

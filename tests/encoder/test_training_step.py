@@ -51,6 +51,16 @@ def test_negatives_are_drawn_once_a_step(step: TrainingStep) -> None:
     assert step.negatives[0] is index
 
 
+def test_vectors_that_are_looked_up_together_are_those_looked_up_alone(step: TrainingStep) -> None:
+    target = torch.tensor([2, 0, 2]) + FIRST_ITEM
+    vectors = step._target_vectors(target)
+    assert torch.equal(vectors, step.model.item_vectors(target))
+    assert torch.equal(step.input_vectors, step.model.item_vectors(step.batch.item.flatten()).view(2, 4, -1))
+    index, negatives = step.negatives
+    assert torch.equal(negatives, step.model.item_vectors(index))
+    assert torch.equal(step._target_vectors(target), vectors)  # also when the batch is looked up already
+
+
 def test_without_targets_the_loss_is_zero_and_has_a_gradient(step: TrainingStep) -> None:
     positions = np.zeros((2, 5), np.int64)
     loss = step.prediction_loss(positions, positions)

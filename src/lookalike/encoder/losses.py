@@ -50,6 +50,13 @@ def sampled_softmax(
     """
     if users.device.type == "cpu":
         return cast(Tensor, _BlockwiseSoftmax.apply(users, targets, negatives, log_q, excluded))  # type: ignore[no-untyped-call]
+    return _softmax_at_once(users, targets, negatives, log_q, excluded)
+
+
+def _softmax_at_once(
+    users: Tensor, targets: Tensor, negatives: Tensor, log_q: tuple[Tensor, Tensor], excluded: Excluded
+) -> Tensor:
+    """`sampled_softmax` from one [n, K] matrix."""
     positive = (users * targets).sum(-1) - log_q[0]  # [n]
     negative = (users @ negatives.T - log_q[1]).index_put(
         (excluded.rows, excluded.columns), torch.tensor(-torch.inf, device=users.device)
