@@ -32,11 +32,14 @@ def listed(command: Command, inputs: Inputs, *words: object) -> set[str]:
 
 def test_nobody_on_the_standing_list_is_listed_until_taken_off(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
     assert listed(ready, inputs) & {*OPTED_OUT}
+    assert "ids suppressed" not in ready("status").out
     file = id_file(tmp_path / "out.csv", [user.upper() for user in OPTED_OUT])
     added = ready("--json", "suppress", "add", file, "--reason", "customer").json
     assert added["ways"] == {"capitals": 40}
     assert (added["added"]["number"], added["added"]["reason"], added["added"]["unmatched"]) == (1, "customer", 0)
     assert not listed(ready, inputs) & {*OPTED_OUT}
+    assert ready("--json", "status").json["suppressed"] == 40
+    assert "ids suppressed" in ready("status").out
     some = id_file(tmp_path / "some.csv", [user.upper() for user in OPTED_OUT[:10]])
     assert ready("--json", "suppress", "remove", some).json == {"lists": [], "ids": 10, "left": 30}
     assert not listed(ready, inputs) & {*OPTED_OUT[10:]}

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from lookalike.data import database
+from lookalike.data import database, suppressions
 from lookalike.data.database import Database, DatabaseBusy, LogSummary
 from lookalike.embeddings import freshness
 from lookalike.embeddings.representation import Representation, has_live_version, live_version
@@ -55,6 +55,7 @@ class StatusResult(Record):
 
     workspace: str = Field(description="the folder")
     log: LogSummary | None = Field(description="null before the first ingest, and while `writing`")
+    suppressed: int = Field(default=0, description="ids that are on the standing list today; 0 while `writing`")
     writing: bool = Field(default=False, description="a command is writing to the log, so that it cannot be read")
     runs: tuple[RunSummary, ...] = Field(description="trainings, oldest first")
     vectors: VectorSummary | None = Field(description="null before the first training")
@@ -70,10 +71,11 @@ def status(folder: WorkspaceFolder) -> StatusResult:
     """
     folder.clean_up()
     live = live_version(folder) if has_live_version(folder) else None
-    log, writing, step = _log(folder, live)
+    log, suppressed, writing, step = _log(folder, live)
     return StatusResult(
         workspace=str(folder.root),
         log=log if log and log.events else None,
+        suppressed=suppressed,
         writing=writing,
         runs=run_summaries(folder),
         vectors=_vectors(live) if live else None,
@@ -82,15 +84,16 @@ def status(folder: WorkspaceFolder) -> StatusResult:
     )
 
 
-def _log(folder: WorkspaceFolder, live: Representation | None) -> tuple[LogSummary | None, bool, NextStep]:
-    """What the log holds, whether a command is writing to it, and the next command."""
+def _log(folder: WorkspaceFolder, live: Representation | None) -> tuple[LogSummary | None, int, bool, NextStep]:
+    """What the log holds, how many ids are suppressed, whether a command is writing, and the next command."""
     try:
         with database.open_in(folder, read_only=True, patience=_PATIENCE) as db:
-            return database.log_summary(db), False, _next_step(folder, db, live)
+            suppressed = suppressions.count_suppressed(db, suppressions.today())
+            return database.log_summary(db), suppressed, False, _next_step(folder, db, live)
     except NothingIngested:
-        return None, False, "ingest"
+        return None, 0, False, "ingest"
     except DatabaseBusy:
-        return None, True, "expand" if live else "train"
+        return None, 0, True, "expand" if live else "train"
 
 
 def next_step(folder: WorkspaceFolder) -> NextStep:

@@ -76,4 +76,4 @@ def suppress_remove(folder: WorkspaceFolder, what: int | IdSource) -> SuppressRe
 
 
 def _people(db: database.Database) -> int:
-    return int(suppressions.suppressed_on(db, suppressions.today())["user_id"].n_unique())
+    return suppressions.count_suppressed(db, suppressions.today())

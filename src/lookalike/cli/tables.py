@@ -328,6 +328,8 @@ def status_tables(result: "StatusResult", following: str) -> list[Shown]:
         people = [["people without events", count(log.without_events)]] if log.without_events else []
         rows += [["users", count(log.users)], *people, ["items", count(log.items)]]
         rows += [["from, to", f"{day(log.first)} to {day(log.last)}"], ["files", count(log.files)]]
+    if result.suppressed:
+        rows.append(["ids suppressed", count(result.suppressed)])
     rows.append(["trained runs", ", ".join(run.run for run in result.runs) or "none"])
     stored = f"{_people(vectors)} by {vectors.run}, as of {day(vectors.as_of)}" if vectors else "none"
     rows.append(["vectors", stored])

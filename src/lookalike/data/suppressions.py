@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from lookalike.data.database import Database
 from lookalike.data.standing_lists import StandingList
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS suppression_lists (
@@ -24,7 +26,7 @@ class NewList:
     sha256: str
     reason: str
     until: date | None
-    ids: pl.DataFrame  # user_id
+    ids: "pl.DataFrame"  # user_id
     unmatched: int | None  # see StandingList
 
 
@@ -70,15 +72,27 @@ def standing_lists(database: Database) -> tuple[StandingList, ...]:
     return tuple(StandingList(**dict(zip(names, row, strict=True))) for row in rows)
 
 
-def suppressed_on(database: Database, day: date) -> pl.DataFrame:
+def suppressed_on(database: Database, day: date) -> "pl.DataFrame":
     """Everybody who is suppressed on a day: columns `number` (of the list) and `user_id`."""
     if not _is_kept(database):
-        return pl.DataFrame(schema={"number": pl.Int32, "user_id": pl.String})
+        return database.frame("SELECT 0 AS number, '' AS user_id WHERE false")
     return database.frame(
         """SELECT number, user_id FROM suppressed_ids JOIN suppression_lists USING (number)
            WHERE until IS NULL OR until >= ? ORDER BY number, user_id""",
         day,
     )
+
+
+def count_suppressed(database: Database, day: date) -> int:
+    """How many different ids are suppressed on a day."""
+    if not _is_kept(database):
+        return 0
+    ((ids,),) = database.rows(
+        """SELECT count(DISTINCT user_id) FROM suppressed_ids JOIN suppression_lists USING (number)
+           WHERE until IS NULL OR until >= ?""",
+        day,
+    )
+    return int(ids)
 
 
 def remove_list(database: Database, number: int) -> int:
@@ -89,7 +103,7 @@ def remove_list(database: Database, number: int) -> int:
     return int(ids)
 
 
-def remove_ids(database: Database, ids: pl.DataFrame) -> int:
+def remove_ids(database: Database, ids: "pl.DataFrame") -> int:
     """Removes ids (`user_id`) as they are written from all lists; gives how many entries there were."""
     if not _is_kept(database):
         return 0
