@@ -11,7 +11,7 @@ import duckdb
 
 from lookalike.data.database import quoted
 from lookalike.data.ingest import sql
-from lookalike.data.ingest.cells import clean_text, without_null_words
+from lookalike.data.ingest.cells import clean_text, finite_or_null, without_null_words
 from lookalike.data.ingest.personal_data import is_personal_name, looks_personal
 from lookalike.data.ingest.staging import KEYED_ROWS
 from lookalike.data.ingest.synonyms import normalised, word_list
@@ -118,4 +118,4 @@ def _amount(column: str, kind: str) -> str:
         return f"epoch({quoted(column)})"
     if kind in ("BOOLEAN", "UUID", "BLOB", "INTERVAL") or kind.startswith("TIME"):
         return "NULL::DOUBLE"
-    return f"(SELECT CASE WHEN isfinite(n) THEN n END FROM (SELECT TRY_CAST({quoted(column)} AS DOUBLE) AS n))"
+    return finite_or_null(f"TRY_CAST({quoted(column)} AS DOUBLE)")

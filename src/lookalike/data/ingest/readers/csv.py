@@ -130,7 +130,7 @@ class DelimitedFile:
             f"read_csv({sql.path_literal(self.text.path)}, auto_detect=false, delim={sql.literal(self.delimiter)}, "
             f"quote='\"', escape={sql.literal(self.escape)}, header=true, skip={self.skip}, strict_mode=true, "
             f"{error_options}, columns={{{columns}}}, max_line_size={_MAX_LINE_SIZE}, "
-            f"compression={sql.literal(self.text.compression)})"
+            f"compression={sql.literal(self.text.compression)}, hive_partitioning=false)"
         )
 
 

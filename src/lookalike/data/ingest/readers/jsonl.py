@@ -47,12 +47,12 @@ class JsonLines:
         if self.text.format == "json":
             return (
                 f"(SELECT json::VARCHAR AS __text FROM read_json_objects({file}, format='array', "
-                f"maximum_object_size={_MAX_LINE_SIZE}, compression={compression}))"
+                f"maximum_object_size={_MAX_LINE_SIZE}, compression={compression}, hive_partitioning=false))"
             )
         return (
             f"read_csv({file}, auto_detect=false, columns={{'__text': 'VARCHAR'}}, delim='', quote='', escape='', "
             f"header=false, strict_mode=false, ignore_errors=true, max_line_size={_MAX_LINE_SIZE}, "
-            f"compression={compression})"
+            f"compression={compression}, hive_partitioning=false)"
         )
 
     def stage(self, connection: duckdb.DuckDBPyConnection, names: list[str]) -> StagedRows:
