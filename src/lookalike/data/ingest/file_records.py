@@ -56,7 +56,7 @@ def record_file(database: Database, file_id: int, report: FileReport, entry: Fil
 
 def record_timezone(database: Database, file_id: int, timezone: str) -> None:
     """Records that times of the file that name no zone were read in this one."""
-    database.connection.execute("INSERT INTO meta VALUES (?, ?)", [f"{TIMEZONE_PREFIX}{file_id}", timezone])
+    database.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [f"{TIMEZONE_PREFIX}{file_id}", timezone])
 
 
 def reject_counts(database: Database, file_id: int) -> dict[str, int]:
