@@ -49,6 +49,7 @@ def embed_sessions(folder: WorkspaceFolder, request: SessionsRequest, progress: 
             cut = Cut(database.end_of_log(opened))
             sequences, vocabulary = sequence_builder.build_sequences(opened, cut, scratch, run.vocabulary)
         embedder = load_embedder(run, vocabulary, device)
+        embedder.check(sequences)
         with progress.step("embedding sessions", total=sequences.users) as advance:
             vectors = embedder.vectors(sequences, advance)
         sessions = pl.read_parquet(scratch / "users.parquet", glob=False).select(session_id="user_id", events="events")

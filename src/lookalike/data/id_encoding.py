@@ -4,7 +4,7 @@
 
     user_rows               row, user_id, n (events before the cut; 0 for people of the users table without any event)
     item_rows               row, item_id, n (events before the cut); without those that `private_values` leaves out
-    item_people             item, person: up to 25 people of each item
+    item_people             item, person (hashes): up to 25 people of each item
     encoded_fields          position, name, field: the coded fields and their columns of `events`
     FIELD_codes             code, value; code 0 is a missing value and has no row
 """
@@ -68,8 +68,9 @@ def _number_items(database: Database, cut: Cut, known_items: list[str]) -> None:
         """CREATE OR REPLACE TEMP TABLE item_rows AS
            SELECT (coalesce(k.row, row_number() OVER (PARTITION BY k.row IS NULL ORDER BY n DESC, item_id) - 1
                    + (SELECT count(*) FROM known_items)))::INTEGER AS row, item_id, coalesce(n, 0) AS n
-           FROM (SELECT item_id, count(*) AS n FROM events ANTI JOIN personal_items USING (item_id)
-                 WHERE ts < ? AND item_id IS NOT NULL GROUP BY item_id)
+           FROM (SELECT item_id, n FROM (
+                     SELECT item_id, count(*) AS n FROM events WHERE ts < ? AND item_id IS NOT NULL GROUP BY item_id)
+                 ANTI JOIN personal_items USING (item_id))
            FULL JOIN known_items k USING (item_id)""",
         [cut.as_of],
     )
@@ -88,11 +89,9 @@ def _code_fields(database: Database, cut: Cut, vocabulary: Vocabulary | None) ->
             continue
         database.connection.execute(
             f"""CREATE OR REPLACE TEMP TABLE {field}_codes AS
-                SELECT (row_number() OVER (ORDER BY n DESC, {field}))::INTEGER AS code, {field} AS value
-                FROM (SELECT {field}, count(*) AS n FROM events WHERE ts < ? AND {field} IS NOT NULL GROUP BY {field}
-                      HAVING count(DISTINCT user_id) >= ?)
-                WHERE NOT {private_values.is_personal(field)} ORDER BY code LIMIT {MAX_CODES}""",
-            [cut.as_of, private_values.MIN_USERS_PER_VALUE],
+                SELECT (row_number() OVER (ORDER BY n DESC, value))::INTEGER AS code, value
+                FROM ({private_values.common_values(field)}) ORDER BY code LIMIT {MAX_CODES}""",
+            {"as_of": cut.as_of, "enough": private_values.MIN_USERS_PER_VALUE},
         )
 
 
@@ -210,12 +209,10 @@ def item_attribute_codes(
                 SELECT (row_number() OVER (ORDER BY n DESC, attribute, value) - 1)::INTEGER AS code, attribute, value
                 FROM (SELECT attribute, value, sum(r.n) AS n FROM item_attributes a JOIN item_rows r USING (item_id)
                       GROUP BY attribute, value HAVING count(*) > 1)
-                SEMI JOIN (SELECT attribute, value FROM item_attributes a JOIN item_rows r USING (item_id)
-                           JOIN item_people p ON p.item = r.row
-                           GROUP BY attribute, value HAVING count(DISTINCT person) >= ?) USING (attribute, value)
+                SEMI JOIN ({private_values.common_attributes()}) USING (attribute, value)
                 WHERE NOT {private_values.is_personal("value")} AND NOT {private_values.is_personal("attribute")}
-                ORDER BY code LIMIT ?""",
-            [private_values.MIN_USERS_PER_VALUE, limit],
+                ORDER BY code LIMIT $limit""",
+            {"enough": private_values.MIN_USERS_PER_VALUE, "limit": limit},
         )
     return _coded_pairs(database, "attribute_codes"), database.frame(
         """SELECT DISTINCT r.row, c.code FROM item_attributes a JOIN item_rows r USING (item_id)
@@ -240,10 +237,10 @@ def user_attribute_codes(
                        attribute, value
                 FROM (SELECT attribute, value, count(*) AS n, count(*) FILTER (WHERE r.n > 0) AS active
                       FROM user_attributes a JOIN user_rows r USING (user_id)
-                      GROUP BY attribute, value HAVING count(DISTINCT user_id) >= ?)
+                      GROUP BY attribute, value HAVING count(DISTINCT user_id) >= $enough)
                 WHERE NOT {private_values.is_personal("value")} AND NOT {private_values.is_personal("attribute")}
-                ORDER BY code LIMIT ?""",
-            [private_values.MIN_USERS_PER_VALUE, limit],
+                ORDER BY code LIMIT $limit""",
+            {"enough": private_values.MIN_USERS_PER_VALUE, "limit": limit},
         )
     return _coded_pairs(database, "profile_codes"), database.frame(
         """SELECT DISTINCT r.row, c.code FROM user_attributes a JOIN user_rows r USING (user_id)

@@ -59,13 +59,40 @@ def count_personal_items(database: Database) -> int:
 
 
 def write_item_people(database: Database, cut: Cut) -> None:
-    """Writes the temporary table `item_people` (`item`, `user`): the people of each item, at most as many as a value of
-    an attribute needs, which is enough to tell whether it has them."""
+    """Writes the temporary table `item_people` (`item`, `person`, both hashes): the people of each item that has attributes,
+    at most as many as a value of an attribute needs. Which of them is all the same: whoever has so many has enough."""
     database.connection.execute(
         """CREATE OR REPLACE TEMP TABLE item_people AS
-           SELECT item, unnest(min(person, $most)) AS person FROM (
-               SELECT DISTINCT i.row AS item, u.row AS person
-               FROM events e JOIN user_rows u USING (user_id) JOIN item_rows i USING (item_id) WHERE e.ts < $as_of)
-           GROUP BY item""",
+           SELECT item, person FROM (
+               SELECT DISTINCT hash(item_id) AS item, hash(user_id) AS person FROM events
+               WHERE ts < $as_of AND item_id IN (SELECT item_id FROM item_attributes))
+           QUALIFY row_number() OVER (PARTITION BY item) <= $most""",
         {"as_of": cut.as_of, "most": MIN_USERS_PER_VALUE},
     )
+
+
+def common_values(field: str) -> str:
+    """A query for the `value` of a column of `events` before `$as_of` that `$enough` people have, and how many events have
+    it, `n`. People are counted exactly only where an estimate leaves it open."""
+    return f"""
+        WITH counts AS MATERIALIZED (
+            SELECT {field} AS value, count(*) AS n, approx_count_distinct(user_id) AS people
+            FROM events WHERE ts < $as_of AND {field} IS NOT NULL GROUP BY {field})
+        SELECT value, n FROM counts WHERE NOT {is_personal("value")} AND (people >= 2 * $enough OR value IN (
+            SELECT {field} FROM events WHERE ts < $as_of AND {field} IN (SELECT value FROM counts WHERE people < 2 * $enough)
+            GROUP BY {field} HAVING count(DISTINCT user_id) >= $enough))"""
+
+
+def common_attributes() -> str:
+    """A query for the `attribute` and `value` of items that `$enough` people have met: those of one item alone, which is
+    the rule, or of all items with it together. After `write_item_people`."""
+    return """
+        WITH reach AS MATERIALIZED (SELECT item, count(*) AS people FROM item_people GROUP BY item),
+        pairs AS MATERIALIZED (
+            SELECT attribute, value, max(people) AS most FROM item_attributes JOIN reach ON item = hash(item_id)
+            GROUP BY attribute, value)
+        SELECT attribute, value FROM pairs WHERE most >= $enough
+        UNION ALL
+        SELECT attribute, value FROM item_attributes SEMI JOIN (FROM pairs WHERE most < $enough) USING (attribute, value)
+        JOIN item_people ON item = hash(item_id)
+        GROUP BY attribute, value HAVING count(DISTINCT person) >= $enough"""
