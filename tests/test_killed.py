@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from lookalike.cli.app import main
+from lookalike.encoder.checkpoints import CheckpointState
 from small_log import Command, Inputs, snapshot
 
 pytest_plugins = ("space_fixtures",)
@@ -238,10 +239,10 @@ def test_an_interrupted_training_ends_with_130_and_can_be_resumed(ready: Command
     after = snapshot(ready.workspace)
     assert {name: after.get(name) for name in before} == before
     assert {name.split("/")[1] for name in after.keys() - before.keys()} == {"unfinished"}
-    stored = json.loads(state.read_text())
-    assert stored["epoch"] >= 1
+    stored = CheckpointState.read(state)
+    assert stored.epoch >= 1
     # the training is long: it ends soon only because the state is changed to its last epoch but one
-    state.write_text(json.dumps(stored | {"epoch": 4999}))
+    stored.model_copy(update={"epoch": 4999}).write(state)
     ran = ready("--json", *train, "--resume")
     assert ran.code == 0, ran.err
     assert ran.json["epochs"] == 5000

@@ -46,7 +46,7 @@ def test_a_line_is_kept_for_each_line_of_the_list(index: UserIndex) -> None:
 def test_many_lists_are_matched_in_one_pass(index: UserIndex, monkeypatch: pytest.MonkeyPatch) -> None:
     passes = []
     scan = pl.scan_parquet
-    monkeypatch.setattr(user_index.pl, "scan_parquet", lambda file: passes.append(file) or scan(file))
+    monkeypatch.setattr(user_index.pl, "scan_parquet", lambda file, **how: passes.append(file) or scan(file, **how))
     matches = index.match(
         {"seed": ids_of("u5", "u1"), "suppress": ids_of("u5", "x").with_columns(note=1), "none": ids_of()}
     )

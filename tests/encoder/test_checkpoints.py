@@ -125,7 +125,7 @@ def test_state_file_holds_the_version_and_the_history(tmp_path: Path) -> None:
     workspace, fit = WorkspaceFolder(tmp_path), new_fit()
     interrupt_after(2, workspace, fit)
     state = CheckpointState.read(workspace.runs / checkpoints.UNFINISHED / "state.json")
-    assert (state.schema_version, state.epoch, state.fingerprint) == (1, 2, FINGERPRINT)
+    assert (state.schema_version, state.epoch, state.fingerprint) == (2, 2, FINGERPRINT)
     assert list(state.history) == fit.progress.history
 
 
@@ -176,7 +176,19 @@ def unknown_settings(folder: Path) -> None:
 
 def future_version(folder: Path) -> None:
     file = folder / "state.json"
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"schema_version": 2}))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"schema_version": 3}))
+
+
+def change_a_weight(folder: Path) -> None:
+    file = folder / "checkpoint.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-5] ^= 1
+    file.write_bytes(content)
+
+
+def change_a_figure(folder: Path) -> None:
+    file = folder / "state.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"best": 0.75}))
 
 
 def remove_tensor(folder: Path) -> None:
@@ -207,6 +219,8 @@ def remove_best_weights(folder: Path) -> None:
         unknown_history,
         unknown_settings,
         future_version,
+        change_a_weight,
+        change_a_figure,
         remove_tensor,
         unknown_optimiser_state,
         remove_best_weights,

@@ -16,12 +16,13 @@ from lookalike.encoder.optimisers import RowAdam
 from lookalike.encoder.results import EpochFigures
 from lookalike.encoder.trainer import Fit, FitState, Tensors
 from lookalike.errors import StateError
-from lookalike.workspace.files import new_folder, remove
+from lookalike.workspace.files import new_folder, remove, sha256
 from lookalike.workspace.paths import WorkspaceFolder
-from lookalike.workspace.records import FileRecord, Record
+from lookalike.workspace.records import Record, SealedRecord
 from lookalike.workspace.settings import TrainSettings
 
 UNFINISHED = "unfinished"
+TENSORS_FILE = "checkpoint.safetensors"
 START_ANEW = "start anew with lookalike train, without --resume"
 
 
@@ -38,10 +39,11 @@ class FitFingerprint(Record):
         return [name for name in type(self).model_fields if getattr(self, name) != getattr(other, name)]
 
 
-class CheckpointState(FileRecord):
+class CheckpointState(SealedRecord):
     """state.json: how far the fit has come."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
+    sha256: str  # of the tensors' file
     fingerprint: FitFingerprint
     epoch: int
     best: float
@@ -56,17 +58,21 @@ def save_checkpoint(workspace: WorkspaceFolder, fit: Fit, fingerprint: FitFinger
     for name, optimiser in fit.optimisers.by_name.items():
         for index, values in optimiser.state_dict()["state"].items():
             tensors |= {f"{name}.{index}.{key}": torch.as_tensor(value).clone() for key, value in values.items()}
+    with new_folder(_folder(workspace)) as folder:
+        save_file(tensors, folder / TENSORS_FILE)
+        _state(fit, fingerprint, sha256(folder / TENSORS_FILE)).write(folder / "state.json")
+
+
+def _state(fit: Fit, fingerprint: FitFingerprint, tensors_sha256: str) -> CheckpointState:
     progress = fit.progress
-    state = CheckpointState(
+    return CheckpointState(
+        sha256=tensors_sha256,
         fingerprint=fingerprint,
         epoch=progress.epoch,
         best=progress.best,
         best_epoch=progress.best_epoch,
         history=tuple(progress.history),
     )
-    with new_folder(_folder(workspace)) as folder:
-        save_file(tensors, folder / "checkpoint.safetensors")
-        state.write(folder / "state.json")
 
 
 def has_checkpoint(workspace: WorkspaceFolder) -> bool:
@@ -90,7 +96,7 @@ def resume_fit(workspace: WorkspaceFolder, fit: Fit, fingerprint: FitFingerprint
     state = _load_state(workspace)
     if differing := state.fingerprint.differing_fields(fingerprint):
         raise StateError(f"the unfinished training differs in {', '.join(differing)}", START_ANEW)
-    tensors = _load_tensors(_folder(workspace) / "checkpoint.safetensors")
+    tensors = _load_tensors(_folder(workspace) / TENSORS_FILE, state.sha256)
     try:
         fit.best = _with_prefix(tensors, "best.")
         fit.model.load_state_dict(fit.best)  # a wrong shape should fail now, not after the last epoch
@@ -122,8 +128,10 @@ def _load_state(workspace: WorkspaceFolder) -> CheckpointState:
     return CheckpointState.read(_folder(workspace) / "state.json", START_ANEW)
 
 
-def _load_tensors(path: Path) -> Tensors:
+def _load_tensors(path: Path, expected_sha256: str) -> Tensors:
     try:
+        if sha256(path) != expected_sha256:
+            raise StateError(f"{path}: was changed after it was written", START_ANEW)
         tensors: Tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise StateError(f"{path}: damaged weights ({error})", START_ANEW) from error
