@@ -10,6 +10,7 @@ An interrupt ends with 130. Anything else is a bug and ends with 1.
 """
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 INTERRUPTED = 130
@@ -82,6 +83,16 @@ _NO_MEMORY = ("can't allocate memory", "out of memory")
 _DISK_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
+def without_quotes(text: str) -> str:
+    """The first line of a library's error without what it quotes, which may be a cell of somebody's."""
+    line = text.splitlines()[0] if text else text
+    if (first := re.search(r"[\"'`]", line)) is None:
+        return line[:200]
+    mark, last = first[0], max(line.rfind(each) for each in "\"'`")
+    after = line[last + 1 :] if line.count(mark) % 2 == 0 else ""  # an open quote goes on to the next line
+    return f"{line[: first.start()]}{mark}…{mark}{after}"[:200]
+
+
 def translated_error(error: Exception) -> LookalikeError:
     """The error as one of ours: StateError for what the system refused or lacks (disk space above all), else a bug."""
     if any(words in str(error) for words in _DISK_FULL):
@@ -94,7 +105,8 @@ def translated_error(error: Exception) -> LookalikeError:
         translated = StateError(str(error), "check the folder and its permissions")
     else:
         translated = LookalikeError(
-            f"a bug: {type(error).__name__}: {error}", "run it again with --debug and report the traceback"
+            f"a bug: {type(error).__name__}: {without_quotes(str(error))}",
+            "run it again with --debug and report the traceback",
         )
     translated.__cause__ = error
     return translated

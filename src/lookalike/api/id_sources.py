@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 import polars as pl
 
 from lookalike.data.id_lists import IdFrame, IdSource
-from lookalike.errors import DataError
+from lookalike.errors import DataError, without_quotes
 
 
 @runtime_checkable
@@ -84,7 +84,9 @@ def _frame(table: Table, label: str) -> pl.DataFrame:
     except pl.exceptions.SchemaError:  # a column of another library: Polars makes frames of tables only
         pass
     except (TypeError, ValueError, OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{label}: the frame cannot be read ({error})", "give a frame with a column user_id") from error
+        raise DataError(
+            f"{label}: the frame cannot be read ({without_quotes(str(error))})", "give a frame with a column user_id"
+        ) from error
     column: Any = table  # Polars has names of its own for these protocols
     return _id_frame(pl.Series(values=column).to_list(), label)
 
@@ -115,11 +117,11 @@ def _id_frame(values: list[Any], label: str) -> pl.DataFrame:
             "give a list of user ids",
         )
     ids = [str(value) for value in values]
-    files = [value for value in ids if value.lower().endswith(FILE_SUFFIXES)]
-    files += filter(os.path.isfile, ids[:FILES_LOOKED_FOR])
+    files = [place for place, value in enumerate(ids, 1) if value.lower().endswith(FILE_SUFFIXES)]
+    files += [place for place, value in enumerate(ids[:FILES_LOOKED_FOR], 1) if os.path.isfile(value)]
     if files:
         raise DataError(
-            f"{label}: {files[0][:60]!r} in the list of ids is the name of a file",
+            f"{label}: id {files[0]:,} of the list is the name of a file",
             "give files as pathlib.Path; or, if it is an id, a frame with a column user_id",
         )
     return pl.DataFrame({"user_id": ids}, schema={"user_id": pl.String})

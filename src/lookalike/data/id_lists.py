@@ -13,7 +13,7 @@ from lookalike.data.ingest import id_file
 from lookalike.data.ingest.cells import WHITESPACE
 from lookalike.data.ingest.id_file import IdList
 from lookalike.data.spreadsheet_cells import escaped, is_formula, unescaped
-from lookalike.errors import DataError, StateError
+from lookalike.errors import DataError, StateError, without_quotes
 from lookalike.workspace.files import sha256, write_text
 from lookalike.workspace.paths import temporary_folder
 
@@ -105,7 +105,7 @@ def _unusable_frame_error(source: IdFrame, reason: str) -> DataError:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    return without_quotes(str(error) or type(error).__name__)
 
 
 # --- lists that this program writes --------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def test_rounded_ids_are_refused_with_their_number(tmp_path: Path, cells: list[s
 @pytest.mark.parametrize("cell", ["-1", "inf", "much", ""])
 def test_a_value_that_is_not_a_weight_is_refused_with_its_line(tmp_path: Path, cell: str) -> None:
     path = write(tmp_path / "ids.csv", f"user_id,value\nann,1\nbob,{cell}\n")
-    with pytest.raises(DataError, match=r"ids\.csv: line 3: value .* is not a number from 0 on \(1 such line\)"):
+    with pytest.raises(DataError, match=r"ids\.csv: line 3: value is .*, not a number from 0 on \(1 such line\)"):
         read_id_file(path, with_values=True)
 
 

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
+from lookalike.data.ingest.column_names import are_headings, headings, listed
 from lookalike.data.ingest.options import UNIT_PRICE, did_you_mean
 from lookalike.data.ingest.results import AmbiguousField, KeptAsContext, MappingNote
 from lookalike.data.ingest.synonyms import column_names, normalised
 from lookalike.data.schema import CONTEXT_SLOTS, EVENT_FIELDS, REQUIRED_EVENT_FIELDS
 from lookalike.errors import DataError
-
-MAX_LISTED_COLUMNS: Final = 30  # in a message
 
 
 @dataclass(frozen=True)
@@ -117,20 +115,14 @@ def check_requested(requested: dict[str, str], columns: dict[str, str], file_nam
         if column not in columns:
             raise DataError(
                 f"{file_name}: --map {field}={column}: there is no column {column!r}",
-                f"{did_you_mean(column, columns, 0.4)}columns: {_listed(columns)}",
+                f"{did_you_mean(column, headings(columns), 0.4)}columns: {listed(columns)}",
             )
 
 
 def _no_column(field: str, columns: dict[str, str], file_name: str) -> DataError:
     meaning = {"user_id": "the user", "ts": "the time", "item_id": "the item"}[field]
-    if all(any(c.isdigit() for c in name) for name in columns):
+    if not are_headings(columns) or all(any(c.isdigit() for c in name) for name in columns):
         hint = f"the file seems to have no header line: add one that names {field}"
     else:
         hint = f"name it with --map {field}=COLUMN"
-    return DataError(f"{file_name}: no column could be {meaning} ({field}); columns: {_listed(columns)}", hint)
-
-
-def _listed(columns: Iterable[str]) -> str:
-    names = list(columns)
-    more = f" and {len(names) - MAX_LISTED_COLUMNS} more" if len(names) > MAX_LISTED_COLUMNS else ""
-    return ", ".join(names[:MAX_LISTED_COLUMNS]) + more
+    return DataError(f"{file_name}: no column could be {meaning} ({field}); columns: {listed(columns)}", hint)

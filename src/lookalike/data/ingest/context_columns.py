@@ -9,6 +9,7 @@ import json
 from typing import Final
 
 from lookalike.data.database import EXCLUDED_PREFIX, Database, declared_context_columns, last_file_id
+from lookalike.data.ingest.column_names import headings
 from lookalike.data.ingest.options import did_you_mean
 from lookalike.data.ingest.results import FileReport, MissingContext
 from lookalike.data.schema import CONTEXT_FIELDS, CONTEXT_SLOTS
@@ -39,7 +40,7 @@ def check_present(database: Database, requested: tuple[str, ...], columns: list[
         if name not in columns and name not in declared_context_columns(database):
             raise DataError(
                 f"--context {name}: no file has such a column",
-                f"{did_you_mean(name, columns, 0.4)}--dry-run shows the columns",
+                f"{did_you_mean(name, headings(columns), 0.4)}--dry-run shows the columns",
             )
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from lookalike.data.database import quoted
 from lookalike.data.ingest import id_cells, readers, sources, sql, synonyms, timestamps
 from lookalike.data.ingest.cells import clean_text, has_decimal_comma, parse_number
+from lookalike.data.ingest.column_names import listed, shown
 from lookalike.data.ingest.readers import Reader
 from lookalike.data.ingest.session import private_session
 from lookalike.data.ingest.timestamps import TimeColumn
@@ -19,8 +20,7 @@ from lookalike.data.schema import USER_KEY
 from lookalike.errors import DataError
 
 # The columns beside the id that may be asked for, and what is said of a wrong cell.
-_EXTRA_COLUMNS: Final = {"value": "not a number from 0 on", "ts": "not a time such as 2026-03-01T12:00Z"}
-_MAX_SHOWN = 40
+_EXTRA_COLUMNS: Final = {"value": "a number from 0 on", "ts": "a time such as 2026-03-01T12:00Z"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,9 @@ def read_id_file(path: Path, with_values: bool = False, timezones: tuple[str, ..
     _check_rounded(cells, path, columns.user_id)
     ids = cells.filter(pl.col("user_id").is_not_null()).select(pl.col("user_id").cast(pl.String), *columns.extra)
     if ids.is_empty():
-        raise DataError(f"{path}: the column {columns.user_id} holds no id", "one id a line under the heading user_id")
+        raise DataError(
+            f"{path}: the column {shown([columns.user_id])[0]} holds no id", "one id a line under the heading user_id"
+        )
     unused = tuple(name for name in reader.columns if name not in columns.names)
     return IdList(ids, unused, columns.user_id, columns.empty)
 
@@ -96,7 +98,7 @@ def _only_column(reader: Reader) -> str:
     if len(reader.columns) == 1:
         return next(iter(reader.columns))
     raise DataError(
-        f"{reader.source.name}: no column user_id among {', '.join(reader.columns)[:200]}",
+        f"{reader.source.name}: no column user_id among {listed(reader.columns)}",
         "name the column of ids user_id",
     )
 
@@ -165,17 +167,19 @@ def _check_cells(cells: pl.DataFrame, path: Path, name: str) -> None:
     if wrong.is_empty():
         return
     first = wrong.row(0, named=True)
+    kind = "empty" if first[f"given_{name}"] is None else "text" if first[name] is None else f"{first[name]:g}"
     raise DataError(
-        f"{path}: line {first['line']}: {name} {str(first[f'given_{name}'] or '')[:_MAX_SHOWN]!r} is "
-        f"{_EXTRA_COLUMNS[name]} ({len(wrong):,} such line{'s' * (len(wrong) > 1)})",
+        f"{path}: line {first['line']}: {name} is {kind}, not {_EXTRA_COLUMNS[name]} "
+        f"({len(wrong):,} such line{'s' * (len(wrong) > 1)})",
         f"remove these lines, or the whole column {name}",
     )
 
 
 def _check_rounded(cells: pl.DataFrame, path: Path, column: str) -> None:
     if rounded := int(cells["rounded"].sum()):
+        (name,) = shown([column])
         raise DataError(
-            f"{path}: {rounded:,} of {len(cells):,} cells of the column {column} are numbers that a spreadsheet or a program "
+            f"{path}: {rounded:,} of {len(cells):,} cells of the column {name} are numbers that a spreadsheet or a program "
             "has rounded, such as 1.23457E+15: they are no longer the ids of single people",
             "export the list again, with the ids as text",
         )

@@ -17,6 +17,7 @@ from lookalike.data.ingest import (
     removal,
     running_counts,
 )
+from lookalike.data.ingest.column_names import shown
 from lookalike.data.ingest.context_review import review_columns
 from lookalike.data.ingest.file_records import FileEntry
 from lookalike.data.ingest.jobs import Job, check_requested_context, plan_jobs
@@ -113,6 +114,6 @@ def _report_file(progress: Progress, job: Job, report: FileReport, before: list[
     for note in job.plan.notes if isinstance(job.plan, TablePlan) else job.plan.mapping.notes:
         progress.say(MappingNoted(file=report.name, note=note))
     reported = {name for file in before if file.kind == "events" for name in file.unused}
-    unused = tuple(name for name in report.unused if name not in reported)
+    unused = tuple(name for name in shown(report.unused) if name not in reported)
     if unused and report.kind == "events":
         progress.say(ColumnsUnused(file=report.name, columns=unused))

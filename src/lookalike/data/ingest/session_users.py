@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lookalike.data.ingest import column_mapping, readers
-from lookalike.data.ingest.column_mapping import MAX_LISTED_COLUMNS
+from lookalike.data.ingest.column_names import listed
 from lookalike.data.ingest.options import IngestOptions
 from lookalike.data.ingest.session import private_session
 from lookalike.data.ingest.sources import find_input_files
@@ -25,8 +25,9 @@ def sessions_as_users(paths: list[Path], options: IngestOptions, context: tuple[
     fields, _ = column_mapping.match_columns(columns, names, requested)
     if fields.get("session_id") not in columns:
         wanted = requested.get("session_id", "the session")
-        listed = ", ".join(list(columns)[:MAX_LISTED_COLUMNS])
-        raise DataError(f"{source.name}: no column could be {wanted}", f"--map session_id=COLUMN; columns: {listed}")
+        raise DataError(
+            f"{source.name}: no column could be {wanted}", f"--map session_id=COLUMN; columns: {listed(columns)}"
+        )
     mapping = {field: column for field, column in options.mapping.items() if field != "session_id"}
     present = tuple(name for name in context if name in columns)
     return replace(options, mapping=mapping | {"user_id": fields["session_id"]}, context=present)

@@ -183,7 +183,7 @@ def _day_month_format(column: TimeColumn, matches: list[re.Match[str]], timezone
         )
     if first <= 12 and second <= 12:
         raise column.error(
-            f"{matches[0][0]!r} may be day/month or month/day, and no date in the file tells which",
+            "the dates may be day/month or month/day, and none in the file tells which",
             "write the times as YYYY-MM-DD hh:mm:ss",
         )
     day_first = first > 12

@@ -14,7 +14,7 @@ from lookalike.data.ingest.readers import csv, jsonl, parquet
 from lookalike.data.ingest.sources import Source
 from lookalike.data.ingest.staging import RESERVED_NAMES, StagedRows
 from lookalike.data.schema import MAX_ID_LENGTH
-from lookalike.errors import DataError
+from lookalike.errors import DataError, without_quotes
 
 
 class Reader(Protocol):
@@ -89,7 +89,7 @@ def reading_errors(source: Source) -> Iterator[None]:
 
 def unreadable_error(source: Source, error: duckdb.Error) -> DataError:
     """The DataError for DuckDB's error about a file."""
-    text = str(error).splitlines()[0].replace(str(source.path.resolve()), source.path.name)
+    text = without_quotes(str(error).replace(str(source.path.resolve()), source.path.name))
     return DataError(
         f"{source.name}: cannot be read as {source.format} ({text})", "the file is damaged; export it again"
     )
