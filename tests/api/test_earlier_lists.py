@@ -64,6 +64,7 @@ def test_the_same_again_is_no_other_version_and_loses_nothing(expanded: Command,
     [
         (("--size", "5", "--suppress", "suppressed.csv"), "much shorter (5)"),
         (("--size", "10%"), "without the suppression list suppressed.csv"),
+        (("--size", "10%", "--negative", "suppressed.csv"), "without the suppression list suppressed.csv"),
         (("--size", "10%", "--suppress", "none.csv"), "without the suppression list suppressed.csv"),
         (("--size", "1%", "--suppress", "cut/suppressed.csv"), "much shorter (2), with 3 instead of 20 ids"),
     ],
@@ -89,7 +90,7 @@ def test_a_list_by_a_slip_is_refused_before_the_work_and_made_with_replace(
 
 
 def test_fewer_conditions_and_lost_reasons_are_asked_for_too(ready: Command, inputs: Inputs) -> None:
-    words = ("expand", "--seed", inputs.seed, "--size", "20")
+    words = ("expand", "--seed", inputs.seed, "--size", "20", "--force")
     assert ready(*words, "--name", "other").code == 0
     assert ready(*words, "--reasons", "--disjoint-from", "other").code == 0
     message, _ = ready(*words).complaint

@@ -56,7 +56,9 @@ def _less_kept_out(earlier: ExpansionManifest, audience: Audience, seed_input: S
     before, now = earlier.audience, audience.record()
     files = Counter(file.name for file in earlier.inputs[1 : 1 + len(before.suppress)])
     files -= Counter(now.suppress)
-    hashes = {file.sha256 for file in seed_input.inputs[1:]}  # the standing list's too
+    suppressing, others = seed_input.inputs[1 : 1 + len(now.suppress)], seed_input.inputs[1 + len(now.suppress) :]
+    standing = others[len(now.negative) :]
+    hashes = {file.sha256 for file in (*suppressing, *standing)}
     renamed = {file.name for file in earlier.inputs if file.sha256 in hashes}
     yield from (f"without the suppression list {name}" for name in files if name not in renamed)
     given, given_before = seed_input.suppression.given, earlier.counts.suppression.given
