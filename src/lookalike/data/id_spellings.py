@@ -40,7 +40,8 @@ def _without_thousands_marks(text: pl.Expr) -> pl.Expr:
 # How two spellings of one id may differ, in the order in which the differences are removed.
 _WAYS: Final[dict[str, Callable[[pl.Expr], pl.Expr]]] = {
     "spaces": lambda text: text.str.strip_chars(_SPACES),
-    "quotes or brackets": lambda text: text.str.strip_chars(_AROUND),
+    # a ' inside may be one that a written list has before what a spreadsheet would run
+    "quotes or brackets": lambda text: text.str.replace_all("'", "", literal=True).str.strip_chars(_AROUND),
     "capitals": lambda text: text.map_batches(_letter_forms, pl.String, is_elementwise=True).str.to_lowercase(),
     "a prefix such as GA1.2.": lambda text: text.str.replace(_PREFIX, ""),
     "the dashes of a UUID": _without_dashes,
