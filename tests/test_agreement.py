@@ -92,7 +92,10 @@ def check_agreement(evaluation: Evaluation) -> None:
 
 
 def test_the_cases_are_of_every_kind(ws: la.Workspace, space: RuleSpace) -> None:
-    made = {case: ws.expand(**CASES[case](space), name="kind") for case in ("forecast", "too long", "random")}
+    made = {
+        case: ws.expand(**CASES[case](space), name=case.replace(" ", "-"))
+        for case in ("forecast", "too long", "random")
+    }
     assert made["forecast"].evaluation.forecast is not None
     assert made["too long"].verdict.up_to is not None
     assert not made["random"].verdict.expand

@@ -527,7 +527,7 @@ def test_a_moment_that_is_no_time_is_refused_with_its_line(
     seed = ids(inputs.seed)
     times = ["2024-03-01", "soon", *["2024-03-01"] * (len(seed) - 2)]
     error = refused(workspace, DataError, seed=write(tmp_path / "odd.csv", seed, ts=times), size=20)
-    assert "line 3: ts 'soon' is not a time" in error.message
+    assert "line 3: ts is text, not a time" in error.message
 
 
 def test_random_buyers_are_no_audience_before_they_bought(workspace: lookalike.Workspace, tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ def test_expand_has_a_keyword_for_each_flag() -> None:
     ("command", "methods", "renamed"),
     [
         ("ingest", (la.Workspace.ingest,), {"dry_run": None}),  # dry_run is `preview`
-        ("ingest", (la.Workspace.preview,), {"dry_run": None}),
+        ("ingest", (la.Workspace.preview,), {"dry_run": None, "again": None}),
         ("train", (la.Workspace.train,), {"from": "from_run"}),  # `from` is a word of Python
         ("embed", (la.Workspace.embed, la.Workspace.embed_sessions), {"sessions": "paths"}),
         ("status", (la.Workspace.status,), {}),
