@@ -48,18 +48,19 @@ def test_what_the_system_refused_is_a_state_error() -> None:
     translated = translated_error(PermissionError(errno.EACCES, "Permission denied", "space"))
     assert isinstance(translated, StateError)
     assert "Permission denied" in translated.message
-    assert translated.hint == "check the folder and its permissions"
+    assert translated.hint == "check the disk, the folder and its permissions"
 
 
 def test_what_the_system_refuses_in_a_function_is_translated_and_a_closed_pipe_is_not() -> None:
     @system_errors()
-    def refused(error: Exception) -> None:
+    def refused(error: BaseException) -> None:
         raise error
 
-    for error in (PermissionError("space"), FileNotFoundError("space")):
+    wrapped = ValueError("space: cannot be written: Input/output error (os error 5)")
+    for error in (PermissionError("space"), FileNotFoundError("space"), wrapped):
         with pytest.raises(StateError, match="space"):
             refused(error)
-    for untouched in (BrokenPipeError(), DataError("a file"), ValueError()):
+    for untouched in (BrokenPipeError(), DataError("a file (os error 2)"), ValueError(), KeyboardInterrupt()):
         with pytest.raises(type(untouched)):
             refused(untouched)
 

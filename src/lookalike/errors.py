@@ -11,7 +11,6 @@ An interrupt ends with 130. Anything else is a bug and ends with 1.
 
 import contextlib
 import re
-from collections.abc import Iterator
 
 INTERRUPTED = 130
 
@@ -81,6 +80,7 @@ class ExpansionError(LookalikeError):
 
 _NO_MEMORY = ("can't allocate memory", "out of memory")
 _DISK_FULL = ("No space left on device", "Disk quota exceeded", "File too large")
+_BY_THE_SYSTEM = re.compile(r"\(os error \d+\)")  # what libraries write into an error of their own
 
 
 def without_quotes(text: str) -> str:
@@ -101,8 +101,8 @@ def translated_error(error: Exception) -> LookalikeError:
         )
     elif isinstance(error, MemoryError) or any(words in str(error).lower() for words in _NO_MEMORY):
         translated = StateError("there is not enough memory", "end other programs, or use smaller settings")
-    elif isinstance(error, OSError):
-        translated = StateError(str(error), "check the folder and its permissions")
+    elif _is_the_systems(error):
+        translated = StateError(str(error), "check the disk, the folder and its permissions")
     else:
         translated = LookalikeError(
             f"a bug: {type(error).__name__}: {without_quotes(str(error))}",
@@ -112,12 +112,19 @@ def translated_error(error: Exception) -> LookalikeError:
     return translated
 
 
-@contextlib.contextmanager
-def system_errors() -> Iterator[None]:
-    """Raises what the system refused inside as one of our errors. Also a decorator."""
-    try:
-        yield
-    except BrokenPipeError:  # of what a progress function writes: nobody reads it any more
-        raise
-    except OSError as error:
-        raise translated_error(error) from error
+def _is_the_systems(error: Exception) -> bool:
+    return isinstance(error, OSError) or _BY_THE_SYSTEM.search(str(error)) is not None
+
+
+class system_errors(contextlib.ContextDecorator):
+    """Raises what the system refused inside as one of our errors, whichever library says so. Also a decorator."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        # a broken pipe is that of what a progress function writes: nobody reads it any more
+        if not isinstance(error, Exception) or isinstance(error, LookalikeError | BrokenPipeError):
+            return
+        if _is_the_systems(error):
+            raise translated_error(error) from error
