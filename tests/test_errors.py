@@ -31,6 +31,11 @@ def test_an_error_of_another_process_keeps_its_hint(kind: type[LookalikeError]) 
     assert (error.message, error.hint, str(error)) == ("what is wrong", "what helps", "what is wrong")
 
 
+def test_a_message_is_bounded_whatever_it_quotes() -> None:
+    error = DataError("x" * 100_000)
+    assert error.message == str(error) == "x" * 2_000 + "…"
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG], ids=errno.errorcode.get)
 def test_a_full_disk_is_a_state_error(number: int) -> None:
     error = OSError(number, {errno.ENOSPC: "No space left on device"}.get(number, "Disk quota exceeded"))

@@ -13,6 +13,7 @@ import contextlib
 import re
 
 INTERRUPTED = 130
+_LONGEST = 2_000  # characters of a message: what it quotes may be of any length
 
 
 class LookalikeError(Exception):
@@ -25,8 +26,8 @@ class LookalikeError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = message if len(message) <= _LONGEST else f"{message[:_LONGEST]}…"
+        super().__init__(self.message)
         self.hint = hint
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
