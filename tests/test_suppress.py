@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from lookalike.data import id_lists, suppressions
 from lookalike.expansion.result import Evaluation
-from small_log import Command, Inputs, id_file, user_ids
+from small_log import Command, Inputs, events, id_file, user_ids
 
 pytest_plugins = ("space_fixtures",)
 
@@ -57,14 +58,44 @@ def test_the_standing_list_is_counted_and_in_the_manifest(ready: Command, inputs
     assert hashlib.sha256(file.read_bytes()).hexdigest() in manifest
 
 
-@pytest.mark.parametrize(("days", "holds"), [(-1, False), (0, True), (1, True)])
+@pytest.mark.parametrize(("later", "holds"), [(0, True), (9, True), (10, False)])
 def test_a_list_holds_up_to_its_last_day(
-    ready: Command, inputs: Inputs, tmp_path: Path, days: int, holds: bool
+    ready: Command, inputs: Inputs, tmp_path: Path, later: int, holds: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    until = (TODAY + timedelta(days=days)).isoformat()
-    ran = ready("suppress", "add", id_file(tmp_path / "out.csv", OPTED_OUT), "--until", until)
-    assert until in ran.out
+    until = TODAY + timedelta(days=9)
+    ran = ready("suppress", "add", id_file(tmp_path / "out.csv", OPTED_OUT), "--until", until.isoformat())
+    assert until.isoformat() in ran.out
+    monkeypatch.setattr(suppressions, "today", lambda: TODAY + timedelta(days=later))
     assert bool(listed(ready, inputs) & {*OPTED_OUT}) is not holds
+
+
+def test_ids_that_were_removed_come_back_with_their_list(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
+    file = id_file(tmp_path / "out.csv", OPTED_OUT)
+    ready("suppress", "add", file)
+    ready("suppress", "remove", id_file(tmp_path / "some.csv", OPTED_OUT[:5]))
+    again = ready("--json", "suppress", "add", file).json
+    assert (again["was_there"], again["added"]["ids"]) == (True, 40)
+    assert not listed(ready, inputs) & {*OPTED_OUT}
+
+
+def test_the_number_of_a_removed_list_is_not_given_again(ready: Command, tmp_path: Path) -> None:
+    numbers = []
+    for _ in range(3):
+        added = ready("--json", "suppress", "add", id_file(tmp_path / "out.csv", OPTED_OUT)).json["added"]
+        numbers.append(added["number"])
+        ready("suppress", "remove", added["number"])
+    assert numbers == [1, 2, 3]
+
+
+def test_a_standing_list_is_compared_with_the_log_as_it_is_now(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
+    ready("suppress", "add", id_file(tmp_path / "out.csv", OPTED_OUT))
+    renamed = events().with_columns(user_id="new-" + pl.col("user_id"))
+    renamed.write_parquet(tmp_path / "renamed.parquet")
+    for words in (("remove-file", inputs.log.name), ("ingest", tmp_path / "renamed.parquet"), ("embed",)):
+        assert ready(*words).code == 0
+    seed = id_file(tmp_path / "fans.csv", [f"new-{user}" for user in USERS[:40]])
+    message, _ = ready.refused(3, "expand", "--seed", seed, "--size", "20")
+    assert message.startswith("standing list 1 (out.csv): 40 of 40 ids to suppress are nobody's in the log")
 
 
 def test_a_list_is_added_once_for_each_reason_and_end(ready: Command, tmp_path: Path) -> None:
@@ -104,6 +135,7 @@ def test_what_was_never_compared_with_the_log_is_compared_by_the_first_expansion
     [
         (("--reason", "because"), 2, "reason 'because' is not optout, customer or campaign:NAME"),
         (("--until", "soon"), 2, "--until 'soon' is not a date"),
+        (("--until", "2020-01-01"), 2, "--until 2020-01-01 is past: the list would hold for nobody"),
         (("--allow-unmatched", "half"), 2, "'half' is not a share from 0% to 100%"),
     ],
 )
@@ -152,9 +184,47 @@ def test_the_refusal_says_how_the_ids_differ(ready: Command, inputs: Inputs, tmp
     assert "example.com" not in hint
 
 
-def test_people_are_suppressed_by_their_hash(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
-    hashes = [hashlib.sha256(user.encode()).hexdigest() for user in OPTED_OUT]
-    assert not listed(ready, inputs, "--suppress", id_file(tmp_path / "out.csv", hashes)) & {*OPTED_OUT}
+@pytest.mark.parametrize("standing", ["hashed", "plain"])
+def test_people_are_suppressed_by_their_hash_whatever_stands_beside(
+    ready: Command, inputs: Inputs, tmp_path: Path, standing: str
+) -> None:
+    hashes = [hashlib.sha256(user.encode()).hexdigest() for user in OPTED_OUT[:10]]
+    lists = {
+        "hashed": id_file(tmp_path / "hashed.csv", hashes),
+        "plain": id_file(tmp_path / "plain.csv", OPTED_OUT[10:]),
+    }
+    ran = ready("--json", "suppress", "add", lists.pop(standing))
+    assert ran.json["added"]["unmatched"] == 0
+    (other,) = lists.values()
+    assert not listed(ready, inputs, "--suppress", other) & {*OPTED_OUT}
+
+
+@pytest.mark.parametrize("call", ["suppress add", "expand"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["user_id,email", *(f"{user}," for user in OPTED_OUT[:30]), *(f",{user}@x.com" for user in OPTED_OUT[30:])],
+        ["user_id,note", *(f"{user}," for user in OPTED_OUT[:30]), *(",opted out" for _ in OPTED_OUT[30:])],
+        ["user_id", *OPTED_OUT, "#REF!"],
+    ],
+    ids=["other_column", "no_id", "placeholder"],
+)
+def test_no_line_of_a_list_is_missed(
+    ready: Command, inputs: Inputs, tmp_path: Path, call: str, lines: list[str]
+) -> None:
+    file = tmp_path / "out.csv"
+    file.write_text("\n".join(lines))
+    words = ("suppress", "add", file) if call == "suppress add" else expanding(inputs, "--suppress", file)
+    message, _ = ready.refused(3, *words)
+    assert "lines have no id" in message or "10 of 40 ids to suppress are nobody's" in message
+
+
+def test_thousands_are_no_decimals(tmp_path: Path) -> None:
+    file = tmp_path / "out.csv"
+    file.write_text("user_id\n10.000\n10.250\n11.000\n7.0\n")
+    assert id_lists.read_all_ids(file)["user_id"].to_list() == ["10.000", "10.250", "11.000", "7"]
+    file.write_text("user_id\n10.000\n11.000\n7.0\n")
+    assert id_lists.read_all_ids(file)["user_id"].to_list() == ["10", "11", "7"]
 
 
 def test_unmatched_ids_that_are_allowed_are_a_warning(ready: Command, inputs: Inputs, tmp_path: Path) -> None:

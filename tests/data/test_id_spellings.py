@@ -35,6 +35,7 @@ def plain(*ids: str) -> list[str]:
         ("1234567", "1,234,567", "1.234.567", "1'234'567", "1\u202f234\u202f567", "1,234,567.0"),
         ("123456.1600000000", "GA1.2.123456.1600000000", "ga1.3.123456.1600000000"),
         ("caf\u00e9", "cafe\u0301", "CAFÉ"),
+        ("ann", "\u202fann\u2009", "\u00adann", "urn:uuid:{ann}"),
         ("a;=x|+y", "a;'=x|'+y", "'a;'=x|'+y"),
         ("ann@example.com", "<ann@example.com>", "mailto:ann@example.com"),
     ],

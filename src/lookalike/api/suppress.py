@@ -10,7 +10,7 @@ from lookalike.data.standing_lists import SuppressAdded, SuppressLists, Suppress
 from lookalike.data.suppressions import NewList
 from lookalike.embeddings.representation import has_live_version, live_version
 from lookalike.embeddings.user_index import UserIndex
-from lookalike.errors import StateError
+from lookalike.errors import SettingsError, StateError
 from lookalike.expansion import suppression
 from lookalike.expansion.suppression import SuppressionLists
 from lookalike.workspace.paths import WorkspaceFolder
@@ -31,17 +31,18 @@ def suppress_add(folder: WorkspaceFolder, request: SuppressRequest, progress: Pr
     """Adds a list to the standing list. Raises DataError for a list of whose ids too many are nobody's in the log; where
     nothing is trained yet, the first expansion looks."""
     reason, name = checked_reason(request.reason), id_lists.source_name(request.source)
+    if request.until is not None and request.until < suppressions.today():
+        raise SettingsError(f"--until {request.until} is past: the list would hold for nobody", "give a day to come")
     with contextlib.ExitStack() as stack:
         stack.enter_context(folder.locked(create=True))
-        ids = (
-            id_lists.read_ids(request.source).ids.select("user_id").unique()
-        )  # locked: copies are made in the workspace
+        ids = id_lists.read_all_ids(request.source).unique()  # locked: copies are made in the workspace
         db = stack.enter_context(database.open_in(folder))
         unmatched, ways = None, {}
         if has_live_version(folder):
             with progress.step("comparing with the log"):
                 index = UserIndex(live_version(folder))
-                alike = suppression.find_hashed(index, db, index.alike({"new": ids})["new"], len(ids))
+                spelled = index.alike({"new": ids})["new"]
+                alike = spelled.with_more(index.hashed(db, spelled.unmatched))
                 suppression.check_lists(index, db, SuppressionLists({name: ids}), alike, request.allow_unmatched)
             unmatched, ways = len(alike.unmatched), alike.ways
         new = NewList(name, id_lists.source_sha256(request.source), reason, request.until, ids, unmatched)

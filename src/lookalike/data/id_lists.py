@@ -70,6 +70,23 @@ def read_ids(source: IdSource, with_values: bool = False, timezones: tuple[str, 
     return _read_frame(source, with_values, timezones)
 
 
+def read_all_ids(source: IdSource) -> pl.DataFrame:
+    """The ids (`user_id`) of people who must not be listed: of every column that may hold ids, where the best has none.
+
+    Raises DataError if the list cannot be read completely, or if a line that is not empty has no id: somebody would be missed.
+    """
+    if isinstance(source, Path):
+        ids = _as_written(source, id_file.read_id_file(source, every_column=True))
+    else:
+        ids = _read_frame(source, every_column=True)
+    if ids.lost:
+        raise DataError(
+            f"{source_name(source)}: {ids.lost:,} of {ids.lost + len(ids.ids):,} lines have no id",
+            "give each line its id, or remove the line: nobody must be missed",
+        )
+    return ids.ids.select("user_id")
+
+
 def _as_written(file: Path, ids: IdList) -> IdList:
     """The ids of a list of ours without our escaping, which is inside of an id, too; any other list as it was read."""
     if file.suffix != ".csv" or {ids.column, *ids.unused} not in _WRITTEN:
@@ -82,7 +99,9 @@ def _as_written(file: Path, ids: IdList) -> IdList:
     return replace(ids, ids=ids.ids.with_columns(user_id=text)) if len(text) == len(ids.ids) else ids
 
 
-def _read_frame(source: IdFrame, with_values: bool, timezones: tuple[str, ...]) -> IdList:
+def _read_frame(
+    source: IdFrame, with_values: bool = False, timezones: tuple[str, ...] = ("UTC",), every_column: bool = False
+) -> IdList:
     """Reads the frame from a temporary Parquet file, so that ids and values are cleaned as those of a file are."""
     if not source.frame.width:
         raise _unusable_frame_error(source, "it has no columns")
@@ -93,7 +112,7 @@ def _read_frame(source: IdFrame, with_values: bool, timezones: tuple[str, ...]) 
         except pl.exceptions.PolarsError as error:
             raise _unusable_frame_error(source, _first_line(error)) from error
         try:
-            return id_file.read_id_file(file, with_values, timezones)
+            return id_file.read_id_file(file, with_values, timezones, every_column)
         except DataError as error:
             raise DataError(error.message.replace(str(file), source.name), error.hint) from error
 

@@ -14,7 +14,11 @@ from lookalike.data.ingest.cells import WHITESPACE
 AS_WRITTEN: Final = "as written"
 ALIKE: Final = "alike"  # column of `with_plain_form`
 
-_SPACES: Final = WHITESPACE + "\x00\u200b\u200c\u200d\u2060"  # the last ones have no width
+# Spaces of every width, and characters that are not seen: soft hyphens, marks of direction, joiners.
+_UNSEEN: Final = "".join(
+    map(chr, (0, 0x85, 0xAD, 0x1680, 0x180E, *range(0x2000, 0x2010), *range(0x2028, 0x2030), 0x205F))
+)
+_SPACES: Final = WHITESPACE + _UNSEEN + "".join(map(chr, range(0x2060, 0x2070)))
 _AROUND: Final = _SPACES + "'\"`={}()[]<>\u2018\u2019\u201c\u201d\u00ab\u00bb"
 _PREFIX: Final = r"^(urn:uuid:|ga1\.[0-9]+\.|amp-|mailto:)"
 _UUID_LENGTH: Final = 36  # with its dashes
@@ -39,11 +43,12 @@ def _without_thousands_marks(text: pl.Expr) -> pl.Expr:
 
 # How two spellings of one id may differ, in the order in which the differences are removed.
 _WAYS: Final[dict[str, Callable[[pl.Expr], pl.Expr]]] = {
+    "letter forms": lambda text: text.map_batches(_letter_forms, pl.String, is_elementwise=True),
     "spaces": lambda text: text.str.strip_chars(_SPACES),
     # a ' inside may be one that a written list has before what a spreadsheet would run
     "quotes or brackets": lambda text: text.str.replace_all("'", "", literal=True).str.strip_chars(_AROUND),
-    "capitals": lambda text: text.map_batches(_letter_forms, pl.String, is_elementwise=True).str.to_lowercase(),
-    "a prefix such as GA1.2.": lambda text: text.str.replace(_PREFIX, ""),
+    "capitals": lambda text: text.str.to_lowercase(),
+    "a prefix such as GA1.2.": lambda text: text.str.replace(_PREFIX, "").str.strip_chars(_AROUND),
     "the dashes of a UUID": _without_dashes,
     "thousands marks": _without_thousands_marks,
     "a final .0": lambda text: text.str.replace(r"[.,]0+$", ""),
@@ -82,17 +87,21 @@ def _forms(name: str) -> list[pl.Expr]:
 
 # --- ids that have nothing in common ------------------------------------------------------------------------------------
 
+HASH_PATTERNS: Final = {  # function -> what it makes; an MD5 hash looks like a UUID without dashes
+    "sha256": r"^[0-9a-fA-F]{64}$",
+    "sha1": r"^[0-9a-fA-F]{40}$",
+    "md5": r"^[0-9a-fA-F]{32}$",
+}
 _KINDS: Final = {  # the first that fits most of the ids
     "e-mail addresses": r"^[^@\s]+@[^@\s]+\.[^@\s]+$",
-    "SHA-256 hashes": r"^[0-9a-fA-F]{64}$",
-    "SHA-1 hashes": r"^[0-9a-fA-F]{40}$",
+    "SHA-256 hashes": HASH_PATTERNS["sha256"],
+    "SHA-1 hashes": HASH_PATTERNS["sha1"],
     "UUIDs": r"^\{?[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\}?$",
-    "MD5 hashes or UUIDs without dashes": r"^[0-9a-fA-F]{32}$",
+    "MD5 hashes or UUIDs without dashes": HASH_PATTERNS["md5"],
     "Google Analytics client ids": r"^(GA1\.[0-9]\.)?[0-9]{6,10}\.[0-9]{10}$",
     "phone numbers": r"^\+[0-9 ()-]{7,}$",
     "whole numbers": r"^-?[0-9]+$",
 }
-HASHES: Final = ("SHA-256 hashes", "SHA-1 hashes", "MD5 hashes or UUIDs without dashes")
 _MOST: Final = 0.5
 
 

@@ -10,6 +10,7 @@ from lookalike.data.standing_lists import StandingList
 if TYPE_CHECKING:
     import polars as pl
 
+_LAST_NUMBER = "last_suppression_list"  # key in `meta`
 _TABLES = """
 CREATE TABLE IF NOT EXISTS suppression_lists (
     number INTEGER PRIMARY KEY, name VARCHAR NOT NULL, sha256 VARCHAR NOT NULL, reason VARCHAR NOT NULL, until DATE,
@@ -36,27 +37,35 @@ def today() -> date:
 
 
 def add_list(database: Database, new: NewList) -> tuple[StandingList, bool]:
-    """The list, and whether the same one stood there already: then nothing is added."""
-    database.connection.execute(_TABLES)
-    for held in standing_lists(database):
-        if (held.sha256, held.reason, held.until) == (new.sha256, new.reason, new.until):
-            return held, True
+    """The list, and whether the same one stood there already: then only those ids are added that were removed since."""
+    terms = (new.sha256, new.reason, new.until)
+    same = [each.number for each in standing_lists(database) if (each.sha256, each.reason, each.until) == terms]
     with database.transaction(), database.registered(new_ids=new.ids.select("user_id").unique()):
-        ((number,),) = database.rows("SELECT coalesce(max(number), 0) + 1 FROM suppression_lists")
+        database.connection.execute(_TABLES)
+        number = same[0] if same else _next_number(database)
+        if not same:
+            added = datetime.now(UTC).replace(tzinfo=None)
+            database.connection.execute(
+                "INSERT INTO suppression_lists VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [number, new.name, new.sha256, new.reason, new.until, added, new.unmatched],
+            )
         database.connection.execute(
-            "INSERT INTO suppression_lists VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                number,
-                new.name,
-                new.sha256,
-                new.reason,
-                new.until,
-                datetime.now(UTC).replace(tzinfo=None),
-                new.unmatched,
-            ],
+            "INSERT INTO suppressed_ids SELECT ?, user_id FROM new_ids "
+            "WHERE user_id NOT IN (SELECT user_id FROM suppressed_ids WHERE number = ?)",
+            [number, number],
         )
-        database.connection.execute("INSERT INTO suppressed_ids SELECT ?, user_id FROM new_ids", [number])
-    return next(each for each in standing_lists(database) if each.number == number), False
+    return next(each for each in standing_lists(database) if each.number == number), bool(same)
+
+
+def _next_number(database: Database) -> int:
+    """A number that no list ever had: that of a removed list must not come to mean another."""
+    ((last,),) = database.rows(
+        "SELECT greatest((SELECT coalesce(max(number), 0) FROM suppression_lists), "
+        "(SELECT coalesce(max(value::INTEGER), 0) FROM meta WHERE key = ?))",
+        _LAST_NUMBER,
+    )
+    database.connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", [_LAST_NUMBER, str(last + 1)])
+    return int(last) + 1
 
 
 def standing_lists(database: Database) -> tuple[StandingList, ...]:

@@ -9,7 +9,7 @@ import polars as pl
 
 from lookalike.data.arrays import Rows, union
 from lookalike.data.database import Database
-from lookalike.data.id_hashes import find_hashing, match_hashed
+from lookalike.data.id_hashes import match_hashed
 from lookalike.data.id_spellings import ALIKE, count_ways, kind_of, plain_form, with_plain_form
 from lookalike.embeddings.manifest import USERS_FILE
 from lookalike.embeddings.representation import Representation
@@ -73,15 +73,14 @@ class UserIndex:
         return {name: _alike(ids, users) for name, ids in named.items()}
 
     def hashed(self, database: Database, ids: pl.DataFrame) -> Alike:
-        """The users who could be on a list (column `user_id`) if either its ids or the log's are hashes of the other's."""
-        file = self.checked_file()
-        how = find_hashing(database, ids, file) if len(ids) else None
-        if how is None:
-            return Alike(no_rows(), {}, ids.select("user_id").unique(maintain_order=True))
-        pairs = match_hashed(database, ids, file, how)
-        matched = pairs["user_id"].n_unique()
-        ways = {f"hashing ({how.function})": matched} if matched else {}
-        unmatched = ids.select("user_id").unique(maintain_order=True).join(pairs, on="user_id", how="anti")
+        """The users who could be on a list (column `user_id`) if ids of it are hashes of the log's, or the reverse."""
+        distinct = ids.select("user_id").unique(maintain_order=True)
+        if distinct.is_empty():
+            return Alike(no_rows(), {}, distinct)
+        pairs = match_hashed(database, distinct, self.checked_file())
+        counts = pairs.group_by("function", maintain_order=True).agg(pl.col("user_id").n_unique())
+        ways = {f"hashing ({function})": matched for function, matched in counts.iter_rows()}
+        unmatched = distinct.join(pairs, on="user_id", how="anti")
         return Alike(pairs["row"].unique().sort().to_numpy(), ways, unmatched)
 
     def kind(self) -> str:

@@ -49,7 +49,7 @@ def write_expansion(context: ExpansionContext, measurement: Measurement, prospec
     audience, warnings = measurement.audience, measurement.warnings
     description = None
     if prospects is not None:
-        check_nobody_barred(prospects, measurement.input.barred)
+        check_nobody_barred(prospects, measurement.input.seed.excluded, measurement.input.barred)
         prospects, description = describe(context, measurement, prospects)
         warnings += _said(context, share_warnings(description.shares))
     folder = context.folder.audience(audience.name)

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from lookalike.data import behaviour, id_lists
-from lookalike.data.arrays import Rows
+from lookalike.data.arrays import Rows, is_member
 from lookalike.data.id_spellings import ALIKE, plain_form, with_plain_form
 from lookalike.errors import ExpansionError
 from lookalike.expansion.context import ExpansionContext
@@ -182,14 +182,15 @@ def _seed_clusters(context: ExpansionContext, seed: Seed, rows: Rows, clusters: 
 # --- on disk ---------------------------------------------------------------------------------------------------------
 
 
-def check_nobody_barred(prospects: ProspectList, barred: pl.DataFrame) -> None:
-    """Raises ExpansionError if anybody who must not be listed (`user_id`, in any spelling) is on the list.
+def check_nobody_barred(prospects: ProspectList, excluded: Rows, barred: pl.DataFrame) -> None:
+    """Raises ExpansionError if anybody who must not be listed (by row, or by `user_id` in any spelling) is on the list.
 
-    They were left out before the ranking; this looks at the ids that are about to be written, whatever led to them.
+    They were left out before the ranking; this looks at the people who are about to be written, whatever led to them.
     """
     forbidden = with_plain_form(barred).select(ALIKE)
     listed = prospects.frame.lazy().select(plain_form().alias(ALIKE)).join(forbidden.lazy(), on=ALIKE, how="semi")
-    if count := int(listed.select(pl.len()).collect().item()):
+    by_row = int(is_member(prospects.rows, excluded).sum())
+    if count := max(by_row, int(listed.select(pl.len()).collect().item())):
         raise ExpansionError(
             f"{count:,} people who must not be listed came into the list: nothing was written",
             "this is a fault of the program; please report it",

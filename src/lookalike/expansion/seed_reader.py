@@ -47,7 +47,7 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
     }
     matches = context.index.match({"seed": _distinct(given), "suppress": lists.ids, "negative": negative})
     alike = {
-        name: suppression.find_hashed(context.index, context.database, found, len(barred[name]))
+        name: found.with_more(context.index.hashed(context.database, found.unmatched))
         for name, found in context.index.alike(barred).items()
     }
     suppression.check_lists(context.index, context.database, lists, alike["suppress"], audience.allow_unmatched)

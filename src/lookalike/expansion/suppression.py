@@ -26,42 +26,42 @@ class SuppressionLists:
     """Lists of ids to suppress, as they were read."""
 
     checked: Mapping[str, pl.DataFrame] = field(default_factory=dict)  # name -> ids that must mostly be of the log
+    strangers: Mapping[str, float] = field(default_factory=dict)  # name -> share that was nobody's when it was added
     standing: int = 0  # ids of the standing list
     files: tuple[ListFile, ...] = ()  # that the standing list was made of
     ids: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"user_id": pl.String}))  # all, once
 
 
 def read_lists(database: Database, sources: tuple[IdSource, ...]) -> SuppressionLists:
-    """The lists given and the standing list of today. Raises DataError for a list that cannot be read.
-
-    Standing lists were checked when they were added, unless there were no vectors yet.
-    """
+    """The lists given and the standing list of today. Raises DataError for a list that cannot be read."""
     checked: dict[str, pl.DataFrame] = {}
     for source in sources:
-        ids, name = id_lists.read_ids(source).ids.select("user_id"), id_lists.source_name(source)
+        ids, name = id_lists.read_all_ids(source), id_lists.source_name(source)
         checked[name] = pl.concat([checked[name], ids]) if name in checked else ids
-    standing = suppressions.suppressed_on(database, suppressions.today())
-    held = [each for each in suppressions.standing_lists(database) if each.holds(suppressions.today())]
-    for each in held:
-        if each.unmatched is None:
-            own = standing.filter(pl.col("number") == each.number).select("user_id")
-            checked[f"standing list {each.number} ({each.name})"] = own
-    everybody = pl.concat([standing.select("user_id"), *checked.values()]).unique()
-    files = tuple(ListFile(name=each.name, sha256=each.sha256) for each in held)
-    return SuppressionLists(checked, standing["user_id"].n_unique(), files, everybody)
-
-
-def find_hashed(index: UserIndex, database: Database, alike: Alike, given: int) -> Alike:
-    """Also the users whose ids match as hashes, where most of the ids match in no other way."""
-    mostly_matched = len(alike.unmatched) <= given / 2
-    return alike if mostly_matched else alike.with_more(index.hashed(database, alike.unmatched))
+    today = suppressions.today()
+    standing = suppressions.suppressed_on(database, today)
+    held = {
+        f"standing list {each.number} ({each.name})": each
+        for each in suppressions.standing_lists(database)
+        if each.holds(today)
+    }
+    for name, each in held.items():
+        checked[name] = standing.filter(pl.col("number") == each.number).select("user_id")
+    return SuppressionLists(
+        checked=checked,
+        strangers={name: (each.unmatched or 0) / max(1, each.ids) for name, each in held.items()},
+        standing=standing["user_id"].n_unique(),
+        files=tuple(ListFile(name=each.name, sha256=each.sha256) for each in held.values()),
+        ids=pl.concat([standing.select("user_id"), *checked.values()]).unique(),
+    )
 
 
 def check_lists(
     index: UserIndex, database: Database, lists: SuppressionLists, alike: Alike, allowed: float | None
 ) -> None:
     """Raises DataError for a list of whose ids more than the allowed share are nobody's; 5 % if None, and none of fewer
-    than 20. People of the log without a vector are somebody."""
+    than 20. Of a standing list it may be 5 % more than when it was added: the log may have changed since. People of the
+    log without a vector are somebody."""
     if alike.unmatched.is_empty() or not lists.checked:
         return
     known = ingested_users(database, alike.unmatched)
@@ -69,6 +69,8 @@ def check_lists(
     for name, ids in lists.checked.items():
         given, missing = ids["user_id"].n_unique(), strangers.join(ids, on="user_id", how="semi")
         limit = (MAX_UNMATCHED if given >= SHORT_LIST else 0.0) if allowed is None else allowed
+        if lists.strangers.get(name):
+            limit = max(limit, lists.strangers[name] + MAX_UNMATCHED)
         if len(missing) > limit * given:
             raise DataError(
                 f"{name}: {len(missing):,} of {given:,} ids to suppress are nobody's in the log, in any spelling",

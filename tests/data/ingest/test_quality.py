@@ -125,6 +125,7 @@ def test_a_shop_that_was_closed_for_months_has_no_stray_events(ingest_query: Ing
     "rounded",
     [
         "'1.23' || ({0}[2:]::INT % 3) || '57E+15'",  # a spreadsheet's
+        "'1,23' || ({0}[2:]::INT % 3) || '57E+15'",
         "(9007199254740992 + {0}[2:]::INT * 2)::DOUBLE",
         "'123456789012' || lpad({0}[2:], 3, '0') || '0000'",  # 15 digits kept
     ],

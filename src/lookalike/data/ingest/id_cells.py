@@ -18,21 +18,23 @@ _UNCLEAN: Final = rf"^[{_SPACE}'\"]|[{_SPACE}\"]$|^=\"|^-?\d+\.0+$"
 _QUOTED: Final = r'^=?"(.*)"$'  # ="00123" keeps a spreadsheet from reading a number
 _APOSTROPHES: Final = r"^'+(.*?)'*$"  # '00123 does too
 _WHOLE: Final = r"^(-?\d+)\.0+$"
+THOUSANDS: Final = r"[1-9]\d{0,2}(\.\d{3})+"
 _ROUNDS: Final = 2  # quotes within quotes
 
 # Whole numbers from here on are rounded by the type.
 _EXACT: Final = {"FLOAT": 1 << 24, "DOUBLE": 1 << 53}
 
-_EXPONENT: Final = r"\d(\.\d+)?[eE]\+\d+|\d+\.0"  # 1.23457E+15; and a double without a fraction, see `id_text`
+_EXPONENT: Final = r"\d([.,]\d+)?[eE]\+\d+|\d+\.0"  # 1.23457E+15; and a double without a fraction, see `id_text`
 _EXACT_DIGITS: Final = 15  # that a spreadsheet keeps
 _LONG_NUMBER: Final = rf"\d{{{_EXACT_DIGITS + 1},}}"
 _MIN_LONG_NUMBERS: Final = 5  # all of which end in zeros by chance once in 100,000 times
 
 
-def id_text(column: str, kind: str) -> str:
+def id_text(column: str, kind: str, keeps_thousands: bool = False) -> str:
     """SQL of the column's ids as text, NULL where there is none. `kind` is the column's DuckDB type.
 
-    Floats too large to be exact keep their fraction or exponent, so that `is_rounded` finds them.
+    With `keeps_thousands`, 12.000 is not taken for the decimal of 12. Floats too large to be exact keep their fraction or
+    exponent, so that `is_rounded` finds them.
     """
     name = quoted(column)
     if kind in _EXACT:
@@ -47,8 +49,10 @@ def id_text(column: str, kind: str) -> str:
     for _ in range(_ROUNDS):
         text = f"regexp_replace({text}, {sql.literal(_QUOTED)}, '\\1', 's')"
         text = _trimmed(f"regexp_replace({text}, {sql.literal(_APOSTROPHES)}, '\\1', 's')")
-    text = f"regexp_replace({text}, {sql.literal(_WHOLE)}, '\\1')"
-    return f"nullif(CASE WHEN regexp_matches({name}, {sql.literal(_UNCLEAN)}) THEN {text} ELSE {name} END, '')"
+    whole = f"regexp_replace({text}, {sql.literal(_WHOLE)}, '\\1')"
+    if keeps_thousands:
+        whole = f"CASE WHEN regexp_full_match({text}, {sql.literal(THOUSANDS)}) THEN {text} ELSE {whole} END"
+    return f"nullif(CASE WHEN regexp_matches({name}, {sql.literal(_UNCLEAN)}) THEN {whole} ELSE {name} END, '')"
 
 
 def _trimmed(text: str) -> str:

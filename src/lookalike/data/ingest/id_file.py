@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +11,7 @@ import polars as pl
 
 from lookalike.data.database import quoted
 from lookalike.data.ingest import id_cells, readers, sources, sql, synonyms, timestamps
-from lookalike.data.ingest.cells import clean_text, has_decimal_comma, parse_number
+from lookalike.data.ingest.cells import WHITESPACE, clean_text, has_decimal_comma, parse_number
 from lookalike.data.ingest.column_names import listed, shown
 from lookalike.data.ingest.readers import Reader
 from lookalike.data.ingest.session import private_session
@@ -23,12 +23,16 @@ from lookalike.errors import DataError
 _EXTRA_COLUMNS: Final = {"value": "a number from 0 on", "ts": "a time such as 2026-03-01T12:00Z"}
 
 
+_NOTHING: Final = ("", "null", "none", "nil", "nan", "<na>", "\\n")  # cells that say that nothing is there
+
+
 @dataclass(frozen=True)
 class IdList:
     ids: pl.DataFrame  # user_id; and value and ts (seconds since 1970) where they were asked for and the file has them
     unused: tuple[str, ...]  # the other columns of the file
     column: str = USER_KEY  # that the ids were read from
     empty: tuple[str, ...] = ()  # columns that would have been read before it, but hold no id
+    lost: int = 0  # lines that are not empty but have no id; counted with `every_column`
 
 
 @dataclass(frozen=True)
@@ -39,18 +43,22 @@ class _Columns:
     has_header: bool
     extra: dict[str, str]  # value and ts -> column
     empty: tuple[str, ...]  # columns of ids by their name, but without any
+    others: tuple[str, ...] = ()  # that may hold an id where `user_id` has none
 
     @property
     def names(self) -> list[str]:
         return [self.user_id, *(name for name in self.extra.values() if name != self.user_id)]
 
 
-def read_id_file(path: Path, with_values: bool = False, timezones: tuple[str, ...] = ("UTC",)) -> IdList:
+def read_id_file(
+    path: Path, with_values: bool = False, timezones: tuple[str, ...] = ("UTC",), every_column: bool = False
+) -> IdList:
     """The ids of a file: of its column `user_id` or one with such a name, or of its only column.
 
     A single column whose heading is not such a name is a list without a header: its first line is an id too. Times that
     name no zone are read in the zone of the log; `timezones` are all the zones it was read in.
-    Of several such columns the first with an id is read. What stands for nobody (`#REF!`, `unknown`) is no id.
+    Of several such columns the first with an id is read; with `every_column` the others
+    too in lines where it has none. What stands for nobody (`#REF!`, `unknown`) is no id.
     Raises DataError when there is no such file, no such column, no id, a line that cannot be read, ids that were rounded,
     a value that is not a number from 0 on, or a time that may be of several zones: a list is read whole or not at all.
     """
@@ -60,6 +68,8 @@ def read_id_file(path: Path, with_values: bool = False, timezones: tuple[str, ..
     with private_session(timezones[0]) as (connection, scratch):
         reader = readers.open_reader(connection, source, scratch)
         columns = _find_columns(connection, reader, _EXTRA_COLUMNS if with_values else ())
+        if every_column:
+            columns = replace(columns, others=tuple(_columns_by_name(reader)))
         cells = _read_cells(connection, reader, columns, timezones)
     for name in columns.extra:
         _check_cells(cells, path, name)
@@ -70,7 +80,8 @@ def read_id_file(path: Path, with_values: bool = False, timezones: tuple[str, ..
             f"{path}: the column {shown([columns.user_id])[0]} holds no id", "one id a line under the heading user_id"
         )
     unused = tuple(name for name in reader.columns if name not in columns.names)
-    return IdList(ids, unused, columns.user_id, columns.empty)
+    lost = int(cells.select((pl.col("user_id").is_null() & pl.col("filled")).sum()).item())
+    return IdList(ids, unused, columns.user_id, columns.empty, lost)
 
 
 def _find_columns(connection: duckdb.DuckDBPyConnection, reader: Reader, extra: Iterable[str]) -> _Columns:
@@ -107,10 +118,13 @@ def _read_cells(
     connection: duckdb.DuckDBPyConnection, reader: Reader, columns: _Columns, timezones: tuple[str, ...]
 ) -> pl.DataFrame:
     """user_id, whether it was rounded, and the extra columns as they are used and as they are written (`given_value`)."""
-    text = id_cells.id_text(columns.user_id, reader.columns[columns.user_id])
+    text = _id(connection, reader, columns)
+    staged = list(reader.columns) if columns.others else columns.names
+    filled = " OR ".join(f"{_is_filled(name)}" for name in staged) if columns.others else "false"
     cells = [
-        f"CASE WHEN NOT {id_cells.is_placeholder(text)} THEN {text} END AS user_id",
+        f"{text} AS user_id",
         f"coalesce({id_cells.is_rounded(text)}, false) AS rounded",
+        f"coalesce({filled}, false) AS filled",
     ]
     for name, column in columns.extra.items():
         is_time = name == "ts"
@@ -118,7 +132,7 @@ def _read_cells(
         cells.append(f"{cell} AS {name}")
         cells.append(f"{clean_text(column, reader.columns[column])} AS given_{name}")
     try:
-        rows = reader.stage(connection, columns.names)
+        rows = reader.stage(connection, staged)
         connection.complete()  # DuckDB refuses the next query while a result of the staging is unread
         lines = rows.scan if columns.has_header else _with_heading(rows.scan, columns.user_id)
         table = connection.sql(f"SELECT {', '.join(cells)} FROM {lines}").to_arrow_table()
@@ -129,6 +143,30 @@ def _read_cells(
             f"{reader.source.name}: {rows.malformed:,} of {rows.count:,} lines are malformed", "export the list again"
         )
     return pl.DataFrame(table)
+
+
+def _id(connection: duckdb.DuckDBPyConnection, reader: Reader, columns: _Columns) -> str:
+    """SQL of a line's id: that of the first column that has one."""
+    texts = []
+    for name in dict.fromkeys((columns.user_id, *columns.others)):
+        kind = reader.columns[name]
+        text = id_cells.id_text(name, kind, keeps_thousands=_has_thousands_marks(connection, reader, name))
+        texts.append(f"CASE WHEN NOT {id_cells.is_placeholder(text)} THEN {text} END")
+    return f"coalesce({', '.join(texts)})"
+
+
+def _has_thousands_marks(connection: duckdb.DuckDBPyConnection, reader: Reader, column: str) -> bool:
+    """Whether the column has numbers such as 12.345, so that 12.000 is no decimal of 12."""
+    if reader.columns[column] != "VARCHAR":
+        return False
+    name, pattern = quoted(column), sql.literal(id_cells.THOUSANDS)
+    query = f"SELECT 1 FROM {reader.scan} WHERE regexp_full_match({name}, {pattern}) AND NOT ends_with({name}, '.000')"
+    return bool(connection.execute(f"{query} LIMIT 1").fetchall())
+
+
+def _is_filled(column: str) -> str:
+    text = f"lower(trim({quoted(column)}::VARCHAR, {sql.literal(WHITESPACE)}))"
+    return f"{text} NOT IN ({sql.literals(_NOTHING)})"
 
 
 def _with_heading(scan: str, column: str) -> str:
