@@ -7,6 +7,7 @@ from uuid import UUID
 
 KINDS: dict[str, Callable[[random.Random], str]] = {
     "number": lambda rng: str(rng.randrange(1_000, 10 ** rng.randint(5, 12))),
+    "round": lambda rng: str(rng.randrange(10, 10**6) * 1_000),
     "zeros": lambda rng: str(rng.randrange(1_000, 10**9)).zfill(12),
     "mail": lambda rng: f"ann.{rng.randrange(10**9)}@example.com",
     "uuid": lambda rng: str(UUID(int=rng.getrandbits(128))),

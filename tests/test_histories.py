@@ -3,15 +3,18 @@
 LOOKALIKE_HISTORIES says how many histories are run; docs/reliability.md has the figures of long runs.
 """
 
+import hashlib
 import os
 import random
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import polars as pl
 import pytest
 
 import lookalike as la
+from lookalike.data import id_lists
 from lookalike.data.id_spellings import count_ways, plain_form
 from lookalike.errors import ExpansionError, SettingsError
 from small_log import SETTINGS, USERS, events, user_ids
@@ -43,14 +46,23 @@ class History:
     folder: Path
     ids: list[str]
     rng: random.Random
-    standing: dict[int, set[str]] = field(default_factory=dict)
+    standing: dict[int, dict[str, str]] = field(default_factory=dict)  # list -> person -> as it is written on the list
+    files: dict[int, Path] = field(default_factory=dict)  # of lists that were added
     lists: dict[str, set[str]] = field(default_factory=dict)
     made: int = 0
 
     def file(self, people: list[str]) -> Path:
-        """A list of these people, spelled at random, in one of three formats."""
+        """A list of these people, spelled at random or hashed, in one of three formats."""
+        return self.write(self.spelled(people))
+
+    def spelled(self, people: list[str]) -> list[str]:
+        if self.rng.random() < 0.2:
+            return [hashlib.sha256(user_id.encode()).hexdigest() for user_id in people]
+        return [spelled(user_id, self.rng) for user_id in people]
+
+    def write(self, ids: list[str]) -> Path:
         self.made += 1
-        frame = pl.DataFrame({"user_id": [spelled(user_id, self.rng) for user_id in people]})
+        frame = pl.DataFrame({"user_id": ids})
         path = self.folder / f"list{self.made}.{self.rng.choice(('csv', 'parquet', 'jsonl'))}"
         writers = {".csv": frame.write_csv, ".parquet": frame.write_parquet, ".jsonl": frame.write_ndjson}
         writers[path.suffix](path)
@@ -61,15 +73,28 @@ class History:
 
     def suppress(self) -> None:
         people = self.some(1, 60)
+        written = self.spelled(people)
         reason = self.rng.choice(("optout", "customer", "campaign:spring"))
-        added = self.ws.suppress_add(self.file(people), reason=reason)
-        self.standing[added.added.number] = {*people}
+        until = date(2999, 1, 1) if self.rng.random() < 0.3 else None
+        file = self.write(written)
+        added = self.ws.suppress_add(file, reason=reason, until=until).added
+        stored = id_lists.read_ids(file).ids["user_id"]
+        self.standing[added.number] = dict(zip(people, stored, strict=True))
+        self.files[added.number] = file
 
     def unsuppress(self) -> None:
-        if self.standing:
-            number = self.rng.choice(list(self.standing))
+        """Takes one list off the standing list, or its ids off all lists, after which they may be added again."""
+        if not self.standing:
+            return
+        number = self.rng.choice(list(self.standing))
+        if self.rng.random() < 0.5:
             self.ws.suppress_remove(number)
             del self.standing[number]
+            return
+        gone = {*self.standing[number].values()}
+        self.ws.suppress_remove(self.files[number])
+        for each, people in self.standing.items():
+            self.standing[each] = {who: text for who, text in people.items() if text not in gone}
 
     def ingest(self) -> None:
         """New events of known people; their vectors may or may not be brought up to date."""
@@ -85,6 +110,9 @@ class History:
         seed, out = self.some(40, 90), self.some(1, 60)
         apart = self.rng.sample(list(self.lists), self.rng.randint(0, min(2, len(self.lists))))
         self.made += 1
+        if self.rng.random() < 0.25:
+            self.check(self.ws.expand_all(self.definition(seed, out), scorer="centroid", force=True), {*seed, *out})
+            return
         results = self.ws.expand_all(
             seed=self.file(seed) if self.rng.random() < 0.5 else seed,
             size=self.rng.choice((20, 40, "10%")),
@@ -97,7 +125,15 @@ class History:
             reasons=self.rng.random() < 0.3,
             force=True,
         )
-        barred = {*seed, *out}.union(*self.standing.values(), *(self.lists[name] for name in apart))
+        self.check(results, {*seed, *out}.union(*(self.lists[name] for name in apart)))
+
+    def definition(self, seed: list[str], out: list[str]) -> Path:
+        path = self.folder / f"d{self.made}.toml"
+        path.write_text(f'seed = "{self.file(seed).name}"\nsize = 30\nsuppress = "{self.file(out).name}"\n')
+        return path
+
+    def check(self, results: list[la.ExpandResult], barred: set[str]) -> None:
+        barred = barred.union(*self.standing.values())
         for result in results:
             listed = people_in(result)
             assert not listed & barred

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from lookalike.data import id_lists, suppressions
+from lookalike.data.id_spellings import count_ways, with_plain_form
 from lookalike.expansion.result import Evaluation
 from small_log import Command, Inputs, events, id_file, user_ids
 
@@ -223,8 +224,18 @@ def test_thousands_are_no_decimals(tmp_path: Path) -> None:
     file = tmp_path / "out.csv"
     file.write_text("user_id\n10.000\n10.250\n11.000\n7.0\n")
     assert id_lists.read_all_ids(file)["user_id"].to_list() == ["10.000", "10.250", "11.000", "7"]
+    assert id_lists.read_ids(file).ids["user_id"].to_list() == ["10.000", "10.250", "11.000", "7"]
     file.write_text("user_id\n10.000\n11.000\n7.0\n")
-    assert id_lists.read_all_ids(file)["user_id"].to_list() == ["10", "11", "7"]
+    assert id_lists.read_ids(file).ids["user_id"].to_list() == ["10", "11", "7"]
+
+
+def test_what_may_be_thousands_or_a_decimal_suppresses_both() -> None:
+    lists = with_plain_form(pl.DataFrame({"user_id": ["12.000", "1.250", "7"]}))
+    assert sorted(lists["alike"]) == ["12", "12000", "1250", "7"]
+    assert count_ways(pl.DataFrame({"user_id": ["12.000", "13.000"], "known": ["12", "13000"]})) == {
+        "thousands marks": 1,
+        "a final .0": 1,
+    }
 
 
 def test_unmatched_ids_that_are_allowed_are_a_warning(ready: Command, inputs: Inputs, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ _AROUND: Final = _SPACES + "'\"`={}()[]<>\u2018\u2019\u201c\u201d\u00ab\u00bb"
 _PREFIX: Final = r"^(urn:uuid:|ga1\.[0-9]+\.|amp-|mailto:)"
 _UUID_LENGTH: Final = 36  # with its dashes
 _THOUSANDS: Final = r"^[1-9][0-9]{0,2}([,.'\u2019 \u00a0\u202f][0-9]{3})+([.,]0+)?$"
+_THOUSANDS_OR_DECIMAL: Final = r"^[1-9][0-9]{0,2}\.000$"
 _THOUSANDS_MARKS: Final = r"[,.'\u2019 \u00a0\u202f]([0-9]{3})"
 
 
@@ -63,16 +64,24 @@ def plain_form(name: str = "user_id") -> pl.Expr:
 
 
 def with_plain_form(ids: pl.DataFrame) -> pl.DataFrame:
-    """The distinct ids (`user_id`) with their plain form (`alike`)."""
-    return ids.select("user_id").unique(maintain_order=True).with_columns(plain_form().alias(ALIKE))
+    """The distinct ids (`user_id`) with their plain form (`alike`); 12.000 twice, since it may be 12,000 or 12."""
+    distinct = ids.select("user_id").unique(maintain_order=True)
+    decimals = distinct.filter(pl.col("user_id").str.contains(_THOUSANDS_OR_DECIMAL))
+    return pl.concat(
+        [
+            distinct.with_columns(plain_form().alias(ALIKE)),
+            decimals.with_columns(pl.col("user_id").str.strip_suffix(".000").alias(ALIKE)),
+        ]
+    )
 
 
 def count_ways(pairs: pl.DataFrame) -> dict[str, int]:
     """How ids (`user_id`) match others of the same plain form (`known`): as written, or the last difference that had to be
     removed. An id with several matches counts by the closest; in the order of `WAYS`, without those that nobody matches in."""
     equal = [left == right for left, right in zip(_forms("user_id"), _forms("known"), strict=True)]
-    first = pl.coalesce(pl.when(same).then(pl.lit(place)) for place, same in enumerate(equal))
-    closest = pairs.group_by("user_id").agg(way=first.min())["way"].drop_nulls()
+    decimal = pl.lit(WAYS.index("a final .0"))  # 12.000 and 12: see `with_plain_form`
+    first = pl.coalesce(*(pl.when(same).then(pl.lit(place)) for place, same in enumerate(equal)), decimal)
+    closest = pairs.group_by("user_id").agg(way=first.min())["way"]
     counts = dict(closest.value_counts().iter_rows())
     return {name: counts[place] for place, name in enumerate(WAYS) if place in counts}
 

@@ -150,7 +150,9 @@ def _id(connection: duckdb.DuckDBPyConnection, reader: Reader, columns: _Columns
     texts = []
     for name in dict.fromkeys((columns.user_id, *columns.others)):
         kind = reader.columns[name]
-        text = id_cells.id_text(name, kind, keeps_thousands=_has_thousands_marks(connection, reader, name))
+        # who must not be listed is looked for in either reading of 12.000
+        keeps_thousands = bool(columns.others) or _has_thousands_marks(connection, reader, name)
+        text = id_cells.id_text(name, kind, keeps_thousands)
         texts.append(f"CASE WHEN NOT {id_cells.is_placeholder(text)} THEN {text} END")
     return f"coalesce({', '.join(texts)})"
 
