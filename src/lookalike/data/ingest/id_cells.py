@@ -59,6 +59,11 @@ def _trimmed(text: str) -> str:
     return f"trim({text}, {sql.literal(WHITESPACE)} || chr(0))"
 
 
+def is_unclean(text: str) -> str:
+    """An SQL condition: the stored id is not as `id_text` gives it."""
+    return f"regexp_matches({text}, {sql.literal(_UNCLEAN)})"
+
+
 def is_placeholder(text: str) -> str:
     """An SQL condition: the id stands for many people, or for nobody: `unknown`, `#REF!`, zeros only."""
     words = word_list("placeholder_ids")

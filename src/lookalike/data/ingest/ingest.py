@@ -36,6 +36,7 @@ from lookalike.data.ingest.results import (
 )
 from lookalike.data.ingest.session import reading_session
 from lookalike.data.ingest.sources import find_input_files
+from lookalike.data.ingest.stored_ids import check_stored_ids
 from lookalike.errors import LookalikeError
 from lookalike.workspace.progress import Progress
 
@@ -43,9 +44,10 @@ from lookalike.workspace.progress import Progress
 def ingest_files(database: Database, paths: list[Path], options: IngestOptions, progress: Progress) -> IngestResult:
     """Loads the files and says what became of every row.
 
-    Raises DataError for a file that cannot be used (files before it stay loaded) and SettingsError for an unknown time
+    Raises DataError for a file that cannot be used (files before it stay loaded), StateError for ids of an earlier version, and SettingsError for an unknown time
     zone or too many context columns.
     """
+    check_stored_ids(database)
     requested = options.context
     options = replace(options, context=context_columns.with_declared(database, requested))
     now = datetime.now(UTC)
