@@ -117,3 +117,12 @@ def test_what_a_library_quotes_is_left_out() -> None:
     assert without_quotes(f'could not parse `"{PERSON}\nx`') == "could not parse `…`"
     assert without_quotes("division by zero") == "division by zero"
     assert without_quotes("") == ""
+
+
+def test_short_ids_in_the_place_of_headings_are_not_named(fresh: Command, tmp_path: Path) -> None:
+    for number, first in enumerate((["jane7"], ["jane7", "i1"], ["jane-7 ", "2"])):
+        (file := tmp_path / f"{number}.csv").write_text("\n".join([",".join(first)] * 3))
+        ran = fresh("ingest", file)
+        assert ran.code == 3
+        assert "jane" not in ran.out + ran.err
+        assert "header line" in ran.complaint[1]

@@ -121,7 +121,7 @@ def check_requested(requested: dict[str, str], columns: dict[str, str], file_nam
 
 def _no_column(field: str, columns: dict[str, str], file_name: str) -> DataError:
     meaning = {"user_id": "the user", "ts": "the time", "item_id": "the item"}[field]
-    if not are_headings(columns) or all(any(c.isdigit() for c in name) for name in columns):
+    if not are_headings(columns):
         hint = f"the file seems to have no header line: add one that names {field}"
     else:
         hint = f"name it with --map {field}=COLUMN"

@@ -12,8 +12,10 @@ _DATA = re.compile(rf"{EMAIL_ADDRESS}|{PHONE_NUMBER}|.*@.*|[\W\d_]*|.*(\d[\W_]?)
 
 
 def are_headings(columns: Iterable[str]) -> bool:
-    """Whether no name looks like data."""
-    return not any(_DATA.fullmatch(name) for name in columns)
+    """Whether no name looks like data, and not all have digits, as short ids do."""
+    names = list(columns)
+    with_digits = bool(names) and all(re.search(r"\d", name) for name in names)
+    return not with_digits and not any(_DATA.fullmatch(name) for name in names)
 
 
 def headings(columns: Iterable[str]) -> list[str]:
