@@ -16,6 +16,7 @@ VENV ?= .venv
 TORCH ?= cpu
 TORCH_VERSION := 2.13.0
 UV_VERSION := 0.13.9
+AUDIT_VERSION := 2.10.1
 WORKERS ?= 2
 EVENTS ?= 1000000
 NAME := charlotte-bags
@@ -27,13 +28,20 @@ PIP := $(BIN)/python -m pip
 FROM_LOCK := $(PIP) install --quiet --no-deps --require-hashes
 checksum = $(firstword $(shell cat $(1) | cksum))
 
+# pip-audit is run by uv in an environment of its own. Torch is not locked, so it is asked about by itself. An index that
+# serves packages but no advisories answers "not found", which pip-audit lets pass unless it is strict.
+ADVISORIES := https://pypi.org/pypi
+REACHED = $(BIN)/python -c 'import urllib.request as r; r.urlopen("$(ADVISORIES)/pip/24.0/json", timeout=10)' 2>/dev/null
+AUDIT = $(BIN)/uv tool run --quiet pip-audit@$(AUDIT_VERSION) --strict --disable-pip --progress-spinner off
+AUDITED = $(AUDIT) --require-hashes -r requirements/dev.txt && $(AUDIT) --no-deps -r <(echo "torch==$(TORCH_VERSION)")
+
 MADE := $(VENV)/.made
 TORCH_STAMP := $(VENV)/.torch-$(TORCH)-$(TORCH_VERSION)
 RUNTIME_STAMP := $(VENV)/.runtime-$(call checksum,requirements/lock.txt)
 DEV_STAMP := $(VENV)/.dev-$(call checksum,requirements/dev.txt)
 PROGRAM_STAMP := $(VENV)/.program-$(call checksum,pyproject.toml)
 
-.PHONY: help demo test quick check format bench lift lock install install-dev clean
+.PHONY: help demo test quick check audit format bench lift lock install install-dev clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -58,10 +66,16 @@ test: install-dev ## run all tests
 quick: install-dev ## run the tests that take only seconds
 	$(BIN)/pytest -q -n $(WORKERS) -m "not slow"
 
-check: install-dev ## check format, lint and types
+check: install-dev ## check format, lint and types, and look up known vulnerabilities where there is a network
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	@if $(REACHED); then $(AUDITED); else echo "audit skipped: $(ADVISORIES) gives no advisories here"; fi
+
+audit: install-dev ## look up known vulnerabilities of all locked packages (needs a network)
+	@$(REACHED) || { echo "error: $(ADVISORIES) gives no advisories" >&2; \
+	  echo "hint: run make audit where there is a network" >&2; exit 1; }
+	$(AUDITED)
 
 format: install-dev ## format the code
 	$(BIN)/ruff format .
