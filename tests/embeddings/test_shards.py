@@ -49,6 +49,11 @@ def cut_into_the_header(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:20])
 
 
+def leave_a_bracket_open(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[:20] + b"\x00((((" + content[25:])
+
+
 def empty(file: Path) -> None:
     file.write_bytes(b"")
 
@@ -70,7 +75,9 @@ def pickled(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [shorten, cut_into_the_header, empty, remove, fewer_rows, another_type, pickled], ids=lambda f: f.__name__
+    "damage",
+    [shorten, cut_into_the_header, leave_a_bracket_open, empty, remove, fewer_rows, another_type, pickled],
+    ids=lambda f: f.__name__,
 )
 @pytest.mark.parametrize("name", ["sequence-00000", "aggregates-00003", "tie-00002"])
 def test_a_damaged_file_is_a_state_error(reader: ShardReader, damage: Callable[[Path], None], name: str) -> None:

@@ -1,6 +1,7 @@
 """Reads the files of a version: each is checked against the manifest, mapped into memory, and kept open for a while."""
 
 import mmap
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,8 @@ from lookalike.errors import StateError
 TIE = "tie"  # the file with the hashes that order equal scores
 MAX_OPEN_SHARDS = 32  # of four files each: every open file takes a file descriptor
 _HINT = "lookalike embed --full"
+# What NumPy raises for a damaged file: it reads the header as if it were Python.
+_NO_ARRAY = (OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError, TypeError, OverflowError, MemoryError)
 
 Shard = dict[str, NDArray[Any]]  # each block [n, width], and the ties [n]
 
@@ -81,7 +84,7 @@ class ShardReader:
         try:
             # mode "c": a read-only map would make torch warn; changes to this one never reach the file either
             array: NDArray[Any] = np.load(path, mmap_mode="c", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+        except _NO_ARRAY as error:
             raise StateError(f"{path}: damaged or missing ({error})", _HINT) from error
         width = () if block == TIE else (self.manifest.blocks[block],)
         shape, dtype = (self.manifest.shards[number], *width), np.uint64 if block == TIE else np.float16

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from log_files import ingest, stored_events, stored_rejects, write
+from log_files import ingest, refused, stored_events, stored_rejects, write
 from lookalike.data.database import Database
 
 
@@ -57,3 +57,15 @@ def test_nesting_and_numbers_beyond_what_python_reads_are_text(database: Databas
     result = ingest(database, write(tmp_path / "a.jsonl", b"\n".join(lines)))
     assert (result.files[0].rows, result.files[0].added) == (3, 3)
     assert stored_events(database, "user_id")[0] == ("9" * 4_301,)
+
+
+def test_an_array_that_is_not_utf_8_is_refused(database: Database, tmp_path: Path) -> None:
+    for content in (b'[{"user_id": "m\xfcller", "ts": 1700000000}]', b'[{"user_id": "ann"}, "\xff\xfe"]'):
+        assert "not valid utf-8" in refused(database, write(tmp_path / "a.json", content)).message
+
+
+def test_what_only_the_reader_takes_for_json_is_no_object(database: Database, tmp_path: Path) -> None:
+    assert "no JSON object" in refused(database, write(tmp_path / "a.json", b"[\n NAN\n]")).message
+    lines = [b"NAN", b"-inf", b'{"user_id": "ann", "ts": 1700000000}']
+    result = ingest(database, write(tmp_path / "a.jsonl", b"\n".join(lines)), max_rejected_share=1.0)
+    assert (result.files[0].rows, result.files[0].added) == (3, 1)

@@ -100,6 +100,8 @@ def open_jsonl(connection: duckdb.DuckDBPyConnection, source: Source, scratch: P
     utf8 = text_encoding.as_utf8(source, read_head(source, _HEAD_SIZE), _MAX_LINE_SIZE, scratch)
     text, found = utf8.file, utf8.survey
     if source.format == "json":  # of an array DuckDB reads every element or none
+        if found.other_bytes:
+            raise DataError(f"{source.name}: the text is not valid {utf8.encoding}", "save it as UTF-8")
         _check_array_end(text)
     elif found.has_long_line or found.has_nul or found.other_bytes:
         text = mended_text.mended_lines(text, _MAX_LINE_SIZE, scratch)
@@ -115,10 +117,11 @@ def open_jsonl(connection: duckdb.DuckDBPyConnection, source: Source, scratch: P
 
 
 def _first_level(line: str) -> object:
-    """The value, with texts instead of numbers, whose digits Python limits; None where it is nested too deeply for Python."""
+    """The value, with texts instead of numbers, whose digits Python limits; None where it is nested too deeply for Python,
+    or only DuckDB takes it for JSON (`NAN`)."""
     try:
         return json.loads(line, parse_int=str, parse_float=str)
-    except RecursionError:
+    except (RecursionError, ValueError):
         return None
 
 
