@@ -120,7 +120,7 @@ def test_what_a_library_quotes_is_left_out() -> None:
 
 
 def test_short_ids_in_the_place_of_headings_are_not_named(fresh: Command, tmp_path: Path) -> None:
-    for number, first in enumerate((["jane7"], ["jane7", "i1"], ["jane-7 ", "2"])):
+    for number, first in enumerate((["jane7"], ["jane7", "i1"], ["jane-7 ", "2"], ["jane 3-01 1::00", "view"])):
         (file := tmp_path / f"{number}.csv").write_text("\n".join([",".join(first)] * 3))
         ran = fresh("ingest", file)
         assert ran.code == 3

@@ -8,7 +8,7 @@ from lookalike.data.ingest.personal_data import EMAIL_ADDRESS, PHONE_NUMBER
 MAX_LISTED = 30
 _MAX_LENGTH = 60
 # What is no heading: an address, a telephone number, any number or time, an id with many digits.
-_DATA = re.compile(rf"{EMAIL_ADDRESS}|{PHONE_NUMBER}|.*@.*|[\W\d_]*|.*(\d[\W_]?){{5}}.*", re.DOTALL)
+_DATA = re.compile(rf"{EMAIL_ADDRESS}|{PHONE_NUMBER}|.*@.*|[\W\d_]*|.*(\d[\W_]*){{5}}.*", re.DOTALL)
 
 
 def are_headings(columns: Iterable[str]) -> bool:
