@@ -39,6 +39,7 @@ from faults import Fault, Ran
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 _TIMES = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?|\d+ \w+ 2\d{3}|\b[rv]0{3,}\d+\b|[0-9a-f]{64}")
+_REPLACED = re.compile(r"^\.lookalike-(old|same|kept)-")
 _NEW = {"manifest.json", "metrics.json"}  # they say when and by which run
 BETWEEN_FILES = {"table files", "table meta"}  # an ingest of several files stores them one by one
 _LARGE, _MS_REMOUNT, _MNT_DETACH = "1g", 32, 2
@@ -115,16 +116,25 @@ def outcome(workspace: Path) -> Outcome:
         for part, folder in (("vectors", version), ("run", run)):
             files = sorted(path for path in folder.iterdir() if path.name not in _NEW)
             found[part] = digest(b"".join(path.name.encode() + path.read_bytes() for path in files))
-    for folder in sorted((workspace / "audiences").glob("[!.]*")):
+    for folder in _audiences(workspace):
         texts = [
             f"{file.name}\n{_TIMES.sub('', file.read_text())}"
             for file in sorted(folder.iterdir())
             if file.is_file() and file.name[0] != "." and file.name != "report.html"
         ]
-        found[f"audience {folder.name}"] = digest("".join(texts).encode())
+        name = _REPLACED.sub("", folder.name)
+        found[f"audience {name}"] = digest("".join(texts).encode())
         if (folder / "report.html").exists():
-            found[f"report {folder.name}"] = digest(_TIMES.sub("", (folder / "report.html").read_text()).encode())
+            found[f"report {name}"] = digest(_TIMES.sub("", (folder / "report.html").read_text()).encode())
     return found
+
+
+def _audiences(workspace: Path) -> list[Path]:
+    """The folders of audiences. One that was being replaced counts if its successor is not there: it will be put back."""
+    found = sorted((workspace / "audiences").glob("*"))
+    complete = {path.name for path in found if path.name[0] != "."}
+    replaced = [path for path in found if _REPLACED.match(path.name) and _REPLACED.sub("", path.name) not in complete]
+    return [path for path in found if path.name in complete] + replaced
 
 
 def _tables(path: Path) -> Iterator[tuple[str, str]]:
@@ -170,9 +180,9 @@ def undisturbed(place: Place) -> list[Step]:
 
 def complaints_about(ran: Ran, fault: Fault) -> Iterator[str]:
     """What is wrong with how a disturbed command ended."""
-    promised = {0, 4} if fault.error or fault.disk >= 0 else {0, -signal.SIGKILL}
-    if fault.signal:
-        promised = {0, 130 if fault.signal == signal.SIGINT else -fault.signal}
+    promised = {0, -signal.SIGKILL if fault.signal == signal.SIGKILL or (fault.call and not fault.error) else 130}
+    if fault.error or fault.disk >= 0:
+        promised = {0, 4}
     if ran.code not in promised:
         yield f"exit code {ran.code}: {ran.err[-600:]}"
     if "Traceback" in ran.err:
@@ -271,12 +281,12 @@ def own_disk(workspace: Path) -> Iterator:
 
 
 def moments(steps: list[Step], points: int, rng: random.Random) -> Iterator[tuple[Step, Fault]]:
-    for number in range(points):
-        step = steps[number % len(steps)]
+    """Slow commands are taken less often, so that more points fit into the time."""
+    weights = [1 / (0.5 + step.seconds) for step in steps]
+    for step in rng.choices(steps, weights, k=points):
         yield step, Fault(signal=signal.SIGKILL, after=rng.uniform(0, step.seconds))
-    for number in range(points // 5):
-        step = steps[number % len(steps)]
-        sent = (signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)[number // len(steps) % 4]
+    for number, step in enumerate(rng.choices(steps, weights, k=points // 5)):
+        sent = (signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)[number % 4]
         yield step, Fault(signal=sent, after=rng.uniform(0, step.seconds))
 
 
@@ -291,10 +301,13 @@ def calls(steps: list[Step], wanted: str, rng: random.Random) -> Iterator[tuple[
                 yield step, Fault(call=number, error=kinds[(number + turn) % 3])
 
 
-def disks(steps: list[Step], points: int) -> Iterator[tuple[Step, Fault]]:
+def disks(steps: list[Step], points: int, rng: random.Random) -> Iterator[tuple[Step, Fault]]:
+    """Sizes from nothing to more than any command needs, as many small ones as large ones."""
     for number in range(points // 12):
-        step = steps[number % len(steps)]
-        yield step, Fault(disk=4096 * (2 ** (number // len(steps)) - 1) * 2)
+        yield steps[number % len(steps)], Fault(disk=int(2 ** rng.uniform(0, 23)) // 4096 * 4096)
+
+
+# --- all of them -----------------------------------------------------------------------------------------------------
 
 
 def check_all(place: Place, arguments: argparse.Namespace) -> int:
@@ -306,10 +319,11 @@ def check_all(place: Place, arguments: argparse.Namespace) -> int:
     rng = random.Random(arguments.seed)
     points = [
         *moments(steps, arguments.points, rng),
-        *disks(steps, arguments.points),
+        *disks(steps, arguments.points, rng),
         *calls(steps, arguments.calls, rng),
     ]
     points = [point for point in points if arguments.only in ("", point[0].name)]
+    rng.shuffle(points)  # so that a run that is stopped has a part of each kind
     failed, ended, started = 0, Counter[str](), time.perf_counter()
     for number, (step, fault) in enumerate(points):
         if time.perf_counter() - started > arguments.seconds:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from lookalike.cli.app import main
+from lookalike.cli.process import prepare
 
 BENCH = Path(__file__).resolve().parent
 TIMEOUT = 60.0  # seconds after which a command hangs
@@ -111,8 +112,12 @@ def in_fork(work: Callable[[], Any]) -> Any:
     return json.loads(text)
 
 
-def warm(workspace: Path, commands: Sequence[Sequence[object]], look: Callable[[Path], Any]) -> None:
-    """Imports what these commands import, and what looking at their workspace does, so that forks need not."""
+def look_at_nothing(_: Path) -> dict[str, str]:
+    return {}
+
+
+def warm(workspace: Path, commands: Sequence[Sequence[object]], look: Look = look_at_nothing) -> None:
+    """Runs commands in a fork, and imports what they and looking at their workspace import, so that forks need not."""
 
     def modules() -> list[str]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -127,10 +132,6 @@ def warm(workspace: Path, commands: Sequence[Sequence[object]], look: Callable[[
         except Exception:  # made while running, such as torch.ops
             continue
     gc.freeze()  # a fork copies what it touches
-
-
-def look_at_nothing(_: Path) -> dict[str, str]:
-    return {}
 
 
 def run(workspace: Path, words: Sequence[object], fault: Fault = Fault(), look: Look = look_at_nothing) -> Ran:
@@ -172,12 +173,16 @@ def _child(call: _Call, pipe: int) -> None:
     try:
         sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
         figures["before"] = call.look(call.workspace)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell makes what runs behind it ignore signals
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        prepare()
         os.write(pipe, b"\n")
         started = time.perf_counter()
         faults.faults_arm(os.fsencode(call.workspace), fault.call, fault.error or _DIE, fault.disk)
         code = main(["--workspace", str(call.workspace), "--json", *map(str, call.words)])
         faults.faults_disarm()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         stray = faults.faults_first_stray().decode(errors="replace")
         figures |= {"seconds": time.perf_counter() - started, "calls": faults.faults_calls(), "stray": stray}
         figures["after"] = call.look(call.workspace)
