@@ -1,5 +1,6 @@
 """What the columns of items and users tables become, and what is never stored."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from log_files import find_check, ingest, write, write_parquet
 from lookalike.data.database import Database
+from lookalike.data.ingest import attributes
 
 
 @pytest.fixture
@@ -89,3 +91,13 @@ def test_personal_data_is_not_stored_and_gives_a_warning(database: Database, log
 def test_keys_and_values_are_stored_as_they_are_written(database: Database, log: Path, tmp_path: Path) -> None:
     ingest(database, log, items=write(tmp_path / "items.csv", "item_id,label\n007,\"<b>'x'; --\"\n"))
     assert stored_attributes(database) == [("007", "label", "<b>'x'; --")]
+
+
+def test_a_long_word_is_cut_by_no_pattern_that_counts(database: Database, log: Path, tmp_path: Path) -> None:
+    """A pattern that counts characters is many times slower, and makes several words of a long one."""
+    items = write(tmp_path / "items.csv", f"item_id,title\na,red {'ä' * 450} hat\n")
+    ingest(database, log, items=items)
+    assert [value for _, value in values_of(database, "word")] == ["hat", "red", "ä" * 200]
+    attribute, query = attributes.attribute_values("title", "VARCHAR", "words") or ("", "")
+    assert attribute == "word"
+    assert not re.search(r"[\])]\{\d", query)

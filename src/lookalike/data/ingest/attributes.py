@@ -93,9 +93,10 @@ def clean_value(column: str, kind: str) -> str:
 
 def _words(column: str, kind: str) -> str:
     text = f"left({clean_value(column, kind)}, {_MAX_WORDS_LENGTH})"
-    words = f"regexp_extract_all(lower({text}), '\\p{{L}}[\\p{{L}}\\p{{M}}]{{1,{_MAX_VALUE_LENGTH - 1}}}')"
-    stop_words = sql.literals(word_list("stop_words"))
-    return f"SELECT * FROM (SELECT __key, unnest({words}) AS v FROM {KEYED_ROWS}) WHERE v NOT IN ({stop_words})"
+    # words are cut after they are found: a pattern that counts characters takes 25 times as long
+    words = f"regexp_extract_all(lower({text}), '\\p{{L}}[\\p{{L}}\\p{{M}}]+')"
+    found = f"SELECT __key, left(unnest({words}), {_MAX_VALUE_LENGTH}) AS v FROM {KEYED_ROWS}"
+    return f"SELECT * FROM ({found}) WHERE v NOT IN ({sql.literals(word_list('stop_words'))})"
 
 
 def _tenths(column: str, kind: str) -> str:
