@@ -4,15 +4,20 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from lookalike.data import id_encoding, private_values
 from lookalike.data.database import Cut, Database
+from lookalike.data.sequences import Vocabulary
+from lookalike.encoder.results import PersonalItems
+from lookalike.reporting.messages import sentence
 from small_log import SETTINGS, Command, Inputs, events, items, write
 
 pytest_plugins = ("space_fixtures",)
 PERSONAL = ("@mail", "@shop", "mail.example", "+4917", "person-", "secret", "zz-")
+CUT = Cut(datetime(2024, 2, 1))
 WIDE = "everybody@shop.example"  # that all people have: still an address
 
 
@@ -93,6 +98,59 @@ def test_an_item_is_left_out_that_names_somebody(database: Database, item: str, 
             user,
             item,
         )
-    id_encoding.encode_ids(database, Cut(datetime(2024, 2, 1)))
+    id_encoding.encode_ids(database, CUT)
     assert id_encoding.item_list(database) == ([] if named else [item])
-    assert private_values.count_personal_items(database) == named
+    assert private_values.count_personal_items(database, CUT) == (named, named)
+
+
+def meet(database: Database, users: list[str], items: list[str]) -> None:
+    """One view of each of the items by each of the users."""
+    views = pl.DataFrame({"user_id": users}).join(pl.DataFrame({"item_id": items}), how="cross")
+    with database.registered(views=views):
+        database.rows(
+            "INSERT INTO events (user_id, ts, event_type, item_id, file_id) "
+            "SELECT user_id, '2024-01-01', 'view', item_id, 1 FROM views"
+        )
+
+
+@pytest.mark.parametrize(
+    ("people", "items", "kept"),
+    [
+        (25, ["/news/p1", "/news/p2"], True),
+        (24, ["/news/p1", "/news/p2"], False),
+        (24, [f"/news/p{number}" for number in range(100)], False),
+        (3, [f"/news/p{number}" for number in range(101)], True),
+        (25, ["news"], True),  # an artist, or an item numbered as a user is
+        (24, ["news"], False),
+        (25, ["https://shop.example/u4/news"], True),
+        (25, ["news?to=anna@mail.example"], False),
+    ],
+)
+def test_what_many_people_or_items_have_names_nobody(
+    database: Database, people: int, items: list[str], kept: bool
+) -> None:
+    meet(database, ["news", *(f"u{number}" for number in range(1, people))], items)
+    id_encoding.encode_ids(database, CUT)
+    assert sorted(id_encoding.item_list(database)) == (sorted(items) if kept else [])
+
+
+def test_a_common_part_does_not_hide_a_rare_one(database: Database) -> None:
+    meet(database, ["news", *(f"person{number}" for number in range(30))], ["/news/p1", "/news/p2"])
+    meet(database, ["news"], ["/news/person7"])
+    id_encoding.encode_ids(database, CUT)
+    assert id_encoding.item_list(database) == ["/news/p1", "/news/p2"]
+    items, share = private_values.count_personal_items(database, CUT)
+    assert (items, share) == (1, pytest.approx(1 / 63))
+
+
+def test_items_that_a_run_names_already_are_known_to_it(database: Database) -> None:
+    meet(database, ["news", "anna"], ["/news/p1", "/news/p2"])
+    no_attributes = (np.zeros(2, np.int64), np.zeros(0, np.int32))
+    known = Vocabulary(["/news/p1"], {}, [], no_attributes, [])
+    id_encoding.encode_ids(database, CUT, known)
+    assert database.rows("SELECT item_id, n FROM item_rows") == [("/news/p1", 2)]
+
+
+def test_many_events_without_their_items_are_a_warning() -> None:
+    assert sentence(PersonalItems(items=1, share=0.05)).startswith("not learned")
+    assert "warning: not learned: 9 items" in sentence(PersonalItems(items=9, share=0.06))

@@ -16,7 +16,7 @@ MESSAGES: list[Message] = [
     results.WarmStart(run="r000001", overlap=OVERLAP),
     results.TrainingResumed(epoch=3),
     results.CheckpointDiscarded(),
-    results.PersonalItems(items=1_234),
+    results.PersonalItems(items=1_234, share=0.05),
     results.UserValuesNotRead(values=1_906, read=64, attributes=("hobby", "plan"), attributes_not_read=700),
     results.TrainingStarted(events=1_234, users=56, max_epochs=7),
     results.EpochFinished(epoch=EPOCH, max_epochs=7),

@@ -154,11 +154,11 @@ def _read_log(job: _Job, scratch: Path) -> TrainingLog:
         snapshot = versions.LogSnapshot.read(opened, job.request.as_of, job.request.settings.min_events)
         sequences, vocabulary = sequence_builder.build_sequences(opened, snapshot.cut, scratch)
         unread = versions.user_values_not_read(opened, vocabulary)
-        personal = private_values.count_personal_items(opened)
+        personal, share = private_values.count_personal_items(opened, snapshot.cut)
     if sequences.offsets[-1] == 0:
         raise StateError("no user has enough events before the cut", "a later --as-of, or lookalike ingest")
     if personal:
-        job.progress.say(PersonalItems(items=personal))
+        job.progress.say(PersonalItems(items=personal, share=share))
     if unread is not None:
         job.progress.say(unread)
     (known := scratch / "known").mkdir()

@@ -3,7 +3,8 @@
 `encode_ids` writes temporary tables into the connection, which every other function here reads:
 
     user_rows               row, user_id, n (events before the cut; 0 for people of the users table without any event)
-    item_rows               row, item_id, n (events before the cut); without those that `private_values` leaves out
+    item_rows               row, item_id, n (events before the cut); without those that `private_values` leaves out,
+                            unless the vocabulary has them
     item_people             item, person (hashes): up to 25 people of each item
     encoded_fields          position, name, field: the coded fields and their columns of `events`
     FIELD_codes             code, value; code 0 is a missing value and has no row
@@ -70,7 +71,7 @@ def _number_items(database: Database, cut: Cut, known_items: list[str]) -> None:
                    + (SELECT count(*) FROM known_items)))::INTEGER AS row, item_id, coalesce(n, 0) AS n
            FROM (SELECT item_id, n FROM (
                      SELECT item_id, count(*) AS n FROM events WHERE ts < ? AND item_id IS NOT NULL GROUP BY item_id)
-                 ANTI JOIN personal_items USING (item_id))
+                 ANTI JOIN (FROM personal_items ANTI JOIN known_items USING (item_id)) USING (item_id))
            FULL JOIN known_items k USING (item_id)""",
         [cut.as_of],
     )

@@ -3,8 +3,9 @@
 - A value of a column (context, event type, attribute of an item or a user) that fewer than 25 people have, or that looks
   like an e-mail address or a phone number, has no code.
 - An item may be rare: most of a catalogue is, and an id of a product tells of nobody. It is left out if its id looks
-  personal, or names a user of the log, as a page of a profile does. A short number names nobody: products and customers
-  are often numbered alike.
+  personal, or it or a part of it names a user of the log, as a page of a profile does. That is not so by chance only: a
+  short number names nobody, as products and customers are often numbered alike, and neither does what 25 people have met
+  or many items have in their ids, as a section of a shop or an artist that a user calls himself by.
 """
 
 from typing import Final
@@ -19,6 +20,7 @@ _PHONE: Final = r"(^|[^0-9A-Za-z])\+[1-9][0-9 ()./-]{7,18}"
 _SEPARATORS: Final = r"[/?&=:#,;|~\s]+"
 _SHORT_NUMBER: Final = "[0-9]{1,8}"
 _MIN_PART: Final = 4  # characters of a part of an item's id, below which it names a user by chance
+_MAX_PAGES: Final = 100  # items with one part in their ids, above which it is a section and not somebody's pages
 
 
 def contains_personal(text: str) -> str:
@@ -39,23 +41,35 @@ def write_personal_items(database: Database, cut: Cut) -> None:
             WITH items AS MATERIALIZED (SELECT DISTINCT item_id FROM events WHERE ts < $as_of AND item_id IS NOT NULL),
             names AS (
                 SELECT item_id, item_id AS name FROM items
-                UNION ALL
+                UNION
                 SELECT item_id, name FROM (
                     SELECT item_id, unnest(regexp_split_to_array(item_id, '{_SEPARATORS}')) AS name FROM items)
-                WHERE length(name) >= {_MIN_PART})
+                WHERE length(name) >= {_MIN_PART}),
+            users_names AS MATERIALIZED (
+                SELECT item_id, name FROM names
+                WHERE NOT regexp_full_match(name, '{_SHORT_NUMBER}')
+                  AND (name IN (SELECT user_id FROM events) OR name IN (SELECT user_id FROM users))),
+            chance_names AS (
+                SELECT name FROM users_names GROUP BY name HAVING count(*) > {_MAX_PAGES}
+                UNION
+                SELECT name FROM users_names JOIN events USING (item_id) WHERE ts < $as_of
+                GROUP BY name HAVING count(DISTINCT user_id) >= $enough)
             SELECT item_id FROM items WHERE {contains_personal("item_id")}
             UNION
-            SELECT item_id FROM names
-            WHERE NOT regexp_full_match(name, '{_SHORT_NUMBER}')
-              AND (name IN (SELECT user_id FROM events) OR name IN (SELECT user_id FROM users))""",
-        {"as_of": cut.as_of},
+            SELECT item_id FROM users_names ANTI JOIN chance_names USING (name)""",
+        {"as_of": cut.as_of, "enough": MIN_USERS_PER_VALUE},
     )
 
 
-def count_personal_items(database: Database) -> int:
-    """How many items were left out of the numbering, after `write_personal_items`."""
-    ((items,),) = database.rows("SELECT count(*) FROM personal_items")
-    return int(items)
+def count_personal_items(database: Database, cut: Cut) -> tuple[int, float]:
+    """How many items were left out of the numbering, and their share of the events; after `write_personal_items`."""
+    ((items, share),) = database.rows(
+        """SELECT (SELECT count(*) FROM personal_items),
+                  coalesce(avg((item_id IS NOT NULL AND item_id IN (FROM personal_items))::INT), 0)
+           FROM events WHERE ts < ?""",
+        cut.as_of,
+    )
+    return int(items), float(share)
 
 
 def write_item_people(database: Database, cut: Cut) -> None:

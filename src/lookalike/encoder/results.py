@@ -172,6 +172,7 @@ class PersonalItems(Message):
 
     code: Literal["personal_items"] = "personal_items"
     items: int
+    share: float  # of all events that name them
 
 
 class UserValuesNotRead(Message):

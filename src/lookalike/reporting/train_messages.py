@@ -6,6 +6,8 @@ from lookalike.encoder import results
 from lookalike.reporting.formatting import clean
 from lookalike.workspace.progress import Message
 
+_MAX_PERSONAL_SHARE = 0.05  # of the events that are left without an item, above which that is a warning
+
 
 def _warm_start(message: results.WarmStart) -> str:
     overlap = message.overlap
@@ -24,9 +26,12 @@ def _checkpoint_discarded(message: results.CheckpointDiscarded) -> str:
 
 
 def _personal_items(message: results.PersonalItems) -> str:
+    left_out = f"{message.items:,} items whose ids are e-mail addresses, phone numbers or ids of users; their events"
+    if message.share <= _MAX_PERSONAL_SHARE:
+        return f"not learned: {left_out} count without an item"
     return (
-        f"not learned: {message.items:,} items whose ids are e-mail addresses, phone numbers or ids of users; their events "
-        "count without an item"
+        f"warning: not learned: {left_out}, {message.share:.0%} of all, count without an item; if they are products, give "
+        "them ids that no user has, and ingest and train again"
     )
 
 
