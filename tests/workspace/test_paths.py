@@ -1,7 +1,9 @@
 """The folder of a workspace: its paths, its lock, and the left-overs of killed processes."""
 
+import fcntl
 import json
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,18 @@ def test_a_second_lock_is_refused_with_the_holders_process(workspace: WorkspaceF
 def test_a_second_lock_in_the_same_process_does_not_send_the_caller_to_itself(workspace: WorkspaceFolder) -> None:
     with workspace.locked(), pytest.raises(StateError, match="another call of this program is"), workspace.locked():
         pass
+
+
+def test_who_waited_for_the_lock_writes_its_own_process_and_nothing_else(workspace: WorkspaceFolder) -> None:
+    with open(workspace.root / ".lock", "w+") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        other.write("1234567890")
+        other.flush()
+        release = threading.Timer(0.2, fcntl.flock, (other, fcntl.LOCK_UN))
+        release.start()
+        with workspace.locked():
+            assert (workspace.root / ".lock").read_bytes() == str(os.getpid()).encode()
+        release.join()
 
 
 def test_the_lock_ends_with_its_block_even_after_an_error(workspace: WorkspaceFolder) -> None:

@@ -85,7 +85,8 @@ class WorkspaceFolder:
         self._refuse_links()
         with _private_files(), self._lock_file() as file, _copies_in(self.root):
             self._take(file)
-            file.truncate(0)
+            file.seek(0)  # whoever waited has read it
+            file.truncate()
             file.write(str(os.getpid()))
             file.flush()
             self._clean_up()
