@@ -12,6 +12,7 @@ from lookalike.api.report import Report, report
 from lookalike.errors import SettingsError, StateError
 from lookalike.expansion.manifest import ExpansionManifest
 from lookalike.expansion.result import Evaluation
+from lookalike.workspace import files
 from lookalike.workspace.files import sha256
 from lookalike.workspace.paths import WorkspaceFolder
 from small_log import snapshot
@@ -68,6 +69,23 @@ def test_without_an_expansion_there_is_no_report(trained_space: Path) -> None:
     with pytest.raises(StateError, match="nothing was expanded") as raised:
         report(WorkspaceFolder(trained_space))
     assert raised.value.hint.startswith("lookalike expand")
+
+
+def test_a_command_that_begins_meanwhile_cannot_keep_the_page_from_being_written(
+    workspace: WorkspaceFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flush, begun = files._flush, []
+
+    def flush_after_clean_up(path: Path) -> None:
+        if not begun:
+            begun.append(path)
+            with workspace.locked():
+                pass
+        flush(path)
+
+    monkeypatch.setattr(files, "_flush", flush_after_clean_up)
+    assert report(workspace, "fans").path == workspace.audience("fans") / "report.html"
+    assert begun[0].name.startswith(files.TEMPORARY_PREFIX)
 
 
 def test_a_page_never_replaces_that_of_an_expansion_made_meanwhile(

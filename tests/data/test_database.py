@@ -25,6 +25,7 @@ from lookalike.data.database import (
     log_summary,
     log_timezones,
     open_file,
+    open_in,
     quoted,
     resolve_cutoff,
 )
@@ -89,6 +90,29 @@ def test_what_a_first_ingest_that_was_killed_leaves_is_an_empty_workspace(
     with open_file(folder.database) as database:
         ingest(database, write(tmp_path / "a.csv", TWO_EVENTS))
     assert status(folder).next_step == "train"
+    assert not list(tmp_path.glob(".lookalike-tmp-*"))
+
+
+def test_what_a_reader_spills_stays_while_another_command_cleans_up(tmp_path: Path) -> None:
+    folder = WorkspaceFolder(tmp_path)
+    with open_in(folder):
+        pass
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom lookalike.data.database import open_in\n"
+        "from lookalike.workspace.paths import WorkspaceFolder\n"
+        "with open_in(WorkspaceFolder(Path(sys.argv[1])), read_only=True) as database:\n"
+        "    database.rows(\"SET memory_limit = '32MB'\")\n    database.rows('SET threads = 1')\n"
+        "    query = 'SELECT range FROM range(3_000_000) ORDER BY hash(range)'\n"
+        "    result = database.connection.execute(query)\n    first = result.fetchmany(10)\n"
+        "    print(flush=True)\n    sys.stdin.read()\n    print(len(first) + len(result.fetchall()))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == "\n"
+        assert list(tmp_path.glob(f".lookalike-tmp-duckdb-{reader.pid}-*/*"))
+        status(folder)
+        assert reader.communicate() == ("3000000\n", None)
     assert not list(tmp_path.glob(".lookalike-tmp-*"))
 
 

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -113,6 +114,27 @@ def test_the_lock_removes_left_overs_of_a_killed_process(workspace: WorkspaceFol
         pass
     assert [path for path in workspace.root.rglob("*") if path.name.startswith(".lookalike-tmp-")] == []
     assert len([path for path in workspace.root.rglob("kept")]) == 4
+
+
+def test_clean_up_leaves_what_a_reader_at_work_has_spilled(workspace: WorkspaceFolder) -> None:
+    with subprocess.Popen(["sleep", "60"]) as reader:
+        of_reader = workspace.spill.with_name(workspace.spill.name.replace(f"-{os.getpid()}-", f"-{reader.pid}-"))
+        of_one_before = workspace.spill.with_name(workspace.spill.name[:-32] + "0" * 32)
+        for folder in (workspace.spill, of_reader, of_one_before):
+            folder.mkdir()
+            (folder / "spilled").touch()
+        workspace.clean_up()
+        assert names(workspace.root) & {workspace.spill.name, of_reader.name, of_one_before.name} == {
+            workspace.spill.name,
+            of_reader.name,
+        }
+        with workspace.locked():
+            pass
+        assert (of_reader / "spilled").exists()
+        assert (workspace.spill / "spilled").exists()
+        reader.kill()
+    workspace.clean_up()
+    assert not of_reader.exists()
 
 
 def test_clean_up_leaves_the_files_of_a_process_at_work(workspace: WorkspaceFolder) -> None:

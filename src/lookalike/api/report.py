@@ -59,15 +59,19 @@ def report(folder: WorkspaceFolder, name: str | None = None) -> Report:
     evaluation = _read(target)
     made = Report(evaluation=evaluation)
     html = made.html
-    # without the lock, so that a report can be had during a training: an expansion that ended meanwhile has precedence
+    try:
+        written = _is_written(folder, target, evaluation, html)
+    except FileNotFoundError:  # a command that began just now took the unfinished page for a left-over
+        written = _is_written(folder, target, evaluation, html)
+    return made.model_copy(update={"path": target / REPORT_PAGE}) if written else made
+
+
+def _is_written(folder: WorkspaceFolder, target: Path, evaluation: Evaluation, html: str) -> bool:
+    """Without the lock, so that a report can be had during a training: an expansion that ended meanwhile has precedence."""
     if _read(target) != evaluation:
         raise StateError(f"{target}: was expanded again just now", f"lookalike report {target.name}")
-    if not (folder.holds(target) and _is_written(target, html)):
-        return made
-    return made.model_copy(update={"path": target / REPORT_PAGE})
-
-
-def _is_written(target: Path, html: str) -> bool:
+    if not folder.holds(target):
+        return False
     try:
         write_text(target / REPORT_PAGE, html)
     except OSError as error:

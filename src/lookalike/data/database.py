@@ -16,7 +16,7 @@ from pydantic import Field
 
 from lookalike.data.schema import CONTEXT_FIELDS, CONTEXT_SLOTS, EVENT_FIELDS, SourceFile
 from lookalike.errors import LookalikeError, StateError
-from lookalike.workspace.files import TEMPORARY_PREFIX, make_folder, new_file
+from lookalike.workspace.files import make_folder, new_file
 from lookalike.workspace.paths import WorkspaceFolder, nothing_ingested
 from lookalike.workspace.records import Record
 
@@ -176,7 +176,7 @@ def open_in(
     workspace: WorkspaceFolder, read_only: bool = False, patience: float = PATIENCE
 ) -> contextlib.AbstractContextManager[Database]:
     """Opens the workspace's database; what does not fit in memory is spilled to the workspace's disk."""
-    spill = workspace.root / f"{TEMPORARY_PREFIX}duckdb"
+    spill = workspace.spill
     if spill.is_symlink():
         raise StateError(f"{spill}: is a link", "delete it")
     return open_file(workspace.database, temporary=spill, read_only=read_only, patience=patience)

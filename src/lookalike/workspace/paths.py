@@ -12,6 +12,7 @@ import re
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from lookalike.errors import SettingsError, StateError
 from lookalike.workspace.files import TEMPORARY_PREFIX, Replaced, make_folder, remove, settle
 
 _PATIENCE = 0.5  # seconds
+_SESSION = uuid.uuid4().hex  # tells this process from an earlier one with the same number
+_SPILL = re.compile(re.escape(TEMPORARY_PREFIX) + r"duckdb-(\d{1,9})-([0-9a-f]{32})")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 
 
@@ -52,6 +55,11 @@ class WorkspaceFolder:
     @property
     def runs(self) -> Path:
         return self.root / "runs"
+
+    @property
+    def spill(self) -> Path:
+        """Where the database puts what does not fit in memory, a folder of this process alone: readers take no lock."""
+        return self.root / f"{TEMPORARY_PREFIX}duckdb-{os.getpid()}-{_SESSION}"
 
     @property
     def embeddings(self) -> Path:
@@ -144,7 +152,7 @@ class WorkspaceFolder:
         """Removes what a killed command left, unless another process is writing or this one may not. Without left-overs no
         lock is taken: it would stop a command that is just beginning."""
         prefixes = (TEMPORARY_PREFIX, *(fate.value for fate in Replaced))
-        if any(True for prefix in prefixes for _ in self._left_overs(prefix)):
+        if any(not _is_in_use(path) for prefix in prefixes for path in self._left_overs(prefix)):
             with contextlib.suppress(StateError, OSError), self.locked():
                 pass
 
@@ -155,10 +163,28 @@ class WorkspaceFolder:
 
     def _clean_up(self) -> None:
         for left_over in self._left_overs(TEMPORARY_PREFIX):
-            remove(left_over)
+            if not _is_in_use(left_over):
+                remove(left_over)
         for fate in Replaced:
             for old in self._left_overs(fate.value):
                 settle(old, old.with_name(old.name.removeprefix(fate.value)), fate)
+
+
+def _is_in_use(path: Path) -> bool:
+    """Whether it is where a process that still runs spills what it reads from the database."""
+    spill = _SPILL.fullmatch(path.name)
+    if not spill:
+        return False
+    process, session = int(spill[1]), spill[2]
+    if process == os.getpid():
+        return session == _SESSION
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it runs, and is another user's
+        pass
+    return True
 
 
 _copies: ContextVar[Path | None] = ContextVar("_copies", default=None)
