@@ -77,6 +77,18 @@ def test_a_list_of_ids_that_changed_is_a_fault_unless_another_place_has_it(
     assert verify(workspace, "fans").held
 
 
+def test_another_list_of_the_same_name_in_the_current_folder_is_another(
+    workspace: WorkspaceFolder, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here := tmp_path / "here").mkdir()
+    monkeypatch.chdir(here)
+    (here / "fans.csv").write_text("user_id\nsomebody\n")
+    assert verify(workspace, "fans").held
+    assert states(workspace)["fans.csv"] == "missing"
+    shutil.copy(inputs.seed, here / "fans.csv")
+    assert states(workspace)["fans.csv"] == "held"
+
+
 def test_vectors_and_a_run_that_others_have_followed_may_be_gone(workspace: WorkspaceFolder) -> None:
     shutil.rmtree(workspace.runs / "r000001")
     shutil.rmtree(workspace.embeddings / "v000001")

@@ -1,7 +1,7 @@
 """The verb `verify`: whether files still have the hashes that were written down when they were made."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -46,7 +46,8 @@ def verify(folder: WorkspaceFolder, name: str | None = None) -> VerifyResult:
     and the run it was made from; without a name the live vectors and their run. Writes nothing.
 
     Lists of ids are looked for where definitions and commands are: in the workspace, its `audiences`, and the current
-    folder. They may be missing, and so may vectors and a run that others have followed. Raises StateError when there is
+    folder, where another of the same name says nothing. They may be missing, and so may vectors and a run that others have
+    followed. Raises StateError when there is
     no such expansion, or no manifest that can be read.
     """
     files = tuple(_of_live(folder) if name is None else _of_expansion(folder, name))
@@ -64,8 +65,7 @@ def _of_expansion(folder: WorkspaceFolder, name: str) -> Iterator[VerifiedFile]:
     if not (target / MANIFEST).exists():
         raise StateError(f"no expansion is called {name!r}", "lookalike status names all")
     manifest = ExpansionManifest.read(target / MANIFEST, "lookalike expand writes it again")
-    places = (folder.root, folder.audiences, Path.cwd())
-    yield from (_input(each, places) for each in manifest.inputs)
+    yield from (_input(each, (folder.root, folder.audiences)) for each in manifest.inputs)
     yield from (_file("list", target / output, digest) for output, digest in manifest.outputs.items())
     source = manifest.representation
     vectors = folder.embeddings / checked_name(source.version) / MANIFEST
@@ -89,15 +89,18 @@ def _of_run(folder: WorkspaceFolder, name: str, may_be_missing: bool = False) ->
         yield _file("run", manifest.parent / checked_name(file), digest)
 
 
-def _input(given: ListFile, places: Iterable[Path]) -> VerifiedFile:
-    """A list of ids; a rule is its own content. Of several files with its name one suffices that is the same."""
+def _input(given: ListFile, own: tuple[Path, ...]) -> VerifiedFile:
+    """A list of ids; a rule is its own content. One that has its name is it, or was, in the folders `own`; elsewhere it is
+    only if it is the same."""
+    state: Literal["held", "changed", "missing"] = "missing"
     if hashlib.sha256(given.name.encode()).hexdigest() == given.sha256:
-        return VerifiedFile(kind="input", name=given.name, state="held", fault=False)
-    found = [path for place in places if (path := place / Path(given.name).name).is_file()]
-    if not found:
-        return VerifiedFile(kind="input", name=given.name, state="missing", fault=False)
-    held = any(sha256(path) == given.sha256 for path in found)
-    return VerifiedFile(kind="input", name=given.name, state="held" if held else "changed", fault=not held)
+        state = "held"
+    for place in (*own, Path.cwd()):
+        path = place / Path(given.name).name
+        if state != "held" and path.is_file():
+            held = sha256(path) == given.sha256
+            state = "held" if held else "changed" if place in own else state
+    return VerifiedFile(kind="input", name=given.name, state=state, fault=state == "changed")
 
 
 def _file(kind: Kind, path: Path, digest: str, may_be_missing: bool = False) -> VerifiedFile:
