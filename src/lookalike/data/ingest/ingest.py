@@ -44,8 +44,8 @@ from lookalike.workspace.progress import Progress
 def ingest_files(database: Database, paths: list[Path], options: IngestOptions, progress: Progress) -> IngestResult:
     """Loads the files and says what became of every row.
 
-    Raises DataError for a file that cannot be used (files before it stay loaded), StateError for ids of an earlier version, and SettingsError for an unknown time
-    zone or too many context columns.
+    Raises DataError for a file that cannot be used (files before it stay loaded), StateError for ids of an earlier version,
+    and SettingsError for an unknown time zone or too many context columns.
     """
     check_stored_ids(database)
     requested = options.context
