@@ -174,8 +174,22 @@ def test_a_file_that_is_no_manifest_is_a_state_error(workspace: WorkspaceFolder,
     (workspace.embeddings / "v000001" / "manifest.json").write_text(content)
     with pytest.raises(StateError) as raised:
         representation.live_version(workspace)
-    assert "lookalike embed --run" in raised.value.hint
+    assert raised.value.hint == "lookalike train"
     assert not representation.has_live_version(workspace)
+
+
+@pytest.mark.parametrize(("stored", "named"), [("r000001", "r000001"), ("r000009", "r000002"), (None, "r000002")])
+def test_vectors_of_an_earlier_program_are_written_again_with_their_run(
+    workspace: WorkspaceFolder, stored: str | None, named: str
+) -> None:
+    for run in ("r000001", "r000002"):
+        (workspace.runs / run).mkdir(parents=True)
+        (workspace.runs / run / "manifest.json").touch()
+    manifest = json.dumps({"schema_version": 1, "run": stored}) if stored else "{"
+    (workspace.embeddings / "v000001" / "manifest.json").write_text(manifest)
+    with pytest.raises(StateError) as raised:
+        representation.live_version(workspace)
+    assert raised.value.hint == f"lookalike embed --run {named} writes the vectors again"
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from lookalike.api.locking import locked
+from lookalike.data.ingest.results import SharedFolder
 from lookalike.errors import SettingsError, StateError
 from lookalike.workspace.paths import WorkspaceFolder, checked_name
+from recording_progress import RecordingProgress
 
 
 class Interrupted(Exception):
@@ -197,6 +200,69 @@ def test_what_strangers_left_and_what_links_lead_to_stays(workspace: WorkspaceFo
     assert all(folder.exists() for folder in strangers)
     assert (elsewhere / ".lookalike-tmp-x").exists()
     assert not (workspace.root / ".lookalike-tmp-link").is_symlink()
+
+
+# --- workspaces of earlier programs ----------------------------------------------------------------------------------
+
+LIST = {"schema_version": 1, "created": "2024-01-01T00:00:00Z", "name": "spring", "audience": {}, "outputs": {}}
+RUN = {"schema_version": 1, "created": "2024-01-01T00:00:00Z", "run": "r000001", "sha256": {}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "manifest"),
+    [("audiences", "spring", LIST), ("runs", "r000001", RUN), ("embeddings", "v000001", RUN)],
+)
+def test_what_an_earlier_program_was_replacing_is_put_back(
+    workspace: WorkspaceFolder, kind: str, name: str, manifest: dict[str, object]
+) -> None:
+    (old := workspace.root / kind / f".old-{name}").mkdir(parents=True)
+    (old / "manifest.json").write_text(json.dumps(manifest))
+    workspace.clean_up()
+    assert names(workspace.root / kind) == {name}
+    assert names(workspace.root / kind / name) == {"manifest.json"}
+
+
+@pytest.mark.parametrize("why", ["followed", "without_manifest", "of_others", "no_json", "link", "linked_manifest"])
+def test_what_may_be_anybodys_stays_where_it_is(workspace: WorkspaceFolder, tmp_path: Path, why: str) -> None:
+    (elsewhere := tmp_path / "elsewhere").mkdir()
+    (elsewhere / "manifest.json").write_text(json.dumps(LIST))
+    old = workspace.audiences / ".old-spring"
+    if why == "link":
+        workspace.audiences.mkdir()
+        old.symlink_to(elsewhere)
+    else:
+        old.mkdir(parents=True)
+        if why == "linked_manifest":
+            (old / "manifest.json").symlink_to(elsewhere / "manifest.json")
+        elif why != "without_manifest":
+            text = {"followed": json.dumps(LIST), "of_others": '{"name": "app", "version": "1"}', "no_json": "{"}[why]
+            (old / "manifest.json").write_text(text)
+    if why == "followed":
+        (workspace.audiences / "spring").mkdir()
+    (workspace.audiences / ".tmp-work").mkdir()
+    before = names(workspace.audiences)
+    workspace.clean_up()
+    with workspace.locked():
+        pass
+    assert names(workspace.audiences) == before
+    assert names(elsewhere) == {"manifest.json"}
+
+
+def test_files_that_an_earlier_program_let_everybody_read_become_the_owners_alone(workspace: WorkspaceFolder) -> None:
+    log = Path(f"{workspace.database}.wal")
+    log.touch()
+    for folder in (workspace.runs, workspace.audiences):
+        folder.mkdir(mode=0o755)
+    workspace.root.chmod(0o755)
+    workspace.database.chmod(0o644)
+    log.chmod(0o644)
+    progress = RecordingProgress()
+    for _ in range(2):
+        with locked(workspace, progress):
+            pass
+    modes = [path.stat().st_mode & 0o777 for path in (workspace.database, log, workspace.runs, workspace.audiences)]
+    assert modes == [0o600, 0o600, 0o700, 0o700]
+    assert progress.messages == [SharedFolder(folder=str(workspace.root))]
 
 
 # --- links and others ------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+from lookalike.api.locking import locked
 from lookalike.data import database, sequence_builder
 from lookalike.data.ingest import context_columns
 from lookalike.data.sequences import Sequences, Vocabulary
@@ -67,7 +68,7 @@ def embed(folder: WorkspaceFolder, request: EmbedRequest, progress: Progress) ->
     """
     folder.require_database()
     device = inference.device_for(request.device)
-    with threadpool_limits(1, "blas"), folder.locked(), folder.scratch() as scratch:
+    with threadpool_limits(1, "blas"), locked(folder, progress), folder.scratch() as scratch:
         job = _new_job(folder, request, progress)
         log = _read_log(job, scratch)
         _report_log(job, log)

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from lookalike.api.locking import locked
 from lookalike.data import database, sequence_builder
 from lookalike.data.database import Cut
 from lookalike.data.ingest import session_users, sources
@@ -40,7 +41,7 @@ def embed_sessions(folder: WorkspaceFolder, request: SessionsRequest, progress: 
     The sessions are read into a temporary database: they never join the users.
     """
     device = inference.device_for(request.device)
-    with threadpool_limits(1, "blas"), folder.locked(), folder.scratch() as scratch:
+    with threadpool_limits(1, "blas"), locked(folder, progress), folder.scratch() as scratch:
         run = runs.load_run(folder, request.run or representation.live_version(folder).manifest.run)
         options = session_users.sessions_as_users(request.paths, request.options, _declared_columns(run))
         with database.open_file(scratch / "sessions.duckdb", temporary=scratch / "spill") as opened:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from threadpoolctl import threadpool_limits
 
+from lookalike.api.locking import locked
 from lookalike.data import database, id_lists
 from lookalike.embeddings.representation import live_version
 from lookalike.encoder.run_arrays import load_run_arrays
@@ -161,7 +162,7 @@ def expand(
     representation = live_version(folder)  # raises before the lock creates a file
     # BLAS gets one thread: several would split sums differently on another machine, and slow down when a core is busy
     with (
-        folder.locked(),
+        locked(folder, progress),
         threadpool_limits(1, "blas"),
         database.open_in(folder, read_only=True) as db,
         folder.scratch() as scratch,

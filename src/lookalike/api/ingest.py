@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from lookalike.api.locking import locked
 from lookalike.data import database
 from lookalike.data.ingest.ingest import ingest_files
 from lookalike.data.ingest.options import IngestOptions
 from lookalike.data.ingest.preview import preview_files
-from lookalike.data.ingest.results import IngestPreview, IngestResult, SharedFolder
+from lookalike.data.ingest.results import IngestPreview, IngestResult
 from lookalike.data.ingest.sources import find_input_files
 from lookalike.workspace.paths import WorkspaceFolder
 from lookalike.workspace.progress import Progress
@@ -18,10 +19,7 @@ def ingest(folder: WorkspaceFolder, paths: list[Path], options: IngestOptions, p
     Raises DataError for a file that cannot be used; the files before it stay loaded.
     """
     find_input_files(paths, options)  # a missing file is an error before the workspace is created
-    is_new = not folder.database.exists()
-    with folder.locked(create=True), database.open_in(folder) as opened:
-        if is_new and folder.is_shared():
-            progress.say(SharedFolder(folder=str(folder.root)))
+    with locked(folder, progress, create=True), database.open_in(folder) as opened:
         return ingest_files(opened, paths, options, progress)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
+from lookalike.api.locking import locked
 from lookalike.data import database, private_values, sequence_builder
 from lookalike.data.ingest import context_columns
 from lookalike.embeddings import representation, writer
@@ -91,7 +92,7 @@ def train(folder: WorkspaceFolder, request: TrainRequest, progress: Progress) ->
         if distributed.rank_and_world_size()[0]:
             _help_training(replace(job, progress=QuietProgress()))
             return None
-        with folder.locked(), folder.scratch() as scratch:
+        with locked(folder, progress), folder.scratch() as scratch:
             log = _read_log(job, scratch)
             distributed.barrier()
             return _train(job, log)

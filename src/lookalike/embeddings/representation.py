@@ -7,6 +7,7 @@
 A version is written beside the others and becomes live as a whole; a reader that began on the old version keeps it.
 """
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from lookalike.embeddings.layout import BLOCKS, BlockLayout
 from lookalike.embeddings.manifest import MANIFEST, VersionManifest
 from lookalike.embeddings.shards import TIE, ShardReader, advise
 from lookalike.errors import StateError
+from lookalike.workspace.files import read_json
 from lookalike.workspace.paths import WorkspaceFolder
 
 CURRENT = "CURRENT"
@@ -146,9 +148,18 @@ def live_version(workspace: WorkspaceFolder) -> Representation:
         folder = workspace.embeddings / live_name(workspace)
         manifest = VersionManifest.read(folder / MANIFEST)
     except StateError as error:
-        raise StateError(
-            error.message, "lookalike embed --run RUN writes the vectors again; lookalike status"
-        ) from error
+        raise StateError(error.message, _how_to_write_again(workspace)) from error
     if set(manifest.blocks) != set(BLOCKS) or "aggregates" not in manifest.columns:
         raise StateError(f"{folder}: the manifest does not fit this version of lookalike", "lookalike train")
     return Representation(folder, manifest)
+
+
+def _how_to_write_again(workspace: WorkspaceFolder) -> str:
+    """The command, with the run of the vectors that cannot be read; if that cannot be told, the newest."""
+    runs = sorted(file.parent.name for file in workspace.runs.glob("r*/manifest.json"))
+    if not runs:
+        return "lookalike train"
+    run = None
+    with contextlib.suppress(StateError):
+        run = read_json(workspace.embeddings / live_name(workspace) / MANIFEST).get("run")
+    return f"lookalike embed --run {run if run in runs else runs[-1]} writes the vectors again"

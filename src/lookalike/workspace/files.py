@@ -19,7 +19,9 @@ from typing import Any
 from lookalike.errors import StateError
 
 TEMPORARY_PREFIX = ".lookalike-tmp-"
+EARLIER_PREFIX = ".old-"  # of a folder that an earlier program was replacing
 _PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
+_OUR_KEYS = ({"audience", "outputs"}, {"run", "sha256"})  # of the manifests of lists, and of runs and vectors
 EARLIER = "earlier"  # in a folder: those it took the place of, as v001, v002, …
 _VERSION = re.compile(r"v(\d{3,9})")
 
@@ -134,6 +136,18 @@ def settle(old: Path, path: Path, fate: Replaced) -> None:
                 os.rename(entry, path / entry.name)
         with contextlib.suppress(OSError):
             remove(old)
+
+
+def has_our_manifest(folder: Path) -> bool:
+    """Whether it is a folder, and no link, with a manifest of a list, a run or vectors."""
+    manifest = folder / "manifest.json"
+    if folder.is_symlink() or manifest.is_symlink() or not manifest.is_file():
+        return False
+    try:
+        keys = read_json(manifest).keys()
+    except StateError:
+        return False
+    return {"schema_version", "created"} <= keys and any(kind <= keys for kind in _OUR_KEYS)
 
 
 def _keep(old: Path, earlier: Path) -> None:

@@ -7,6 +7,7 @@ arrived.
 
 import contextlib
 import fcntl
+import itertools
 import os
 import re
 import tempfile
@@ -20,7 +21,15 @@ from pathlib import Path
 from typing import TextIO
 
 from lookalike.errors import SettingsError, StateError
-from lookalike.workspace.files import TEMPORARY_PREFIX, Replaced, make_folder, remove, settle
+from lookalike.workspace.files import (
+    EARLIER_PREFIX,
+    TEMPORARY_PREFIX,
+    Replaced,
+    has_our_manifest,
+    make_folder,
+    remove,
+    settle,
+)
 
 _PATIENCE = 0.5  # seconds
 _SESSION = uuid.uuid4().hex  # tells this process from an earlier one with the same number
@@ -83,9 +92,11 @@ class WorkspaceFolder:
             raise nothing_ingested(self.root)
 
     @contextlib.contextmanager
-    def locked(self, *, create: bool = False) -> Iterator[None]:
-        """Keeps other processes from writing. Raises StateError when one is writing already, or when there is no
-        workspace and `create` is not given."""
+    def locked(self, *, create: bool = False) -> Iterator[bool]:
+        """Keeps other processes from writing. Gives whether others could read until now what an earlier program wrote.
+
+        Raises StateError when a process is writing already, or when there is no workspace and `create` is not given.
+        """
         if create:
             make_folder(self.root)
         else:
@@ -98,7 +109,16 @@ class WorkspaceFolder:
             file.write(str(os.getpid()))
             file.flush()
             self._clean_up()
-            yield
+            yield self._make_private()
+
+    def _make_private(self) -> bool:
+        """Takes from others the rights that files of an earlier program give them; whether there were any."""
+        if not (self.database.exists() and self.database.stat().st_mode & 0o077):
+            return False
+        for path in (self.database, Path(f"{self.database}.wal"), self.runs, self.embeddings, self.audiences):
+            if path.exists():
+                path.chmod(0o700 if path.is_dir() else 0o600)
+        return True
 
     def _take(self, file: TextIO) -> None:
         """Takes the lock. Waits a moment for who only cleans up; raises StateError if another process is working."""
@@ -152,7 +172,8 @@ class WorkspaceFolder:
         """Removes what a killed command left, unless another process is writing or this one may not. Without left-overs no
         lock is taken: it would stop a command that is just beginning."""
         prefixes = (TEMPORARY_PREFIX, *(fate.value for fate in Replaced))
-        if any(not _is_in_use(path) for prefix in prefixes for path in self._left_overs(prefix)):
+        found = (path for prefix in prefixes for path in self._left_overs(prefix) if not _is_in_use(path))
+        if any(True for _ in itertools.chain(found, self._replaced_before())):
             with contextlib.suppress(StateError, OSError), self.locked():
                 pass
 
@@ -161,13 +182,27 @@ class WorkspaceFolder:
         for folder in (self.root, self.runs, self.embeddings, self.audiences, *expansions):
             yield from folder.glob(f"{prefix}*")
 
+    def _replaced_before(self) -> Iterator[Path]:
+        """Folders that an earlier program was replacing when it was killed: `.old-NAME`, without a successor and with a
+        manifest like ours. All others of that name may be anybody's."""
+        for folder in (self.runs, self.embeddings, self.audiences):
+            for old in folder.glob(f"{EARLIER_PREFIX}*"):
+                if not os.path.lexists(_successor(old, EARLIER_PREFIX)) and has_our_manifest(old):
+                    yield old
+
     def _clean_up(self) -> None:
         for left_over in self._left_overs(TEMPORARY_PREFIX):
             if not _is_in_use(left_over):
                 remove(left_over)
         for fate in Replaced:
             for old in self._left_overs(fate.value):
-                settle(old, old.with_name(old.name.removeprefix(fate.value)), fate)
+                settle(old, _successor(old, fate.value), fate)
+        for old in list(self._replaced_before()):
+            os.rename(old, _successor(old, EARLIER_PREFIX))
+
+
+def _successor(old: Path, prefix: str) -> Path:
+    return old.with_name(old.name.removeprefix(prefix))
 
 
 def _is_in_use(path: Path) -> bool:

@@ -336,7 +336,8 @@ class IngestPreview(Record):
 
 
 class SharedFolder(Message):
-    """Others can look into the folder of a new workspace. What is in the files is the owner's alone."""
+    """Others can look into the folder of a workspace that is new, or whose files they could read until now. What is in the
+    files is the owner's alone."""
 
     code: Literal["shared_folder"] = "shared_folder"
     folder: str
