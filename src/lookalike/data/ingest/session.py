@@ -31,9 +31,10 @@ def reading_session(connection: duckdb.DuckDBPyConnection, timezone: str) -> Ite
 
 @contextlib.contextmanager
 def private_session(timezone: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
-    """A reading session of its own, on a database in memory."""
+    """A reading session of its own, on a database in memory, which spills into the scratch folder and nowhere else."""
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
     with contextlib.closing(connection), reading_session(connection, timezone) as scratch:
+        connection.execute(f"SET temp_directory = {sql.literal(str(scratch / 'spill'))}")
         yield connection, scratch
 
 
