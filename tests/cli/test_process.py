@@ -8,13 +8,11 @@ import sys
 import time
 from pathlib import Path
 
-import polars as pl
 import pytest
 
 from small_log import Command, Inputs
 
 pytest_plugins = ("space_fixtures",)
-PROGRAM = (sys.executable, "-m", "lookalike")
 
 
 def shell(command: str, workspace: Path, **environment: str) -> subprocess.CompletedProcess[bytes]:
@@ -66,19 +64,31 @@ def test_a_reader_that_leaves_and_a_full_disk_have_their_codes(expanded: Command
         assert b"the disk is full" in run.stderr
 
 
+_ENDLESS = """
+import sys
+from lookalike.api import ingest
+from lookalike.cli.app import entry
+def endless(opened, *_):
+    sys.stderr.write("begun\\n")
+    sys.stderr.flush()
+    while True:
+        opened.rows("CREATE OR REPLACE TEMP TABLE sorted AS SELECT range FROM range(2_000_000) ORDER BY hash(range)")
+ingest.ingest_files = endless
+entry()
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_a_signal_within_a_query_is_an_interrupt(tmp_path: Path, number: signal.Signals) -> None:
-    rows = pl.DataFrame({"user_id": range(2_000_000)})
-    log = rows.select("user_id", ts=1_700_000_000 + pl.col("user_id"), item_id=pl.col("user_id") % 5_000)
-    log.write_parquet(tmp_path / "log.parquet")
-    words = ("--workspace", str(tmp_path / "space"), "ingest", str(tmp_path / "log.parquet"))
-    with subprocess.Popen([*PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 30
-        while not list(tmp_path.glob("space/lookalike.duckdb*")) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(0.5)
+    (log := tmp_path / "log.csv").write_text("user_id,ts,item_id\nann,2024-03-01,a\n")
+    command = [sys.executable, "-c", _ENDLESS, "--workspace", str(tmp_path / "space"), "ingest", str(log)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        while process.stderr.readline() not in ("begun\n", ""):
+            pass
+        time.sleep(0.2)  # for a query to begin: one follows the other
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=20)
     assert (process.returncode, out) == (130, ""), err
     assert err.splitlines()[-1] == "interrupted: nothing is half-written"
 
