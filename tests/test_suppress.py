@@ -244,6 +244,20 @@ def test_unmatched_ids_that_are_allowed_are_a_warning(ready: Command, inputs: In
     assert {"code": "unmatched_suppression", "ids": 1, "given": 41} in ran.json["warnings"]
 
 
+def test_what_was_allowed_is_kept_with_the_list(fresh: Command, inputs: Inputs, tmp_path: Path) -> None:
+    lists = [id_file(tmp_path / f"{name}.csv", [f"{name}{n}" for n in range(30)]) for name in ("one", "two")]
+    fresh("suppress", "add", lists[0], "--allow-unmatched", "100%")
+    fresh("suppress", "add", lists[1])
+    for words in (("ingest", inputs.log), ("train", "--encoder", "mean", "--dim", "16", "--epochs", "1")):
+        assert fresh(*words).code == 0
+    message, _ = fresh.refused(3, *expanding(inputs))
+    assert message.startswith("standing list 2 (two.csv): 30 of 30 ids")
+    ran = fresh("suppress", "add", lists[1], "--allow-unmatched", "100%")
+    assert "30\u00a0ids are nobody's in the log" in ran.out
+    assert [each["unmatched"] for each in fresh("--json", "suppress", "list").json["lists"]] == [None, 30]
+    assert listed(fresh, inputs)
+
+
 def test_a_definition_may_allow_strangers(ready: Command, inputs: Inputs, tmp_path: Path) -> None:
     id_file(tmp_path / "out.csv", [*OPTED_OUT, "one", "two", "three"])
     definition = tmp_path / "fans.toml"

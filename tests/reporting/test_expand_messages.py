@@ -56,7 +56,7 @@ CASES: list[tuple[Message, str]] = [
     ),
     (
         messages.NewerFiles(files=2),
-        "2 files were ingested after the vectors were made; lookalike embed takes them in",
+        "the log has changed since the vectors were made (2 files ingested or removed): lookalike embed takes it in",
     ),
     (
         messages.SeedsWithoutHistory(seeds=9),

@@ -45,7 +45,9 @@ def suppress_add(folder: WorkspaceFolder, request: SuppressRequest, progress: Pr
                 alike = spelled.with_more(index.hashed(db, spelled.unmatched))
                 suppression.check_lists(index, db, SuppressionLists({name: ids}), alike, request.allow_unmatched)
             unmatched, ways = len(alike.unmatched), alike.ways
-        new = NewList(name, id_lists.source_sha256(request.source), reason, request.until, ids, unmatched)
+        new = NewList(
+            name, id_lists.source_sha256(request.source), reason, request.until, ids, unmatched, request.allow_unmatched
+        )
         added, was_there = suppressions.add_list(db, new)
     return SuppressAdded(added=added, was_there=was_there, ways=ways)
 

@@ -87,7 +87,7 @@ def expand(
         bool,
         typer.Option(
             "--replace",
-            help="Make the list though the audience's last one is much longer, or suppresses or explains more.",
+            help="Make the list though the audience's last one is much longer, or had suppression files, conditions or reasons.",
         ),
     ] = False,
 ) -> None:

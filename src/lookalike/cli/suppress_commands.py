@@ -55,7 +55,8 @@ def remove(
     what: Annotated[
         str,
         typer.Argument(
-            help="Number of a list; or a file of ids, which are removed from all lists.", metavar="NUMBER|FILE"
+            help="Number of a list; or a file of ids, which are removed from all lists as they are written there.",
+            metavar="NUMBER|FILE",
         ),
     ],
 ) -> None:

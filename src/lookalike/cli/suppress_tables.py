@@ -17,7 +17,13 @@ def added_tables(result: SuppressAdded) -> list[Shown]:
         shown.append(f"Ids that differ from the log's only by the way they are written count too: {others}.")
     if result.added.unmatched is None:
         shown.append("Nothing is trained yet: whether the ids are of this log is looked at by the first expansion.")
-    return [*shown, "Nobody on it is listed in any later expansion."]
+    if result.added.unmatched:
+        shown.append(
+            f"{plural(result.added.unmatched, 'id is', 'ids are')} nobody's in the log. If these are people of the log, written in "
+            "a form that is not known here, they may be listed."
+        )
+    until = f", up to and with {result.added.until} (UTC)" if result.added.until else ""
+    return [*shown, f"Later expansions list nobody on it{until}."]
 
 
 def list_tables(result: SuppressLists) -> list[Shown]:

@@ -19,7 +19,7 @@ _UNSEEN: Final = "".join(
     map(chr, (0, 0x85, 0xAD, 0x1680, 0x180E, *range(0x2000, 0x2010), *range(0x2028, 0x2030), 0x205F))
 )
 _SPACES: Final = WHITESPACE + _UNSEEN + "".join(map(chr, range(0x2060, 0x2070)))
-_AROUND: Final = _SPACES + "'\"`={}()[]<>\u2018\u2019\u201c\u201d\u00ab\u00bb"
+_AROUND: Final = _SPACES + "'\"`={}()[]<>#+;,|*\u2018\u2019\u201c\u201d\u00ab\u00bb"
 _PREFIX: Final = r"^(urn:uuid:|ga1\.[0-9]+\.|amp-|mailto:)"
 _UUID_LENGTH: Final = 36  # with its dashes
 _THOUSANDS: Final = r"^[1-9][0-9]{0,2}([,.'\u2019 \u00a0\u202f][0-9]{3})+([.,]0+)?$"

@@ -24,6 +24,7 @@ class StandingList(Record):
     unmatched: int | None = Field(
         description="of them nobody's in the log, in any spelling, when it was added; null without stored vectors"
     )
+    allowed: float | None = Field(description="share of them that may be, if that was given")
 
     def holds(self, day: date) -> bool:
         """Whether its people are suppressed on this day."""

@@ -14,7 +14,7 @@ _LAST_NUMBER = "last_suppression_list"  # key in `meta`
 _TABLES = """
 CREATE TABLE IF NOT EXISTS suppression_lists (
     number INTEGER PRIMARY KEY, name VARCHAR NOT NULL, sha256 VARCHAR NOT NULL, reason VARCHAR NOT NULL, until DATE,
-    added TIMESTAMP NOT NULL, unmatched BIGINT);
+    added TIMESTAMP NOT NULL, unmatched BIGINT, allowed DOUBLE);
 CREATE TABLE IF NOT EXISTS suppressed_ids (number INTEGER NOT NULL, user_id VARCHAR NOT NULL);
 """
 
@@ -29,6 +29,7 @@ class NewList:
     until: date | None
     ids: "pl.DataFrame"  # user_id
     unmatched: int | None  # see StandingList
+    allowed: float | None  # see StandingList
 
 
 def today() -> date:
@@ -46,9 +47,14 @@ def add_list(database: Database, new: NewList) -> tuple[StandingList, bool]:
         if not same:
             added = datetime.now(UTC).replace(tzinfo=None)
             database.connection.execute(
-                "INSERT INTO suppression_lists VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [number, new.name, new.sha256, new.reason, new.until, added, new.unmatched],
+                "INSERT INTO suppression_lists VALUES (?, ?, ?, ?, ?, ?, NULL, NULL)",
+                [number, new.name, new.sha256, new.reason, new.until, added],
             )
+        database.connection.execute(
+            "UPDATE suppression_lists SET unmatched = coalesce(?, unmatched), allowed = coalesce(?, allowed) "
+            "WHERE number = ?",
+            [new.unmatched, new.allowed, number],
+        )
         database.connection.execute(
             "INSERT INTO suppressed_ids SELECT ?, user_id FROM new_ids "
             "WHERE user_id NOT IN (SELECT user_id FROM suppressed_ids WHERE number = ?)",
@@ -74,10 +80,10 @@ def standing_lists(database: Database) -> tuple[StandingList, ...]:
         return ()
     rows = database.rows(
         """SELECT number, name, sha256, reason, until, added,
-                  (SELECT count(*) FROM suppressed_ids AS i WHERE i.number = l.number), unmatched
+                  (SELECT count(*) FROM suppressed_ids AS i WHERE i.number = l.number), unmatched, allowed
            FROM suppression_lists AS l ORDER BY number"""
     )
-    names = ("number", "name", "sha256", "reason", "until", "added", "ids", "unmatched")
+    names = ("number", "name", "sha256", "reason", "until", "added", "ids", "unmatched", "allowed")
     return tuple(StandingList(**dict(zip(names, row, strict=True))) for row in rows)
 
 

@@ -78,7 +78,7 @@ SENTENCES: dict[type[Message], Callable[[Any], str]] = {
         f"only {m.matched:,} of the negative examples are known users who are not seeds: too few to learn much from"
     ),
     messages.NewerFiles: lambda m: (
-        f"{m.files:,} files were ingested after the vectors were made; lookalike embed takes them in"
+        f"the log has changed since the vectors were made ({m.files:,} files ingested or removed): lookalike embed takes it in"
     ),
     messages.SeedsWithoutHistory: lambda m: (
         f"{m.seeds:,} seeds had no event before their moment: they are excluded from the model, and are not listed"
