@@ -19,8 +19,8 @@ def added_tables(result: SuppressAdded) -> list[Shown]:
         shown.append("Nothing is trained yet: whether the ids are of this log is looked at by the first expansion.")
     if result.added.unmatched:
         shown.append(
-            f"{plural(result.added.unmatched, 'id is', 'ids are')} nobody's in the log. If these are people of the log, written in "
-            "a form that is not known here, they may be listed."
+            f"{plural(result.added.unmatched, 'id is', 'ids are')} nobody's in the log. If these are people of the log in a form "
+            "that is not known here, they may be listed."
         )
     until = f", up to and with {result.added.until} (UTC)" if result.added.until else ""
     return [*shown, f"Later expansions list nobody on it{until}."]
