@@ -84,7 +84,7 @@ def test_another_list_of_the_same_name_in_the_current_folder_is_another(
     monkeypatch.chdir(here)
     (here / "fans.csv").write_text("user_id\nsomebody\n")
     assert verify(workspace, "fans").held
-    assert states(workspace)["fans.csv"] == "missing"
+    assert states(workspace)["fans.csv"] == "another"
     shutil.copy(inputs.seed, here / "fans.csv")
     assert states(workspace)["fans.csv"] == "held"
 

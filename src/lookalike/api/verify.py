@@ -17,6 +17,7 @@ from lookalike.workspace.paths import WorkspaceFolder, checked_name
 from lookalike.workspace.records import Record
 
 Kind = Literal["input", "list", "vectors", "run"]
+State = Literal["held", "changed", "another", "missing"]
 
 
 class VerifiedFile(Record):
@@ -24,7 +25,10 @@ class VerifiedFile(Record):
 
     kind: Kind = Field(description="input (a list of ids that was read), list, vectors or run")
     name: str = Field(description="the file")
-    state: Literal["held", "changed", "missing"] = Field(description="compared with the hash that was written down")
+    state: State = Field(
+        description="compared with the hash that was written down; `another` is a file in the current folder that only has "
+        "the name of a list that was read"
+    )
     fault: bool = Field(description="changed, or missing where it must be")
 
 
@@ -92,14 +96,14 @@ def _of_run(folder: WorkspaceFolder, name: str, may_be_missing: bool = False) ->
 def _input(given: ListFile, own: tuple[Path, ...]) -> VerifiedFile:
     """A list of ids; a rule is its own content. One that has its name is it, or was, in the folders `own`; elsewhere it is
     only if it is the same."""
-    state: Literal["held", "changed", "missing"] = "missing"
+    state: State = "missing"
     if hashlib.sha256(given.name.encode()).hexdigest() == given.sha256:
         state = "held"
     for place in (*own, Path.cwd()):
         path = place / Path(given.name).name
         if state != "held" and path.is_file():
             held = sha256(path) == given.sha256
-            state = "held" if held else "changed" if place in own else state
+            state = "held" if held else "changed" if place in own or state == "changed" else "another"
     return VerifiedFile(kind="input", name=given.name, state=state, fault=state == "changed")
 
 
@@ -109,8 +113,6 @@ def _file(kind: Kind, path: Path, digest: str, may_be_missing: bool = False) -> 
     return _verified(kind, path, "held" if sha256(path) == digest else "changed")
 
 
-def _verified(
-    kind: Kind, path: Path, state: Literal["held", "changed", "missing"], may_be_missing: bool = False
-) -> VerifiedFile:
+def _verified(kind: Kind, path: Path, state: State, may_be_missing: bool = False) -> VerifiedFile:
     fault = state == "changed" or (state == "missing" and not may_be_missing)
     return VerifiedFile(kind=kind, name=f"{path.parent.name}/{path.name}", state=state, fault=fault)
