@@ -88,7 +88,7 @@ def test_no_list_that_is_refused_names_a_person(ready: Command, inputs: Inputs, 
         pl.DataFrame({"user_id": ["a"], "ts": [PERSON]}),
         pl.DataFrame({"user_id": [[PERSON]]}),
     ],
-    ids=str,
+    ids=range(7),
 )
 def test_no_error_of_a_value_from_python_names_a_person(ready: Command, seed: object) -> None:
     with pytest.raises(LookalikeError) as raised:
