@@ -65,9 +65,10 @@ def test_a_reader_that_leaves_and_a_full_disk_have_their_codes(expanded: Command
 
 
 _ENDLESS = """
-import sys
+import signal, sys
 from lookalike.api import ingest
 from lookalike.cli.app import entry
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a test under nohup ignores it, and so would this process
 def endless(opened, *_):
     sys.stderr.write("begun\\n")
     sys.stderr.flush()
@@ -88,7 +89,10 @@ def test_a_signal_within_a_query_is_an_interrupt(tmp_path: Path, number: signal.
             pass
         time.sleep(0.2)  # for a query to begin: one follows the other
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        try:
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
     assert (process.returncode, out) == (130, ""), err
     assert err.splitlines()[-1] == "interrupted: nothing is half-written"
 
