@@ -7,6 +7,7 @@ import pytest
 
 from log_files import ingest, refused, stored_events, stored_rejects, write
 from lookalike.data.database import Database
+from lookalike.errors import DataError
 
 
 def test_malformed_json_lines_are_rejects_with_their_line(database: Database, tmp_path: Path) -> None:
@@ -69,3 +70,10 @@ def test_what_only_the_reader_takes_for_json_is_no_object(database: Database, tm
     lines = [b"NAN", b"-inf", b'{"user_id": "ann", "ts": 1700000000}']
     result = ingest(database, write(tmp_path / "a.jsonl", b"\n".join(lines)), max_rejected_share=1.0)
     assert (result.files[0].rows, result.files[0].added) == (3, 1)
+
+
+def test_a_fault_of_a_copy_in_utf8_names_the_file_that_was_given(database: Database, tmp_path: Path) -> None:
+    (path := tmp_path / "log.json").write_bytes('[{"user_id": "ann", "ts": "2024-01-01"}, '.encode("utf-16"))
+    with pytest.raises(DataError, match="the JSON array is cut off") as raised:
+        ingest(database, path)
+    assert raised.value.message.startswith(f"{path}: ")

@@ -102,7 +102,7 @@ def open_jsonl(connection: duckdb.DuckDBPyConnection, source: Source, scratch: P
     if source.format == "json":  # of an array DuckDB reads every element or none
         if found.other_bytes:
             raise DataError(f"{source.name}: the text is not valid {utf8.encoding}", "save it as UTF-8")
-        _check_array_end(text)
+        _check_array_end(text, source.name)
     elif found.has_long_line or found.has_nul or found.other_bytes:
         text = mended_text.mended_lines(text, _MAX_LINE_SIZE, scratch)
     columns: dict[str, str] = {}
@@ -137,11 +137,12 @@ def _wider_type(column_type: str | None, value: object) -> str:
     return value_type if column_type in (None, "VARCHAR", value_type) else "STRUCT"
 
 
-def _check_array_end(source: Source) -> None:
-    """Raises DataError for an array that is cut off: DuckDB reads it without complaint."""
+def _check_array_end(text: Source, name: str) -> None:
+    """Raises DataError for an array that is cut off: DuckDB reads it without complaint. `name` is that of the file, of which
+    the text may be a copy."""
     end = b""
-    with open_stream(source) as file:
+    with open_stream(text) as file:
         while block := file.read(1 << 20):
             end = (end + block)[-64:]
     if not end.rstrip().endswith(b"]"):
-        raise DataError(f"{source.name}: the JSON array is cut off", "export the file again")
+        raise DataError(f"{name}: the JSON array is cut off", "export the file again")
