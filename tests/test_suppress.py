@@ -9,6 +9,7 @@ import pytest
 
 from lookalike.data import id_lists, suppressions
 from lookalike.data.id_spellings import count_ways, with_plain_form
+from lookalike.errors import DataError
 from lookalike.expansion.result import Evaluation
 from small_log import Command, Inputs, events, id_file, user_ids
 
@@ -227,6 +228,22 @@ def test_thousands_are_no_decimals(tmp_path: Path) -> None:
     assert id_lists.read_ids(file).ids["user_id"].to_list() == ["10.000", "10.250", "11.000", "7"]
     file.write_text("user_id\n10.000\n11.000\n7.0\n")
     assert id_lists.read_ids(file).ids["user_id"].to_list() == ["10", "11", "7"]
+
+
+@pytest.mark.parametrize("heading", ["user_id\n", ""], ids=["heading", "no_heading"])
+def test_a_list_is_read_as_cautiously_with_and_without_a_heading(tmp_path: Path, heading: str) -> None:
+    file = tmp_path / "out.csv"
+    file.write_text(f"{heading}12.000\n13.000\n")
+    assert id_lists.read_all_ids(file)["user_id"].to_list() == ["12.000", "13.000"]
+    file.write_text(f"{heading}ann\n#REF!\n")
+    with pytest.raises(DataError, match="1 of 2 lines have no id"):
+        id_lists.read_all_ids(file)
+
+
+def test_ids_are_removed_as_they_were_added(ready: Command, tmp_path: Path) -> None:
+    file = id_file(tmp_path / "out.csv", ["12.000", "13.000"])
+    ready("suppress", "add", file, "--allow-unmatched", "100%")
+    assert ready("--json", "suppress", "remove", file).json["ids"] == 2
 
 
 def test_what_may_be_thousands_or_a_decimal_suppresses_both() -> None:

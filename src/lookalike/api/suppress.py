@@ -63,7 +63,7 @@ def suppress_remove(folder: WorkspaceFolder, what: int | IdSource) -> SuppressRe
     """Removes a list by its number, or ids from all lists. Raises StateError when there is nothing like it."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(folder.locked())
-        gone = None if isinstance(what, int) else id_lists.read_ids(what).ids.select("user_id")
+        gone = None if isinstance(what, int) else id_lists.read_all_ids(what)  # as they were read when they were added
         db = stack.enter_context(database.open_in(folder))
         numbers = {each.number for each in suppressions.standing_lists(db)}
         if gone is not None:

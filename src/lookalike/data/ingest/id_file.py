@@ -69,7 +69,7 @@ def read_id_file(
         reader = readers.open_reader(connection, source, scratch)
         columns = _find_columns(connection, reader, _EXTRA_COLUMNS if with_values else ())
         if every_column:
-            columns = replace(columns, others=tuple(_columns_by_name(reader)))
+            columns = replace(columns, others=tuple(_columns_by_name(reader)) or (columns.user_id,))
         cells = _read_cells(connection, reader, columns, timezones)
     for name in columns.extra:
         _check_cells(cells, path, name)
