@@ -84,7 +84,7 @@ def test_a_missing_file_is_a_state_error(index: UserIndex) -> None:
 
 def test_users_who_could_be_on_a_list_in_another_spelling(index: UserIndex) -> None:
     lists = {"suppress": ids_of("U40", '="u3"', "u5.0", "stranger"), "seed": ids_of("u7"), "none": ids_of()}
-    alike = index.alike(lists)
+    alike = index.spelled(lists)
     assert {name: each.rows.tolist() for name, each in alike.items()} == {
         "suppress": [3, 5, 40],
         "seed": [7],
@@ -96,7 +96,7 @@ def test_users_who_could_be_on_a_list_in_another_spelling(index: UserIndex) -> N
         {},
     ]
     assert [each.unmatched["user_id"].to_list() for each in alike.values()] == [["stranger"], [], []]
-    assert index.alike({}) == {}
+    assert index.spelled({}) == {}
 
 
 @pytest.mark.parametrize("function", ["sha256", "sha1", "md5"])

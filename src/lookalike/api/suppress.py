@@ -41,8 +41,7 @@ def suppress_add(folder: WorkspaceFolder, request: SuppressRequest, progress: Pr
         if has_live_version(folder):
             with progress.step("comparing with the log"):
                 index = UserIndex(live_version(folder))
-                spelled = index.alike({"new": ids})["new"]
-                alike = spelled.with_more(index.hashed(db, spelled.unmatched))
+                alike = index.alike(db, {name: ids})[name]
                 suppression.check_lists(index, db, SuppressionLists({name: ids}), alike, request.allow_unmatched)
             unmatched, ways = len(alike.unmatched), alike.ways
         new = NewList(

@@ -59,7 +59,12 @@ class UserIndex:
         )
         return {name: _match(ids, users) for name, ids in lists.items()}
 
-    def alike(self, lists: dict[str, pl.DataFrame]) -> dict[str, Alike]:
+    def alike(self, database: Database, lists: dict[str, pl.DataFrame]) -> dict[str, Alike]:
+        """For each list (column `user_id`) all users who could be on it, in any spelling or hashed."""
+        spelled = self.spelled(lists)
+        return {name: found.with_more(self.hashed(database, found.unmatched)) for name, found in spelled.items()}
+
+    def spelled(self, lists: dict[str, pl.DataFrame]) -> dict[str, Alike]:
         """For each list (column `user_id`) all users who could be on it in any spelling, in one pass over the users."""
         named = {name: with_plain_form(ids) for name, ids in lists.items()}
         if not any(map(len, named.values())):

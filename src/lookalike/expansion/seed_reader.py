@@ -46,10 +46,7 @@ def read_seed(context: ExpansionContext, audience: Audience, force: bool = False
         "listed": pl.concat(listed).unique() if listed else negative.clear(),
     }
     matches = context.index.match({"seed": _distinct(given), "suppress": lists.ids, "negative": negative})
-    alike = {
-        name: found.with_more(context.index.hashed(context.database, found.unmatched))
-        for name, found in context.index.alike(barred).items()
-    }
+    alike = context.index.alike(context.database, barred)
     suppression.check_lists(context.index, context.database, lists, alike["suppress"], audience.allow_unmatched)
     match = _seed_match(context, given, matches["seed"], alike)
     name = seed_name(audience.seed)
