@@ -4,11 +4,14 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from lookalike.data import id_lists, suppressions
+from lookalike.data.database import Database
 from lookalike.data.id_spellings import count_ways, with_plain_form
+from lookalike.embeddings.user_index import Alike, UserIndex
 from lookalike.errors import DataError
 from lookalike.expansion.result import Evaluation
 from small_log import Command, Inputs, events, id_file, user_ids
@@ -151,6 +154,23 @@ def test_what_is_not_there_cannot_be_removed(ready: Command, tmp_path: Path) -> 
     file = id_file(tmp_path / "out.csv", OPTED_OUT)
     assert "on the standing list" in ready.refused(4, "suppress", "remove", file)[0]
     assert ready.refused(3, "suppress", "remove", tmp_path / "none.csv")[0].endswith("no such file")
+
+
+def test_a_finished_list_with_somebody_suppressed_is_not_written(
+    ready: Command, inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where leaving them out before the ranking fails, the last look does not."""
+
+    def nobody(_: UserIndex, database: Database, lists: dict[str, pl.DataFrame]) -> dict[str, Alike]:
+        return {name: Alike(np.zeros(0, np.int64), {}, ids.clear()) for name, ids in lists.items()}
+
+    file = id_file(tmp_path / "out.csv", OPTED_OUT)
+    assert ready("suppress", "add", file).code == 0
+    monkeypatch.setattr(UserIndex, "alike", nobody)
+    ran = ready(*expanding(inputs))
+    assert (ran.code, ran.out) == (5, "")
+    assert "people who must not be listed came into the list: nothing was written" in ran.complaint[0]
+    assert not [*(ready.workspace / "audiences").glob("*/prospects.*")]
 
 
 # --- lists that do not fit the log -----------------------------------------------------------------------------------
